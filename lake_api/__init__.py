@@ -1,0 +1,1 @@
+"""How the lake's data is read: the HTTP service, its query engine and the `lake` command."""

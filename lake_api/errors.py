@@ -1,0 +1,216 @@
+"""Every error that a caller of the HTTP service can meet.
+
+    LakeError
+    ├─ InvalidRequest        422  the body or a parameter has the wrong shape
+    │  └─ BodyTooLarge       413
+    ├─ QueryRejected         400  the guard or the binder refuses the SQL; nothing was read
+    ├─ NotAuthenticated      401
+    ├─ Forbidden             403
+    ├─ NotFound              404
+    ├─ MethodNotAllowed      405
+    ├─ RateLimited           429  says when to come back
+    ├─ TaskRejected          400  unknown task; 422 kwargs or dates that can't be run
+    ├─ ServiceUnavailable    503  another part of the lake (Dagster) does not answer
+    └─ QueryUnavailable      200  a valid query that could not be run: `source: "unavailable"`
+
+Belongs here: the tree, and the one JSON shape that all of it is told in.
+Does not belong here: deciding when one is raised; HTTP wiring (`app`).
+
+Every message is written for the caller: it names no path, key, bucket, host or stack frame.
+"""
+
+from typing import Any, ClassVar
+
+import msgspec
+
+
+class Position(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where in the caller's text something stands; line and column count from 1."""
+
+    offset: int
+    line: int
+    column: int
+
+    @classmethod
+    def at(cls, text: str, offset: int) -> "Position":
+        """The position of character `offset` of `text`."""
+        offset = max(0, min(offset, len(text)))
+        line = text.count("\n", 0, offset) + 1
+        return cls(offset=offset, line=line, column=offset - (text.rfind("\n", 0, offset) + 1) + 1)
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The body of every error answer (`application/problem+json`, RFC 9457)."""
+
+    status: int
+    code: str
+    title: str
+    detail: str
+    hint: str | None = None
+    fragment: str | None = None
+    position: Position | None = None
+    field: str | None = None
+    retry: bool | None = None
+    retry_after_s: int | None = None
+    query_id: str | None = None
+
+
+class LakeError(Exception):
+    """Anything that the service tells its caller. `detail` says what was wrong, `hint` what to do."""
+
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Internal error"
+    default_code: ClassVar[str] = "internal_error"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        code: str | None = None,
+        hint: str | None = None,
+        fragment: str | None = None,
+        position: Position | None = None,
+        field: str | None = None,
+        retry: bool | None = None,
+        retry_after_s: int | None = None,
+        status: int | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.code = code or self.default_code
+        self.hint = hint
+        self.fragment = fragment
+        self.position = position
+        self.field = field
+        self.retry = retry
+        self.retry_after_s = retry_after_s
+        self.http_status = status or self.status
+        self.query_id: str | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers that belong to the answer."""
+        return {} if self.retry_after_s is None else {"Retry-After": str(self.retry_after_s)}
+
+    def to_problem(self) -> Problem:
+        """The one JSON shape."""
+        return Problem(
+            status=self.http_status,
+            code=self.code,
+            title=self.title,
+            detail=self.detail,
+            hint=self.hint,
+            fragment=self.fragment,
+            position=self.position,
+            field=self.field,
+            retry=self.retry,
+            retry_after_s=self.retry_after_s,
+            query_id=self.query_id,
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Crosses process borders with everything it knows.
+        return (_rebuild, (type(self), self.detail, self.__dict__))
+
+
+def _rebuild(kind: type[LakeError], detail: str, state: dict[str, Any]) -> LakeError:
+    error = kind(detail)
+    error.__dict__.update(state)
+    return error
+
+
+class InvalidRequest(LakeError):
+    """The body or a parameter has the wrong shape."""
+
+    status = 422
+    title = "Invalid request"
+    default_code = "invalid_request"
+
+
+class BodyTooLarge(InvalidRequest):
+    """The body has more bytes than the service reads."""
+
+    status = 413
+    title = "Body too large"
+    default_code = "body_too_large"
+
+
+class QueryRejected(LakeError):
+    """The guard or the binder refuses the SQL; nothing was read."""
+
+    status = 400
+    title = "Query rejected"
+    default_code = "query_rejected"
+
+
+class NotAuthenticated(LakeError):
+    """The request carries no valid identity."""
+
+    status = 401
+    title = "Not authenticated"
+    default_code = "not_authenticated"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers that belong to the answer."""
+        return {**super().headers, "WWW-Authenticate": 'Bearer realm="lake"'}
+
+
+class Forbidden(LakeError):
+    """The identity is known and may not do this."""
+
+    status = 403
+    title = "Forbidden"
+    default_code = "forbidden"
+
+
+class NotFound(LakeError):
+    """There is no such thing, or none that the caller may see."""
+
+    status = 404
+    title = "Not found"
+    default_code = "not_found"
+
+
+class MethodNotAllowed(LakeError):
+    """The route exists, with another method."""
+
+    status = 405
+    title = "Method not allowed"
+    default_code = "method_not_allowed"
+
+
+class RateLimited(LakeError):
+    """The caller asked too often; `retry_after_s` says when to come back."""
+
+    status = 429
+    title = "Too many requests"
+    default_code = "rate_limited"
+
+
+class TaskRejected(LakeError):
+    """The task is unknown, or can't be run with these arguments."""
+
+    status = 422
+    title = "Task rejected"
+    default_code = "invalid_kwargs"
+
+
+class ServiceUnavailable(LakeError):
+    """Another part of the lake does not answer."""
+
+    status = 503
+    title = "Service unavailable"
+    default_code = "service_unavailable"
+
+
+class QueryUnavailable(LakeError):
+    """A valid query could not be run; answered with HTTP 200 and `source: "unavailable"`.
+
+    Codes: `storage_unavailable`, `query_timeout`, `out_of_memory`, `worker_lost`, `too_busy`,
+    `object_too_large`, `result_too_large`, `engine_error`.
+    """
+
+    status = 200
+    title = "Query could not be run"
+    default_code = "engine_error"

@@ -1,0 +1,228 @@
+"""Every setting of the query service as data: name, default, sentence.
+
+Belongs here: what can be set, its default, how its text is read.
+Does not belong here: using a setting; reading the environment at import.
+"""
+
+import ipaddress
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class SettingsError(ValueError):
+    """A setting can't be read; the message names it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One environment variable: its name, default text, meaning and parser."""
+
+    name: str
+    default: str
+    sentence: str
+    parse: Callable[[str], Any] = str
+
+    @property
+    def attribute(self) -> str:
+        """The attribute of `Settings` that holds the value."""
+        return self.name.lower().removeprefix("lake_")
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+
+
+def _positive_int(text: str) -> int:
+    value = int(text)
+    if value <= 0:
+        raise ValueError("must be a whole number above 0")
+    return value
+
+
+def _positive_float(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise ValueError("must be a number above 0")
+    return value
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        name="AINATIVE_INTERNAL_API_KEY",
+        default="",
+        sentence="Key that admin routes want in `X-Internal-API-Key`; unset, they refuse everyone.",
+    ),
+    Setting(
+        name="LAKE_INTERNAL_NETWORKS",
+        default="127.0.0.0/8,::1/128",
+        sentence="Networks whose peers are internal agents when no proxy forwarded the request.",
+        parse=_networks,
+    ),
+    Setting(
+        name="LAKE_DAGSTER_URL",
+        default="http://127.0.0.1:3000",
+        sentence="Dagster webserver that runs are launched through.",
+    ),
+    Setting(
+        name="LAKE_CACHE_DIR",
+        default="",
+        sentence="Directory of the object cache; unset, a directory below the system's temp.",
+    ),
+    Setting(
+        name="LAKE_CACHE_BYTES",
+        default="10737418240",
+        sentence="Byte budget of the object cache.",
+        parse=_positive_int,
+    ),
+    Setting(
+        name="LAKE_QUERY_WORKERS",
+        default="2",
+        sentence="Query worker processes.",
+        parse=_positive_int,
+    ),
+    Setting(
+        name="LAKE_QUERY_THREADS",
+        default="2",
+        sentence="DuckDB threads in each worker.",
+        parse=_positive_int,
+    ),
+    Setting(
+        name="LAKE_QUERY_MEMORY_BYTES",
+        default="1073741824",
+        sentence="DuckDB memory limit in each worker.",
+        parse=_positive_int,
+    ),
+    Setting(
+        name="LAKE_QUERY_ADDRESS_SPACE_BYTES",
+        default="4294967296",
+        sentence="Address space that a worker may grow by before the system refuses it memory.",
+        parse=_positive_int,
+    ),
+    Setting(
+        name="LAKE_QUERY_TIMEOUT_S",
+        default="30",
+        sentence="Seconds that a query may take, at most 55.",
+        parse=_positive_float,
+    ),
+    Setting(
+        name="LAKE_QUERY_GRACE_S",
+        default="1",
+        sentence="Seconds between interrupting a query and killing its worker.",
+        parse=_positive_float,
+    ),
+    Setting(
+        name="LAKE_QUERY_QUEUE",
+        default="64",
+        sentence="Queries that may wait for a worker; one more is refused at once.",
+        parse=_positive_int,
+    ),
+    Setting(
+        name="LAKE_AGENT_CONCURRENCY",
+        default="4",
+        sentence="Queries of one agent that run or wait at the same time.",
+        parse=_positive_int,
+    ),
+    Setting(
+        name="LAKE_RESULT_BYTES",
+        default="1000000",
+        sentence="Bytes of JSON rows in one answer; more is cut at a row and marked `truncated`.",
+        parse=_positive_int,
+    ),
+    Setting(
+        name="LAKE_RESULT_CACHE_BYTES",
+        default="67108864",
+        sentence="Byte budget of the result cache.",
+        parse=_positive_int,
+    ),
+    Setting(
+        name="LAKE_BODY_BYTES",
+        default="65536",
+        sentence="Bytes of a request body that the service reads.",
+        parse=_positive_int,
+    ),
+    Setting(
+        name="LAKE_CALLS_PER_CRON_RUN",
+        default="10",
+        sentence="Query calls of one agent within one `X-Cron-Run-ID`.",
+        parse=_positive_int,
+    ),
+    Setting(
+        name="LAKE_CALLS_PER_MINUTE",
+        default="120",
+        sentence="Query calls of one agent within a minute when it names no cron run.",
+        parse=_positive_int,
+    ),
+    Setting(
+        name="LAKE_RATE_LIMIT_STORE",
+        default="memory://",
+        sentence="Where call counts are kept, as a `limits` storage URI (`redis://…` for several replicas).",
+    ),
+    Setting(
+        name="LAKE_SNAPSHOT_CHECK_S",
+        default="0.5",
+        sentence="Age at which a dataset's version token is read again.",
+        parse=_positive_float,
+    ),
+    Setting(
+        name="LAKE_SNAPSHOT_RELIST_S",
+        default="300",
+        sentence="Age at which a dataset is listed again for objects of foreign writers.",
+        parse=_positive_float,
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The parsed settings; one attribute per row of `SETTINGS`."""
+
+    ainative_internal_api_key: str = field(repr=False)
+    internal_networks: tuple[Network, ...]
+    dagster_url: str
+    cache_dir: str
+    cache_bytes: int
+    query_workers: int
+    query_threads: int
+    query_memory_bytes: int
+    query_address_space_bytes: int
+    query_timeout_s: float
+    query_grace_s: float
+    query_queue: int
+    agent_concurrency: int
+    result_bytes: int
+    result_cache_bytes: int
+    body_bytes: int
+    calls_per_cron_run: int
+    calls_per_minute: int
+    rate_limit_store: str
+    snapshot_check_s: float
+    snapshot_relist_s: float
+
+    @classmethod
+    def from_mapping(cls, env: Mapping[str, str]) -> "Settings":
+        """Settings from environment-like text; what is missing or blank takes its default.
+
+        Raises:
+            SettingsError: a value can't be read.
+        """
+        values: dict[str, Any] = {}
+        for setting in SETTINGS:
+            text = env.get(setting.name, "").strip() or setting.default
+            try:
+                values[setting.attribute] = setting.parse(text)
+            except ValueError as error:
+                raise SettingsError(f"{setting.name}: {error}") from error
+        settings = cls(**values)
+        if settings.query_timeout_s > 55:
+            raise SettingsError("LAKE_QUERY_TIMEOUT_S: must be at most 55")
+        return settings
+
+    @property
+    def cache_path(self) -> Path:
+        """The directory of the object cache."""
+        return Path(self.cache_dir or Path(tempfile.gettempdir()) / "lake-object-cache")

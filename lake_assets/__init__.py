@@ -1,0 +1,1 @@
+"""How the lake's data is made. Empty on purpose: `catalog` and `datasets` load without Dagster."""

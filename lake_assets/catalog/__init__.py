@@ -1,0 +1,45 @@
+"""What a dataset is, in the standard library only: the one thing that both halves share."""
+
+from lake_assets.catalog.declare import derived, event, external, snapshot
+from lake_assets.catalog.layout import data_key, dataset_prefix, day_of_key, version_key
+from lake_assets.catalog.location import LakeLocation, LocationError
+from lake_assets.catalog.model import (
+    PARTITION_COLUMN,
+    CatalogError,
+    Column,
+    ColumnType,
+    Dataset,
+    ExternalSource,
+    Kind,
+    LakeSource,
+    PostgresSource,
+    Schedule,
+    Task,
+)
+from lake_assets.catalog.registry import Catalog, load_catalog
+
+__all__ = [
+    "PARTITION_COLUMN",
+    "Catalog",
+    "CatalogError",
+    "Column",
+    "ColumnType",
+    "Dataset",
+    "ExternalSource",
+    "Kind",
+    "LakeLocation",
+    "LakeSource",
+    "LocationError",
+    "PostgresSource",
+    "Schedule",
+    "Task",
+    "data_key",
+    "dataset_prefix",
+    "day_of_key",
+    "derived",
+    "event",
+    "external",
+    "load_catalog",
+    "snapshot",
+    "version_key",
+]

@@ -1,0 +1,229 @@
+"""The short forms in which datasets are declared, and the reader of their column tables.
+
+Belongs here: constructors that fill in what every dataset of a kind shares (schedule, days,
+first partition), and the parser of column tables.
+Does not belong here: any single dataset (`lake_assets.datasets`).
+
+A column table has one line per column: name, type, then a sentence. `!` after the type means
+that the column is never null; `{a|b}` at the end lists its accepted values. A column without a
+sentence takes it from `fields.COMMON`:
+
+    run_id      string!   One id per run.
+    status      string!   How the run ended. {succeeded|failed|cancelled}
+    created_at  timestamp!
+"""
+
+from datetime import date
+
+from lake_assets.catalog.fields import COMMON
+from lake_assets.catalog.model import (
+    DEFAULT_FIRST_DAY,
+    CatalogError,
+    Column,
+    ColumnType,
+    Dataset,
+    ExternalSource,
+    Kind,
+    LakeSource,
+    PostgresSource,
+    Schedule,
+)
+
+_TYPES = {
+    "string": ColumnType.STRING,
+    "int64": ColumnType.INT64,
+    "float64": ColumnType.FLOAT64,
+    "bool": ColumnType.BOOL,
+    "timestamp": ColumnType.TIMESTAMP,
+    "date": ColumnType.DATE,
+    "decimal": ColumnType.DECIMAL,
+    "json": ColumnType.JSON,
+}
+
+EVENT_SCHEDULE = Schedule(cron="30 0 * * *", newest_lag_d=1, oldest_lag_d=2)
+"""Half past midnight UTC: yesterday, and the day before once more for late rows."""
+
+SNAPSHOT_SCHEDULE = Schedule(cron="10 0 * * *")
+"""Ten past midnight UTC: the state as of the new day."""
+
+DERIVED_SCHEDULE = Schedule(cron="0 3 * * *", newest_lag_d=1, oldest_lag_d=1)
+"""Three in the morning UTC, after the inputs of yesterday are written."""
+
+
+def parse_columns(text: str) -> tuple[Column, ...]:
+    """The columns of a column table (see the module's docstring).
+
+    Raises:
+        CatalogError: a line has no type, an unknown type, or no description anywhere.
+    """
+    return tuple(_parse_column(line) for line in text.strip().splitlines() if line.strip())
+
+
+def _parse_column(line: str) -> Column:
+    name, _, rest = line.strip().partition(" ")
+    type_word, _, sentence = rest.strip().partition(" ")
+    required = type_word.endswith("!")
+    column_type = _TYPES.get(type_word.rstrip("!"))
+    if column_type is None:
+        raise CatalogError(
+            f"column `{name}`: unknown type `{type_word}`; use one of {', '.join(_TYPES)}"
+        )
+    sentence = sentence.strip()
+    values: tuple[str, ...] = ()
+    if sentence.endswith("}") and "{" in sentence:
+        sentence, _, listed = sentence[:-1].rpartition("{")
+        values = tuple(value.strip() for value in listed.split("|"))
+    description = sentence.strip() or COMMON.get(name, "")
+    return Column(
+        name=name, type=column_type, description=description, required=required, values=values
+    )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+def _table(text: str) -> PostgresSource:
+    schema, _, table = text.rpartition(".")
+    return PostgresSource(schema=schema or "public", table=table)
+
+
+def event(
+    partition: str,
+    description: str,
+    *,
+    group: str,
+    table: str,
+    tasks: str,
+    columns: str,
+    key: str = "",
+    watermark: str = "created_at",
+    expect_rows: bool = False,
+    proposed: bool = False,
+    owner: str = "team:data-platform",
+    notes: str = "",
+) -> Dataset:
+    """Rows of a Postgres table whose `watermark` falls into the UTC day.
+
+    `table` is `name` or `schema.name`; `tasks` and `key` are names with spaces between.
+    """
+    return Dataset(
+        partition=partition,
+        description=description,
+        kind=Kind.EVENT,
+        group=group,
+        source=_table(table),
+        columns=parse_columns(columns),
+        tasks=_names(tasks),
+        schedule=EVENT_SCHEDULE,
+        watermark=watermark,
+        key=_names(key),
+        owner=owner,
+        expect_rows=expect_rows,
+        proposed=proposed,
+        notes=notes,
+    )
+
+
+def snapshot(
+    partition: str,
+    description: str,
+    *,
+    group: str,
+    table: str,
+    tasks: str,
+    columns: str,
+    key: str = "",
+    watermark: str = "updated_at",
+    expect_rows: bool = False,
+    proposed: bool = False,
+    owner: str = "team:data-platform",
+    notes: str = "",
+) -> Dataset:
+    """The whole of a Postgres table as it stands on the day of the run."""
+    return Dataset(
+        partition=partition,
+        description=description,
+        kind=Kind.SNAPSHOT,
+        group=group,
+        source=_table(table),
+        columns=parse_columns(columns),
+        tasks=_names(tasks),
+        schedule=SNAPSHOT_SCHEDULE,
+        watermark=watermark,
+        key=_names(key),
+        owner=owner,
+        expect_rows=expect_rows,
+        proposed=proposed,
+        notes=notes,
+    )
+
+
+def external(
+    partition: str,
+    description: str,
+    *,
+    group: str,
+    upstream: str,
+    tasks: str,
+    columns: str,
+    watermark: str,
+    schedule: Schedule,
+    key: str = "",
+    pool: str = "",
+    first_day: date = DEFAULT_FIRST_DAY,
+    freshness_h: int = 36,
+    proposed: bool = False,
+    owner: str = "team:data-platform",
+    notes: str = "",
+) -> Dataset:
+    """What an outside source published for, or was seen with on, the day."""
+    return Dataset(
+        partition=partition,
+        description=description,
+        kind=Kind.EXTERNAL,
+        group=group,
+        source=ExternalSource(upstream=upstream, pool=pool),
+        columns=parse_columns(columns),
+        tasks=_names(tasks),
+        schedule=schedule,
+        watermark=watermark,
+        key=_names(key),
+        owner=owner,
+        first_day=first_day,
+        freshness_h=freshness_h,
+        proposed=proposed,
+        notes=notes,
+    )
+
+
+def derived(
+    partition: str,
+    description: str,
+    *,
+    group: str,
+    upstreams: str,
+    tasks: str,
+    columns: str,
+    watermark: str = "generated_at",
+    key: str = "",
+    proposed: bool = False,
+    owner: str = "team:data-science",
+    notes: str = "",
+) -> Dataset:
+    """A dataset computed from other datasets of the lake, named by partition."""
+    return Dataset(
+        partition=partition,
+        description=description,
+        kind=Kind.DERIVED,
+        group=group,
+        source=LakeSource(upstreams=_names(upstreams)),
+        columns=parse_columns(columns),
+        tasks=_names(tasks),
+        schedule=DERIVED_SCHEDULE,
+        watermark=watermark,
+        key=_names(key),
+        owner=owner,
+        proposed=proposed,
+        notes=notes,
+    )

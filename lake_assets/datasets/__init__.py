@@ -1,0 +1,1 @@
+"""Every dataset of the lake, one module per domain, each dataset declared once."""
