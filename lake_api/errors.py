@@ -56,7 +56,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class LakeError(Exception):
-    """Anything that the service tells its caller. `detail` says what was wrong, `hint` what to do."""
+    """What the service tells its caller: `detail` says what was wrong, `hint` what to do."""
 
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal error"

@@ -160,7 +160,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         name="LAKE_RATE_LIMIT_STORE",
         default="memory://",
-        sentence="Where call counts are kept, as a `limits` storage URI (`redis://…` for several replicas).",
+        sentence="Where call counts are kept: a `limits` storage URI (`redis://…` for replicas).",
     ),
     Setting(
         name="LAKE_SNAPSHOT_CHECK_S",
