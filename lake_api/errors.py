@@ -1,16 +1,19 @@
 """Every error that a caller of the HTTP service can meet.
 
     LakeError
-    ├─ InvalidRequest        422  the body or a parameter has the wrong shape
-    │  └─ BodyTooLarge       413
+    ├─ InvalidRequest        422  the body or a parameter has the wrong shape (400: no JSON)
+    │  ├─ BodyTooLarge       413
+    │  └─ UnsupportedMediaType 415
     ├─ QueryRejected         400  the guard or the binder refuses the SQL; nothing was read
     ├─ NotAuthenticated      401
     ├─ Forbidden             403
     ├─ NotFound              404
     ├─ MethodNotAllowed      405
+    ├─ UnknownHost           421  the Host header names a machine that this service is not
     ├─ RateLimited           429  says when to come back
     ├─ TaskRejected          400  unknown task; 422 kwargs or dates that can't be run
     ├─ ServiceUnavailable    503  another part of the lake (Dagster) does not answer
+    ├─ UpstreamRejected      502  another part of the lake answered that it will not
     └─ QueryUnavailable      200  a valid query that could not be run: `source: "unavailable"`
 
 Belongs here: the tree, and the one JSON shape that all of it is told in.
@@ -135,6 +138,14 @@ class BodyTooLarge(InvalidRequest):
     default_code = "body_too_large"
 
 
+class UnsupportedMediaType(InvalidRequest):
+    """The body is of a type that the service does not read."""
+
+    status = 415
+    title = "Unsupported media type"
+    default_code = "unsupported_media_type"
+
+
 class QueryRejected(LakeError):
     """The guard or the binder refuses the SQL; nothing was read."""
 
@@ -179,6 +190,21 @@ class MethodNotAllowed(LakeError):
     title = "Method not allowed"
     default_code = "method_not_allowed"
 
+    allowed: tuple[str, ...] = ()
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers that belong to the answer."""
+        return {**super().headers, "Allow": ", ".join(self.allowed)}
+
+
+class UnknownHost(LakeError):
+    """The Host header names a machine that this service is not."""
+
+    status = 421
+    title = "Misdirected request"
+    default_code = "unknown_host"
+
 
 class RateLimited(LakeError):
     """The caller asked too often; `retry_after_s` says when to come back."""
@@ -202,6 +228,14 @@ class ServiceUnavailable(LakeError):
     status = 503
     title = "Service unavailable"
     default_code = "service_unavailable"
+
+
+class UpstreamRejected(LakeError):
+    """Another part of the lake answered that it will not do this."""
+
+    status = 502
+    title = "Refused by another part of the lake"
+    default_code = "dagster_rejected"
 
 
 class QueryUnavailable(LakeError):

@@ -37,6 +37,10 @@ def _networks(text: str) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
 
 
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip().lower() for part in text.split(",") if part.strip())
+
+
 def _positive_int(text: str) -> int:
     value = int(text)
     if value <= 0:
@@ -64,9 +68,22 @@ SETTINGS: tuple[Setting, ...] = (
         parse=_networks,
     ),
     Setting(
+        name="LAKE_ALLOWED_HOSTS",
+        default="",
+        sentence="Host names (`lake.example.com`, `*.example.com`, `*`) that requests may name in "
+        "`Host`, beside loopback names and IP addresses.",
+        parse=_names,
+    ),
+    Setting(
         name="LAKE_DAGSTER_URL",
         default="http://127.0.0.1:3000",
         sentence="Dagster webserver that runs are launched through.",
+    ),
+    Setting(
+        name="LAKE_DAGSTER_TIMEOUT_S",
+        default="10",
+        sentence="Seconds that Dagster may take to answer.",
+        parse=_positive_float,
     ),
     Setting(
         name="LAKE_CACHE_DIR",
@@ -183,7 +200,9 @@ class Settings:
 
     ainative_internal_api_key: str = field(repr=False)
     internal_networks: tuple[Network, ...]
+    allowed_hosts: tuple[str, ...]
     dagster_url: str
+    dagster_timeout_s: float
     cache_dir: str
     cache_bytes: int
     query_workers: int
