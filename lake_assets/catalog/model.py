@@ -5,7 +5,7 @@ Does not belong here: rules between datasets (`registry`), object keys (`layout`
 import outside the standard library.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import Enum
@@ -219,9 +219,22 @@ class Dataset:
         return self.source.upstreams if isinstance(self.source, LakeSource) else ()
 
     @property
+    def column_names(self) -> Collection[str]:
+        """The names of the columns, in declared order."""
+        return self._by_name.keys()
+
+    @property
     def summary(self) -> str:
         """The first line of the description."""
         return self.description.strip().splitlines()[0]
+
+    def newest_day(self, today: date) -> date:
+        """The newest partition that exists on `today` (UTC).
+
+        A snapshot, and whatever is written for the day of its run, has one for today; of all
+        else a day can be written once it is over.
+        """
+        return today - timedelta(days=min(1, self.schedule.newest_lag_d))
 
     def column(self, name: str) -> Column:
         """The column called `name`.

@@ -1,0 +1,8 @@
+"""What Dagster loads: every dataset of the catalogue, with this process's settings."""
+
+import os
+
+from lake_assets.catalog import load_catalog
+from lake_assets.orchestration.build import build_defs
+
+defs = build_defs(catalog=load_catalog(), env=os.environ)

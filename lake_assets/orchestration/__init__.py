@@ -1,0 +1,1 @@
+"""When and how datasets are written: the only folder that imports Dagster."""

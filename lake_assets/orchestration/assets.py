@@ -1,0 +1,162 @@
+"""From a declaration to an asset: one factory, no dataset by name.
+
+Belongs here: what every asset shares (key, partitions, documentation, policies), and the one
+function per kind of source that feeds the IO manager.
+Does not belong here: any single dataset; reading or writing rows.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+
+from lake_assets.catalog import Dataset, Kind, LakeSource, PostgresSource
+from lake_assets.orchestration.checks import check_results, check_specs
+from lake_assets.orchestration.io_manager import column_schema
+from lake_assets.orchestration.partitions import days_of, partitions_of
+from lake_assets.orchestration.resources import LakeResource, PlatformResource
+from lake_assets.orchestration.rows import DailyRows
+from lake_assets.sources.platform import SourceMismatch, open_export
+
+Clock = Callable[[], datetime]
+AssetEvents = Iterator[dg.Output[DailyRows] | dg.AssetCheckResult]
+AssetFunction = Callable[[dg.AssetExecutionContext], AssetEvents]
+
+RETRY = dg.RetryPolicy(
+    max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL
+)
+"""For what may pass: a connection that broke, a store that was busy."""
+
+
+def is_built(dataset: Dataset) -> bool:
+    """Whether rows of this dataset can be obtained at all in this version."""
+    return isinstance(dataset.source, PostgresSource)
+
+
+def build_asset(dataset: Dataset, *, clock: Clock) -> dg.AssetsDefinition:
+    """The asset of a declaration."""
+    produce = _platform_export(dataset, clock) if is_built(dataset) else _not_built(dataset)
+    upstreams = dataset.source.upstreams if isinstance(dataset.source, LakeSource) else ()
+    pool = getattr(dataset.source, "pool", "")
+    return dg.asset(
+        key=dg.AssetKey(dataset.asset_key),
+        deps=[dg.AssetKey(upstream.split("/")) for upstream in upstreams],
+        partitions_def=partitions_of(dataset),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        group_name=group_name(dataset.group),
+        description=_description(dataset),
+        owners=[dataset.owner],
+        kinds={"parquet", "s3", _source_kind(dataset)},
+        tags={"lake/kind": dataset.kind.value},
+        metadata=_metadata(dataset),
+        code_version=code_version(dataset),
+        freshness_policy=dg.FreshnessPolicy.time_window(
+            fail_window=timedelta(hours=dataset.freshness_h)
+        ),
+        check_specs=check_specs(dataset),
+        retry_policy=RETRY,
+        io_manager_key="lake_io",
+        required_resource_keys={"lake", "platform"},
+        pool=pool or None,
+    )(produce)
+
+
+def group_name(group: str) -> str:
+    """A group's title as Dagster wants it: `Core Platform` → `core_platform`."""
+    return group.lower().replace(" ", "_")
+
+
+def code_version(dataset: Dataset) -> str:
+    """A short hash of what decides a dataset's rows: source, watermark and columns."""
+    columns = [(column.name, column.type.value, column.required) for column in dataset.columns]
+    facts = repr((str(dataset.source), dataset.kind.value, dataset.watermark, columns))
+    return hashlib.sha256(facts.encode()).hexdigest()[:12]
+
+
+def _platform_export(dataset: Dataset, clock: Clock) -> AssetFunction:
+    def export(context: dg.AssetExecutionContext) -> AssetEvents:
+        days = days_of(context.partition_keys)
+        _refuse_past_snapshot(dataset, days, clock().astimezone(UTC).date())
+        lake: LakeResource = context.resources.lake
+        platform: PlatformResource = context.resources.platform
+        try:
+            with open_export(platform.url, dataset) as source:
+                if source.table.missing:
+                    context.log.warning(
+                        f"{dataset.partition}: {dataset.source} lacks "
+                        f"{', '.join(source.table.missing)}; exported as nulls"
+                    )
+                rows = DailyRows(
+                    dataset=dataset, days=days, read=source.day, source=str(dataset.source)
+                )
+                yield dg.Output(rows)
+        except SourceMismatch as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        yield from check_results(dataset, lake, rows.written)
+
+    return export
+
+
+def _not_built(dataset: Dataset) -> AssetFunction:
+    def fail(_context: dg.AssetExecutionContext) -> AssetEvents:
+        raise dg.Failure(
+            f"{dataset.partition} is not built yet: nothing collects {dataset.source} in this "
+            "version, so there was nothing to write",
+            allow_retries=False,
+        )
+        yield  # what makes this a generator, as assets with checks are
+
+    return fail
+
+
+def _refuse_past_snapshot(dataset: Dataset, days: Sequence[date], today: date) -> None:
+    past = [day for day in days if day != today]
+    if dataset.kind is Kind.SNAPSHOT and past:
+        raise dg.Failure(
+            f"{dataset.partition} is a snapshot of the current state and can only be written for "
+            f"today ({today}); the state of {past[0]} is gone",
+            allow_retries=False,
+        )
+
+
+def _source_kind(dataset: Dataset) -> str:
+    return str(dataset.source).partition(":")[0]
+
+
+def _description(dataset: Dataset) -> str:
+    key = ", ".join(f"`{name}`" for name in dataset.key) or "none declared"
+    tasks = ", ".join(f"`{task}`" for task in dataset.tasks)
+    return "\n\n".join(
+        part
+        for part in (
+            dataset.description,
+            dataset.notes,
+            f"**In SQL:** `{dataset.sql_name}`, partition column `date`. "
+            f"**Kind:** {_KINDS[dataset.kind]} **Watermark:** `{dataset.watermark}`. "
+            f"**Key within a day:** {key}.",
+            f"**Source:** `{dataset.source}`. **Tasks:** {tasks}. "
+            f"**Schedule:** `{dataset.schedule.cron}` UTC.",
+        )
+        if part
+    )
+
+
+_KINDS = {
+    Kind.EVENT: "event (rows of one UTC day).",
+    Kind.SNAPSHOT: "snapshot (the full state on the day).",
+    Kind.EXTERNAL: "external (its upstream's own cadence).",
+    Kind.DERIVED: "derived (computed from other datasets).",
+}
+
+
+def _metadata(dataset: Dataset) -> dict[str, Any]:
+    return {
+        "dagster/column_schema": column_schema(dataset),
+        "dagster/table_name": dataset.sql_name,
+        "source": str(dataset.source),
+        "watermark": dataset.watermark,
+        "primary_key": ", ".join(dataset.key) or "none declared",
+        "tasks": ", ".join(dataset.tasks),
+    }

@@ -1,0 +1,128 @@
+"""The S3 Parquet IO manager: the one way into the lake, and the way back for derived datasets.
+
+Belongs here: from an asset's rows to stored partitions and their metadata, and back to tables.
+Does not belong here: encoding (`storage.writer`), what the rows mean (`assets`, `checks`).
+"""
+
+from datetime import date
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lake_assets.catalog import PARTITION_COLUMN, Catalog, Dataset, data_key
+from lake_assets.orchestration.partitions import days_of
+from lake_assets.orchestration.resources import LakeResource
+from lake_assets.orchestration.rows import DailyRows
+from lake_assets.storage.conform import SchemaMismatch
+from lake_assets.storage.schema import arrow_schema
+from lake_assets.storage.writer import PartitionWriter, WrittenPartition
+
+
+class S3ParquetIOManager(dg.IOManager):
+    """Writes each day as one whole Parquet object, and reads days back as one Arrow table."""
+
+    def __init__(self, *, lake: LakeResource, catalog: Catalog) -> None:
+        self._lake = lake
+        self._catalog = catalog
+
+    def handle_output(self, context: dg.OutputContext, obj: DailyRows) -> None:
+        """Write every day of `obj`, oldest first, and report each as its own partition.
+
+        Raises:
+            dagster.Failure: the rows do not fit the declaration; a retry would not help.
+            StorageError: the store did not answer; a retry may help.
+        """
+        dataset = obj.dataset
+        store = self._lake.store()
+        step = context.step_context
+        code_version = step.job_def.asset_layer.get(context.asset_key).code_version or ""
+        writer = PartitionWriter(store, run_id=context.run_id, code_version=code_version)
+        try:
+            for day in obj.days:
+                try:
+                    written = writer.write(dataset, day, obj.read(day))
+                except SchemaMismatch as error:
+                    raise dg.Failure(f"{day}: {error}", allow_retries=False) from error
+                obj.written.append(written)
+                step.add_asset_metadata(
+                    asset_key=context.asset_key,
+                    partition_key=day.isoformat(),
+                    metadata=_partition_metadata(written),
+                )
+                context.log.info(
+                    f"{dataset.partition} {day}: {written.rows:,} rows, "
+                    f"{written.size_bytes:,} bytes in {written.duration_s:.2f} s"
+                )
+        finally:
+            # Days that were replaced before a failure are visible too: readers must see them.
+            if obj.written:
+                store.bump_version(dataset, (written.day for written in obj.written))
+        context.add_output_metadata(
+            {"source": obj.source, "dagster/column_schema": column_schema(dataset)}
+        )
+
+    def load_input(self, context: dg.InputContext) -> pa.Table:
+        """The asked-for days as one table, with the partition's day in a column `date`.
+
+        Raises:
+            FileNotFoundError: a day has no object.
+        """
+        dataset = self._catalog["/".join(context.asset_key.path)]
+        store = self._lake.store()
+        tables: list[pa.Table] = []
+        for day in days_of(context.asset_partition_keys):
+            with store.open(data_key(dataset, day)) as file:
+                tables.append(_with_day(pq.read_table(file), day))
+        return pa.concat_tables(tables, promote_options="default")
+
+
+def column_schema(dataset: Dataset) -> dg.TableSchema:
+    """The declared columns as Dagster shows them."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                name=column.name,
+                type=column.type.value,
+                description=column.description,
+                constraints=dg.TableColumnConstraints(
+                    nullable=not column.required,
+                    unique=dataset.key == (column.name,),
+                    other=[f"one of: {', '.join(column.values)}"] if column.values else [],
+                ),
+            )
+            for column in dataset.columns
+        ]
+    )
+
+
+def _partition_metadata(written: WrittenPartition) -> dict[str, dg.MetadataValue]:
+    def watermark(value: object) -> dg.MetadataValue:
+        text = value.isoformat() if isinstance(value, date) else str(value)
+        return dg.MetadataValue.null() if value is None else dg.MetadataValue.text(text)
+
+    return {
+        "rows": dg.MetadataValue.int(written.rows),
+        "dagster/partition_row_count": dg.MetadataValue.int(written.rows),
+        "size_bytes": dg.MetadataValue.int(written.size_bytes),
+        "dagster/uri": dg.MetadataValue.text(written.uri),
+        "watermark_min": watermark(written.watermark_min),
+        "watermark_max": watermark(written.watermark_max),
+        "duration_s": dg.MetadataValue.float(round(written.duration_s, 3)),
+        "rows_per_s": dg.MetadataValue.int(int(written.rows / max(written.duration_s, 1e-6))),
+    }
+
+
+def _with_day(table: pa.Table, day: date) -> pa.Table:
+    days = pa.repeat(pa.scalar(day, pa.date32()), table.num_rows)
+    return table.append_column(PARTITION_COLUMN, days)
+
+
+def stored_schema_matches(lake: LakeResource, dataset: Dataset, day: date) -> bool:
+    """Whether the stored object of a day has exactly the declared columns and types."""
+    with lake.store().open(data_key(dataset, day)) as file:
+        return pq.read_schema(file).remove_metadata().equals(_bare(arrow_schema(dataset)))
+
+
+def _bare(schema: pa.Schema) -> pa.Schema:
+    return schema.remove_metadata()

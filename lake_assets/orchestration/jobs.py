@@ -1,0 +1,36 @@
+"""Jobs that write no dataset.
+
+Belongs here: maintenance of the bucket.
+Does not belong here: asset jobs, which schedules make for themselves.
+"""
+
+import dagster as dg
+
+from lake_assets.orchestration.resources import LakeResource
+from lake_assets.storage.bucket import ensure_bucket as ensure
+
+
+@dg.op(
+    required_resource_keys={"lake"},
+    description="Create or verify the bucket and the rule that expires exports/.",
+    retry_policy=dg.RetryPolicy(max_retries=2, delay=2, backoff=dg.Backoff.EXPONENTIAL),
+)
+def ensure_lake_bucket(context: dg.OpExecutionContext) -> None:
+    """Make sure that the bucket and its lifecycle rule are there."""
+    lake: LakeResource = context.resources.lake
+    report = ensure(lake.s3_client(), lake.location.bucket)
+    context.log.info(
+        f"Bucket {'created' if report.created else 'found'}; lifecycle rule "
+        f"{'written' if report.lifecycle_written else 'in place'}"
+    )
+
+
+@dg.job(description="Task lake.ensure_bucket: the bucket and its 7-day rule on exports/.")
+def ensure_bucket() -> None:
+    """Create or verify the bucket."""
+    ensure_lake_bucket()
+
+
+ensure_bucket_daily = dg.ScheduleDefinition(
+    name="ensure_bucket_daily", job=ensure_bucket, cron_schedule="0 0 * * *"
+)

@@ -1,0 +1,31 @@
+"""Dagster's view of a dataset's days.
+
+Belongs here: partition definitions and the translation between days and partition keys.
+Does not belong here: which days a schedule writes (`catalog.model.Schedule`).
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from functools import cache
+
+import dagster as dg
+
+from lake_assets.catalog import Dataset
+
+
+def partitions_of(dataset: Dataset) -> dg.DailyPartitionsDefinition:
+    """The daily UTC partitions of a dataset; datasets with the same days share one definition."""
+    return _daily(dataset.first_day, has_today=dataset.schedule.newest_lag_d == 0)
+
+
+@cache
+def _daily(first_day: date, *, has_today: bool) -> dg.DailyPartitionsDefinition:
+    # One partition more than the finished days where the running day has one of its own.
+    return dg.DailyPartitionsDefinition(
+        start_date=first_day.isoformat(), end_offset=1 if has_today else 0
+    )
+
+
+def days_of(keys: Iterable[str]) -> Sequence[date]:
+    """The days of partition keys, ascending."""
+    return sorted(date.fromisoformat(key) for key in keys)

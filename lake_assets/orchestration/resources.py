@@ -1,0 +1,74 @@
+"""What runs connect to: the bucket and the platform database, found when a run needs them.
+
+Belongs here: turning settings into connections, at run time only.
+Does not belong here: using the connections.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+
+from lake_assets.catalog import LakeLocation, LocationError
+from lake_assets.storage.store import LakeStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LakeResource:
+    """The bucket, as the writer. `env` is read when a run asks, not when Dagster loads."""
+
+    env: Mapping[str, str] = field(repr=False)
+
+    @property
+    def location(self) -> LakeLocation:
+        """The endpoint and the writer's identity.
+
+        Raises:
+            dagster.Failure: a setting is missing; a retry would not help.
+        """
+        try:
+            return LakeLocation.from_mapping(self.env)
+        except LocationError as error:
+            raise dg.Failure(f"The lake is not configured: {error}", allow_retries=False) from error
+
+    def store(self) -> LakeStore:
+        """The bucket's objects."""
+        return LakeStore(self.location)
+
+    def s3_client(self) -> Any:
+        """A boto3 client, for what is done to the bucket itself."""
+        # boto3 takes most of a second to import, and only one job wants it.
+        from dagster_aws.s3 import S3Resource  # noqa: PLC0415
+
+        location = self.location
+        return S3Resource(
+            endpoint_url=location.endpoint,
+            region_name=location.region,
+            aws_access_key_id=location.access_key,
+            aws_secret_access_key=location.secret_key,
+        ).get_client()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformResource:
+    """The platform database, read-only."""
+
+    env: Mapping[str, str] = field(repr=False)
+
+    @property
+    def url(self) -> str:
+        """The libpq URL.
+
+        Raises:
+            dagster.Failure: it is not set; a retry would not help.
+        """
+        url = self.env.get("PLATFORM_DATABASE_URL", "").strip()
+        if not url:
+            raise dg.Failure(
+                "The platform database is not configured: set PLATFORM_DATABASE_URL",
+                allow_retries=False,
+            )
+        # SQLAlchemy's spelling of the scheme is common in shared settings; libpq wants its own.
+        scheme, _, rest = url.partition("://")
+        return f"{scheme.partition('+')[0]}://{rest}"

@@ -1,0 +1,25 @@
+"""What an asset hands to the IO manager: rows by day, read when they are written.
+
+Belongs here: the value that passes from an asset to the IO manager and back to its checks.
+Does not belong here: reading rows (`sources`), writing them (`storage`).
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+import pyarrow as pa
+
+from lake_assets.catalog import Dataset
+from lake_assets.storage.writer import WrittenPartition
+
+
+@dataclass(slots=True, kw_only=True)
+class DailyRows:
+    """The days to write and how each is read. The IO manager fills `written`, day by day."""
+
+    dataset: Dataset
+    days: Sequence[date]
+    read: Callable[[date], Iterable[pa.RecordBatch]]
+    source: str
+    written: list[WrittenPartition] = field(default_factory=list[WrittenPartition])

@@ -1,0 +1,75 @@
+"""When datasets are written by themselves.
+
+Belongs here: schedules, made from the declared cron and lags. Datasets that share a source and a
+time share one schedule and one run: one process start writes them all.
+Does not belong here: the times themselves (`lake_assets.datasets`).
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+
+import dagster as dg
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+)
+
+from lake_assets.catalog import Dataset, PostgresSource, Schedule
+from lake_assets.orchestration.assets import is_built
+
+
+def build_schedules(
+    datasets: Iterable[Dataset], *, running: bool
+) -> Iterator[dg.ScheduleDefinition]:
+    """A schedule per source and time; `running` makes those that can succeed start by default."""
+    groups: dict[tuple[str, Schedule], list[Dataset]] = {}
+    for dataset in datasets:
+        groups.setdefault((_name(dataset), dataset.schedule), []).append(dataset)
+    for (name, schedule), members in groups.items():
+        yield _build_schedule(name, schedule, members, running=running)
+
+
+def _name(dataset: Dataset) -> str:
+    """What shares a source shares a name; everything else is called after its own task."""
+    if isinstance(dataset.source, PostgresSource):
+        return f"platform_{dataset.kind.value}s"
+    return dataset.daily_task.removeprefix("lake.")
+
+
+def _build_schedule(
+    name: str, schedule: Schedule, members: Sequence[Dataset], *, running: bool
+) -> dg.ScheduleDefinition:
+    selection = [dg.AssetKey(dataset.asset_key) for dataset in members]
+    starts = running and all(is_built(dataset) for dataset in members)
+    job = dg.define_asset_job(name=name, selection=dg.AssetSelection.assets(*selection))
+
+    @dg.schedule(
+        name=name,
+        job=job,
+        cron_schedule=schedule.cron,
+        execution_timezone="UTC",
+        default_status=(
+            dg.DefaultScheduleStatus.RUNNING if starts else dg.DefaultScheduleStatus.STOPPED
+        ),
+        description="Runs " + ", ".join(dataset.daily_task for dataset in members) + ".",
+    )
+    def evaluate(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        tick = context.scheduled_execution_time.astimezone(UTC)
+        return run_request(schedule, tick)
+
+    return evaluate
+
+
+def run_request(schedule: Schedule, tick: datetime) -> dg.RunRequest:
+    """One run over the days that a tick writes."""
+    days = schedule.days(tick.date())
+    run_key = tick.isoformat()
+    if len(days) == 1:
+        return dg.RunRequest(run_key=run_key, partition_key=days[0].isoformat())
+    return dg.RunRequest(
+        run_key=run_key,
+        tags={
+            ASSET_PARTITION_RANGE_START_TAG: days[0].isoformat(),
+            ASSET_PARTITION_RANGE_END_TAG: days[-1].isoformat(),
+        },
+    )

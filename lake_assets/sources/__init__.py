@@ -1,0 +1,1 @@
+"""How rows are obtained, one module per upstream. No Dagster here."""

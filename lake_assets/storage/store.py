@@ -1,0 +1,108 @@
+"""The bucket as the writer sees it: whole objects in, whole objects out.
+
+Belongs here: connecting to S3 and the few object operations that writing needs.
+Does not belong here: Parquet (`writer`), key rules (`catalog.layout`), creating the bucket
+(`bucket`), the reader's side (`lake_api`).
+"""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import IO
+
+import msgspec
+import obstore
+from obstore.store import S3Store
+
+from lake_assets.catalog import Dataset, LakeLocation, dataset_prefix, day_of_key, version_key
+
+
+class StorageError(RuntimeError):
+    """The object store did not do what was asked; trying again may help."""
+
+
+class VersionToken(msgspec.Struct, frozen=True):
+    """What the small object beside a dataset's data holds; its ETag is what readers compare."""
+
+    version: str
+    written_at: datetime
+    days: tuple[date, ...]
+
+
+class LakeStore:
+    """The objects of one bucket, through the identity that `location` names."""
+
+    def __init__(self, location: LakeLocation) -> None:
+        self.location = location
+        self._store = S3Store(
+            location.bucket,
+            endpoint=location.endpoint,
+            access_key_id=location.access_key,
+            secret_access_key=location.secret_key,
+            region=location.region,
+            virtual_hosted_style_request=False,
+            client_options={
+                "allow_http": location.is_plain_http,
+                "connect_timeout": timedelta(seconds=5),
+                "timeout": timedelta(seconds=120),
+            },
+            retry_config={"max_retries": 4, "retry_timeout": timedelta(seconds=60)},
+        )
+
+    def uri(self, key: str) -> str:
+        """The `s3://` address of a key, for people and metadata."""
+        return f"s3://{self.location.bucket}/{key}"
+
+    def put_whole(self, key: str, content: bytes | Iterable[bytes]) -> str:
+        """Replace an object by `content` in one step; return its ETag.
+
+        Readers see the old object or the new one. An iterable is uploaded in parts while it is
+        consumed; if it raises, nothing is replaced.
+
+        Raises:
+            StorageError: the store refused or did not answer.
+        """
+        try:
+            result = obstore.put(self._store, key, content)
+        except obstore.exceptions.BaseError as error:
+            raise StorageError(f"writing to object storage failed: {_first_line(error)}") from error
+        return (result.get("e_tag") or "").strip('"')
+
+    def open(self, key: str) -> IO[bytes]:
+        """A seekable reader of an object.
+
+        Raises:
+            FileNotFoundError: there is no such object.
+        """
+        return obstore.open_reader(self._store, key)  # type: ignore[return-value]  # file-like
+
+    def days(self, dataset: Dataset) -> Sequence[date]:
+        """The days that a dataset has an object for, ascending.
+
+        Raises:
+            StorageError: the store refused or did not answer.
+        """
+        try:
+            listed = [
+                day_of_key(dataset, item["path"])
+                for page in obstore.list(self._store, prefix=dataset_prefix(dataset))
+                for item in page
+            ]
+        except obstore.exceptions.BaseError as error:
+            raise StorageError(f"listing object storage failed: {_first_line(error)}") from error
+        return sorted(day for day in listed if day is not None)
+
+    def bump_version(self, dataset: Dataset, days: Iterable[date]) -> None:
+        """Tell readers that partitions were replaced.
+
+        Raises:
+            StorageError: the store refused or did not answer.
+        """
+        token = VersionToken(
+            version=uuid.uuid4().hex, written_at=datetime.now(tz=UTC), days=tuple(days)
+        )
+        self.put_whole(version_key(dataset), msgspec.json.encode(token))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:300]
