@@ -20,8 +20,7 @@ DATASETS: tuple[Dataset, ...] = (
         notes=(
             "A run belongs to the day on which its row was created, even when it ends after "
             "midnight; a run that is still going has no `finished_at` and no `duration_ms`. "
-            "Join `platform/agent_traces` and `platform/tool_execution_logs` on `run_id`, "
-            "`platform/agent_instances` on `agent_id`."
+            "Join `platform/agent_traces` and `platform/tool_execution_logs` on `run_id`."
         ),
         columns="""
             run_id         string!     One id per run.
