@@ -67,7 +67,7 @@ class PlatformExport:
         with self._connection.cursor() as cursor:
             try:
                 cursor.execute(select_statement(self.table, day))
-                yield from cursor.fetch_record_batch()
+                yield from map(_plain, cursor.fetch_record_batch())
             except adbc_driver_manager.Error as error:
                 raise _source_error(error) from error
 
@@ -129,6 +129,15 @@ def select_statement(table: PlatformTable, day: date) -> str:
         order = [name for name in (dataset.watermark, *dataset.key) if name in table.types]
         statement += " ORDER BY " + ", ".join(_quoted(name) for name in dict.fromkeys(order))
     return statement
+
+
+def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch without ADBC's wrappers: NUMERIC comes as text marked as opaque."""
+    arrays = [
+        column.storage if isinstance(column.type, pa.BaseExtensionType) else column
+        for column in batch.columns
+    ]
+    return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
 
 
 def _describe(connection: postgres.Connection, dataset: Dataset) -> PlatformTable:

@@ -8,10 +8,12 @@ Does not belong here: Parquet (`writer`), key rules (`catalog.layout`), creating
 import uuid
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import IO
+from functools import cached_property
 
 import msgspec
 import obstore
+import pyarrow as pa
+import pyarrow.fs
 from obstore.store import S3Store
 
 from lake_assets.catalog import Dataset, LakeLocation, dataset_prefix, day_of_key, version_key
@@ -68,13 +70,32 @@ class LakeStore:
             raise StorageError(f"writing to object storage failed: {_first_line(error)}") from error
         return (result.get("e_tag") or "").strip('"')
 
-    def open(self, key: str) -> IO[bytes]:
-        """A seekable reader of an object.
+    def open(self, key: str) -> pa.NativeFile:
+        """A seekable reader of an object, for Parquet to fetch the ranges that it needs.
 
         Raises:
             FileNotFoundError: there is no such object.
+            StorageError: the store refused or did not answer.
         """
-        return obstore.open_reader(self._store, key)  # type: ignore[return-value]  # file-like
+        try:
+            return self._files.open_input_file(f"{self.location.bucket}/{key}")
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise StorageError(f"reading object storage failed: {_first_line(error)}") from error
+
+    @cached_property
+    def _files(self) -> pyarrow.fs.S3FileSystem:
+        scheme, _, host = self.location.endpoint.partition("://")
+        return pyarrow.fs.S3FileSystem(
+            access_key=self.location.access_key,
+            secret_key=self.location.secret_key,
+            endpoint_override=host,
+            scheme=scheme,
+            region=self.location.region,
+            connect_timeout=5,
+            request_timeout=60,
+        )
 
     def days(self, dataset: Dataset) -> Sequence[date]:
         """The days that a dataset has an object for, ascending.
