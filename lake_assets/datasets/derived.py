@@ -203,7 +203,7 @@ DATASETS: tuple[Dataset, ...] = (
             reliability_weight      float64!    Weight of reliability_score in this row.
             cost_efficiency_weight  float64!    Weight of cost_efficiency_score in this row.
             activity_weight         float64!    Weight of activity_score in this row.
-            intelligence_score      float64     The weighted total, 0 to 100; null without any score.
+            intelligence_score      float64     The weighted total, 0 to 100, or null.
             rank                    int64       Place among the day's agents, 1 for the highest.
         """,
     ),
