@@ -33,7 +33,6 @@ _WHAT_IT_BELONGS_TO = {
 }
 
 _MODEL_CALLS = {
-    "cache_hit": "Whether the answer came from a cache instead of the provider.",
     "completion_tokens": "Tokens that the model wrote, reasoning included.",
     "cost_usd": "What it cost, in US dollars.",
     "mcp_server": "Name of the MCP server that was called.",
@@ -41,33 +40,30 @@ _MODEL_CALLS = {
     "prompt_tokens": "Tokens that the model read, cached ones included.",
     "provider": "Who served the model, such as openai or anthropic.",
     "streamed": "Whether the answer was streamed.",
-    "tool_calls": "Number of tool calls.",
     "tool_name": "Name of the tool that was called.",
     "total_tokens": "Tokens read and written together.",
 }
 
 _HOW_IT_WENT = {
-    "attempts": "How often it was tried so far; 0 before the first try.",
     "duration_ms": "Time from start to end in milliseconds; null until it ended.",
     "error_code": "Short code of the error; null when there was none.",
     "error_message": "The error in words; null when there was none.",
-    "exit_code": "Exit code of the process; 0 means success.",
     "http_status": "HTTP status code of the answer; null when none came.",
     "input_bytes": "Size of the input in bytes.",
     "latency_ms": "Time from request to complete answer in milliseconds.",
     "output_bytes": "Size of the output in bytes.",
     "request_bytes": "Size of the request in bytes.",
     "response_bytes": "Size of the answer in bytes.",
-    "success": "Whether it succeeded.",
 }
 
 _CONTEXT = {
+    "comment": "What the person wrote; null when nothing.",
     "country": "ISO 3166-1 alpha-2 country code; null when unknown.",
     "device_type": "Kind of device; null when unknown.",
     "metadata": "Further fields as a JSON object; null when there are none.",
+    "properties": "Further fields of the event as a JSON object.",
     "referrer": "URL of the page before; null when unknown.",
     "region": "Region of the cloud provider, such as us-east-1.",
-    "unit": "Unit of the measured value.",
     "user_agent": "User-Agent header of the client; null when it sent none.",
 }
 

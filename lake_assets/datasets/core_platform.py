@@ -27,7 +27,7 @@ DATASETS: tuple[Dataset, ...] = (
             agent_id       string!
             agent_name     string
             trigger_type   string!     What started it. {schedule|manual|api|webhook|event|agent}
-            status         string!     State. {running|succeeded|failed|cancelled|timed_out}
+            status         string!     How it stands. {running|succeeded|failed|cancelled|timed_out}
             task_type      string      Kind of work done, such as code_review or research.
             model          string      Main model of the run, as its provider spells it.
             started_at     timestamp!
@@ -105,7 +105,7 @@ DATASETS: tuple[Dataset, ...] = (
             rating                 float64     1 (worst) to 5; thumbs are -1 or 1; else null.
             preferred_response_id  string      The better answer; null unless a preference.
             rejected_response_id   string      The worse answer; null unless a preference.
-            comment                string      What the person wrote; null when nothing.
+            comment                string
             model                  string
             source                 string!     Where given. {chat|api|cli|dashboard|evaluator}
             metadata               json
@@ -127,7 +127,7 @@ DATASETS: tuple[Dataset, ...] = (
             event_id         string!     One id per ledger entry.
             org_id           string!     The organisation whose credits move.
             user_id          string      The user who caused it; null for automatic entries.
-            event_type       string!     Kind. {purchase|usage|grant|refund|expiry|adjustment}
+            event_type       string!     Entry type. {purchase|usage|grant|refund|expiry|adjustment}
             credits_delta    decimal!    Credits added (positive) or taken (negative).
             credits_balance  decimal!    Credits of the organisation after this entry.
             amount_usd       decimal     Money of it in US dollars, refunds negative; null if none.
@@ -162,7 +162,7 @@ DATASETS: tuple[Dataset, ...] = (
             arch             string      Processor architecture. {x86_64|arm64}
             runtime_version  string      Version of the runtime that it ran on.
             duration_ms      int64       How long the command took, in milliseconds.
-            exit_code        int64
+            exit_code        int64       Exit code of the process; 0 is success.
             success          bool!       Whether the command ended with exit code 0.
             error_code       string
             flags            json        Flags that were set, as an object of name to value.

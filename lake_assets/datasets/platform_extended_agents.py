@@ -32,7 +32,7 @@ DATASETS: tuple[Dataset, ...] = (
             user_id        string      The user who started it; null when an agent did.
             name           string      Title of the session; null when it was given none.
             strategy       string!     How work is shared. {parallel|sequential|hierarchical|debate}
-            status         string!     State. {pending|running|completed|failed|cancelled}
+            status         string!     How it stands. {pending|running|completed|failed|cancelled}
             agent_count    int64!      Agents that take part.
             message_count  int64!      Messages between them so far.
             total_tokens   int64       Tokens read and written by all of them so far.
@@ -60,7 +60,7 @@ DATASETS: tuple[Dataset, ...] = (
             sender_agent_id      string      The agent that wrote it; null for people.
             recipient_agent_id   string      The agent it is for; null when for all.
             role                 string!     Role of its author. {system|user|assistant|tool}
-            message_type         string!     Kind. {plan|task|result|question|critique|vote}
+            message_type         string!     Message type. {plan|task|result|question|critique|vote}
             content_chars        int64!      Length of `content` in characters.
             total_tokens         int64       Tokens that it took to write; null for people.
             reply_to_message_id  string      The message it answers; null when it answers none.
@@ -87,7 +87,7 @@ DATASETS: tuple[Dataset, ...] = (
             rating       float64     1 (worst) to 5; null when none was given.
             sentiment    string      Tone of the comment. {positive|neutral|negative}
             category     string      What it is about, such as accuracy or speed.
-            comment      string      What the person wrote; null when nothing.
+            comment      string
             created_at   timestamp!
         """,
     ),
@@ -103,7 +103,7 @@ DATASETS: tuple[Dataset, ...] = (
         columns="""
             quota_id         string!     One id per organisation and quota.
             org_id           string!
-            plan             string!     Plan. {free|starter|team|business|enterprise}
+            plan             string!     Plan that sets it. {free|starter|team|business|enterprise}
             quota_type       string!     What is limited. {sessions|agents|messages|tokens|storage}
             limit_value      float64     Limit in `unit`; null when there is none.
             used_value       float64!    Used since the last reset, in `unit`.

@@ -39,7 +39,7 @@ DATASETS: tuple[Dataset, ...] = (
             cost_usd           decimal
             latency_ms         int64
             streamed           bool!
-            cache_hit          bool!
+            cache_hit          bool!       Whether a cache answered instead of the provider.
             error_code         string
             created_at         timestamp!
         """,
@@ -131,7 +131,7 @@ DATASETS: tuple[Dataset, ...] = (
             compute_seconds         float64     Compute time that was billed, in seconds.
             cost_usd                decimal!
             latency_ms              int64
-            status                  string!     Outcome. {success|error|rate_limited|timeout}
+            status                  string!     How it ended. {success|error|rate_limited|timeout}
             hub_downloads_30d       int64       Downloads in the last 30 days; null if not enriched.
             hub_downloads_all_time  int64       Downloads of all time; null if not enriched.
             hub_likes               int64       Likes on the Hub; null if not enriched.
@@ -185,7 +185,7 @@ DATASETS: tuple[Dataset, ...] = (
             thumbs       int64       1 for up, -1 for down; null when neither was pressed.
             rating       float64     1 (worst) to 5; null when none was given.
             category     string      What it is about, such as accuracy, tone or speed.
-            comment      string      What the person wrote; null when nothing.
+            comment      string
             created_at   timestamp!
         """,
     ),
@@ -225,7 +225,7 @@ DATASETS: tuple[Dataset, ...] = (
         key="project_id namespace",
         proposed=True,
         notes=(
-            "Counts and sizes are totals on that day: filter on one `date`. The `_24h` columns "
+            "Counts and sizes are totals on that day: filter on one `date`. The `*_24h` columns "
             "look back from `updated_at`."
         ),
         columns="""

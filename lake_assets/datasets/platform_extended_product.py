@@ -34,7 +34,7 @@ DATASETS: tuple[Dataset, ...] = (
             time_in_step_ms  int64       Time spent in the step, ms; null when it was just started.
             source           string      Where the user came from, such as organic or referral.
             utm_campaign     string      Campaign tag of the first visit; null when none.
-            properties       json        Further fields of the event as a JSON object.
+            properties       json
             created_at       timestamp!
         """,
     ),
@@ -62,7 +62,7 @@ DATASETS: tuple[Dataset, ...] = (
             device_type   string      {desktop|mobile|tablet}
             country       string
             app_version   string      Version of the app or site that sent it.
-            properties    json        Further fields of the event as a JSON object.
+            properties    json
             created_at    timestamp!
         """,
     ),
@@ -112,7 +112,7 @@ DATASETS: tuple[Dataset, ...] = (
             agent_id       string      The agent that codes; null when the user does alone.
             sandbox_id     string      The sandbox it runs in; null until there is one.
             language       string      Main programming language, in lower case.
-            status         string!     State. {active|idle|completed|failed|expired}
+            status         string!     How it stands. {active|idle|completed|failed|expired}
             files_changed  int64!      Files changed so far.
             lines_added    int64!      Lines added so far.
             lines_deleted  int64!      Lines deleted so far.
@@ -143,7 +143,7 @@ DATASETS: tuple[Dataset, ...] = (
             language        string!     Programming language, in lower case.
             entrypoint      string      File or command that was run.
             status          string!     How it ended. {succeeded|failed|timed_out|killed|cancelled}
-            exit_code       int64       Exit code of the process; 0 is success; null if stopped.
+            exit_code       int64       Exit code of the process, 0 for success; null if killed.
             duration_ms     int64       Wall-clock time in milliseconds.
             cpu_ms          int64       Processor time in milliseconds.
             memory_peak_mb  float64     Most memory in use at a time, in megabytes.
@@ -196,7 +196,7 @@ DATASETS: tuple[Dataset, ...] = (
             stream_id      string!     One id per stream.
             host_user_id   string!     The user who streams.
             title          string      Title of the stream; null when it was given none.
-            status         string!     State. {scheduled|live|ended|cancelled}
+            status         string!     How it stands. {scheduled|live|ended|cancelled}
             platform       string!     Where it is shown. {native|youtube|twitch|linkedin|x}
             started_at     timestamp   When it went live; null before.
             ended_at       timestamp   When it ended; null before.
@@ -315,7 +315,7 @@ DATASETS: tuple[Dataset, ...] = (
             project_id    string!
             title         string!     Title of the item.
             item_type     string!     Kind of item. {story|task|bug|spike|chore}
-            status        string!     State. {todo|in_progress|in_review|done|cancelled}
+            status        string!     Where it stands. {todo|in_progress|in_review|done|cancelled}
             assignee      string      Person or agent who has it; null when nobody does.
             story_points  float64     Estimated effort in story points; null if not estimated.
             priority      string!     Urgency. {low|medium|high|critical}

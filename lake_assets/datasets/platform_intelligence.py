@@ -33,7 +33,7 @@ DATASETS: tuple[Dataset, ...] = (
             org_id             string
             provider           string!
             model              string!
-            operation          string!     Its kind. {chat|completion|embedding|rerank|moderation}
+            operation          string!     Call type. {chat|completion|embedding|rerank|moderation}
             prompt_tokens      int64!
             completion_tokens  int64!
             cached_tokens      int64       Prompt tokens from a cache; null if not told.
@@ -61,7 +61,7 @@ DATASETS: tuple[Dataset, ...] = (
             agent_id       string!
             instance_id    string      The instance woken, as in `platform/agent_instances`.
             schedule       string      Cron expression that woke it; null when woken by hand.
-            status         string!     State. {running|succeeded|failed|skipped|timed_out}
+            status         string!     How it stands. {running|succeeded|failed|skipped|timed_out}
             started_at     timestamp!
             finished_at    timestamp
             duration_ms    int64
@@ -169,7 +169,7 @@ DATASETS: tuple[Dataset, ...] = (
             task_type       string      Kind of work, such as code_review or research.
             priority        int64!      Urgency from 0 (lowest) to 10 (highest).
             status          string!     State. {queued|running|blocked|completed|failed|cancelled}
-            attempts        int64!
+            attempts        int64!      How often it was started so far.
             scheduled_at    timestamp   Not to start before; null when it may start at once.
             started_at      timestamp   When it was last started; null while never started.
             completed_at    timestamp   When it was completed; null unless it was.
@@ -188,7 +188,7 @@ DATASETS: tuple[Dataset, ...] = (
         tasks="lake.export_agent_workload",
         key="agent_id",
         expect_rows=True,
-        notes="The `_24h` columns look back from `updated_at`, not over the calendar day.",
+        notes="The `*_24h` columns look back from `updated_at`, not over the calendar day.",
         columns="""
             agent_id             string!
             org_id               string
@@ -246,7 +246,7 @@ DATASETS: tuple[Dataset, ...] = (
             source_agent_id  string!     The agent that sent it.
             target_agent_id  string!     The agent that it was sent to.
             protocol         string!     How it was sent. {a2a|mcp|http}
-            message_type     string!     Kind. {request|response|notification|handoff|error}
+            message_type     string!     Message type. {request|response|notification|handoff|error}
             task_id          string      The task it is about, as in `platform/agent_tasks`.
             status           string!     What became of it. {delivered|failed|timeout|rejected}
             latency_ms       int64       Milliseconds until acknowledged; null if never.
@@ -269,7 +269,7 @@ DATASETS: tuple[Dataset, ...] = (
             earning_id        string!     One id per entry.
             developer_id      string!     The developer who earns it.
             product_id        string!     The product it was earned with.
-            product_type      string!     Its kind. {mcp_server|agent|plugin|template|dataset}
+            product_type      string!     Product type. {mcp_server|agent|plugin|template|dataset}
             source_event_id   string      Id of the sale or use that earned it; null if unknown.
             gross_usd         decimal!    What the customer paid, in US dollars.
             platform_fee_usd  decimal!    What the platform keeps of it, in US dollars.
@@ -406,7 +406,7 @@ DATASETS: tuple[Dataset, ...] = (
             evidence_id      string!     One id per item.
             control_id       string!     The control it supports, such as CC6.1.
             control_name     string!     Name of that control.
-            category         string!     Criteria. {security|availability|confidentiality|privacy}
+            category         string!     Trust services category, such as security or privacy.
             evidence_type    string!     Form. {screenshot|log_export|configuration|report|policy}
             source_system    string!     System that it was taken from, such as github or aws.
             status           string!     State of its review. {collected|approved|rejected|expired}
