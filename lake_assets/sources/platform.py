@@ -19,6 +19,7 @@ import adbc_driver_postgresql.dbapi as postgres
 import pyarrow as pa
 
 from lake_assets.catalog import Column, ColumnType, Dataset, Kind, PostgresSource
+from lake_assets.sources.read_ahead import read_ahead
 
 _TEXT_TYPES = frozenset({"text", "varchar", "bpchar", "name", "citext"})
 _SESSION = (
@@ -67,7 +68,7 @@ class PlatformExport:
         with self._connection.cursor() as cursor:
             try:
                 cursor.execute(select_statement(self.table, day))
-                yield from map(_plain, cursor.fetch_record_batch())
+                yield from read_ahead(map(_plain, cursor.fetch_record_batch()))
             except adbc_driver_manager.Error as error:
                 raise _source_error(error) from error
 
