@@ -31,6 +31,15 @@ def ensure_bucket() -> None:
     ensure_lake_bucket()
 
 
-ensure_bucket_daily = dg.ScheduleDefinition(
-    name="ensure_bucket_daily", job=ensure_bucket, cron_schedule="0 0 * * *"
-)
+def ensure_bucket_daily(*, running: bool) -> dg.ScheduleDefinition:
+    """The schedule that looks after the bucket, shortly before the night's writes."""
+    return dg.ScheduleDefinition(
+        name="ensure_bucket_daily",
+        job=ensure_bucket,
+        cron_schedule="0 0 * * *",
+        execution_timezone="UTC",
+        description="Runs lake.ensure_bucket.",
+        default_status=(
+            dg.DefaultScheduleStatus.RUNNING if running else dg.DefaultScheduleStatus.STOPPED
+        ),
+    )

@@ -1,0 +1,81 @@
+import dagster as dg
+import pytest
+
+from lake_assets.catalog import load_catalog
+from lake_assets.orchestration.build import build_defs
+
+
+@pytest.fixture(scope="module")
+def definitions() -> dg.Definitions:
+    return build_defs(catalog=load_catalog(), env={})
+
+
+def test_assets_do_not_change_unseen(definitions, snapshot):
+    """Run `pytest --snapshot-update` after a change that is meant."""
+    assets = {}
+    for asset in definitions.resolve_all_asset_specs():
+        graph_node = definitions.resolve_asset_graph().get(asset.key)
+        assets[asset.key.to_user_string()] = {
+            "group": asset.group_name,
+            "kinds": sorted(asset.kinds),
+            "owners": list(asset.owners),
+            "first_day": f"{asset.partitions_def.start:%Y-%m-%d}",
+            "has_today": asset.partitions_def.end_offset == 1,
+            "single_run": graph_node.backfill_policy.max_partitions_per_run is None,
+            "pools": sorted(graph_node.pools or ()),
+            "upstreams": sorted(dep.asset_key.to_user_string() for dep in asset.deps),
+            "checks": sorted(key.name for key in graph_node.check_keys),
+            "freshness_h": asset.freshness_policy.fail_window.to_timedelta().total_seconds() / 3600,
+            "columns": [
+                f"{column.name} {column.type}{'' if column.constraints.nullable else '!'}"
+                for column in asset.metadata["dagster/column_schema"].columns
+            ],
+        }
+    assert assets == snapshot
+
+
+def test_schedules_do_not_change_unseen(definitions, snapshot):
+    repository = definitions.get_repository_def()
+    schedules = {
+        schedule.name: {
+            "cron": schedule.cron_schedule,
+            "zone": schedule.execution_timezone,
+            "default": schedule.default_status.value,
+            "runs": schedule.description,
+        }
+        for schedule in repository.schedule_defs
+    }
+    assert schedules == snapshot
+
+
+def test_every_daily_task_has_a_schedule(definitions):
+    said: set[str] = set()
+    for schedule in definitions.get_repository_def().schedule_defs:
+        said |= set(schedule.description.removeprefix("Runs ").removesuffix(".").split(", "))
+
+    assert {dataset.daily_task for dataset in load_catalog()} <= said
+
+
+def test_schedules_that_can_succeed_run_by_default_only_where_asked():
+    def running(env):
+        defs = build_defs(catalog=load_catalog(), env=env)
+        return {
+            schedule.name
+            for schedule in defs.get_repository_def().schedule_defs
+            if schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+        }
+
+    assert running({}) == set()
+    assert running({"LAKE_SCHEDULES": "on"}) == {
+        "ensure_bucket_daily",
+        "platform_events",
+        "platform_snapshots",
+    }
+
+
+def test_every_asset_reads_like_documentation(definitions):
+    for asset in definitions.resolve_all_asset_specs():
+        schema = asset.metadata["dagster/column_schema"]
+        assert asset.description, asset.key
+        assert asset.owners, asset.key
+        assert all(column.description for column in schema.columns), asset.key
