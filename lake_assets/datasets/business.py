@@ -33,7 +33,7 @@ DATASETS: tuple[Dataset, ...] = (
             pipeline_id          string      The pipeline that the deal moves through.
             stage_id             string      Its stage; see `business/crm/pipeline`.
             stage_name           string      Name of that stage on this day.
-            status               string!     Open, or how it ended. {open|won|lost}
+            status               string!     Whether it is open, or how it ended. {open|won|lost}
             amount               decimal     Value of the deal in `currency`; null while unknown.
             currency             string      ISO 4217 code of `amount`.
             probability          float64     Chance to win, 0 to 1, as set by stage or owner.
@@ -116,7 +116,7 @@ DATASETS: tuple[Dataset, ...] = (
             order_number        string      Number that the customer sees; unique within a store.
             store_id            string!     The store that sold it.
             customer_id         string      The buyer; null for a guest.
-            status              string!     State. {pending|processing|completed|cancelled|refunded}
+            status              string!     State of the order. {pending|processing|completed|cancelled|refunded}
             payment_status      string      State of the payment. {unpaid|authorized|paid|refunded}
             fulfillment_status  string      State of the delivery. {unfulfilled|partial|fulfilled}
             subtotal            decimal     Sum of the line items before discount, tax and shipping.
@@ -176,7 +176,7 @@ DATASETS: tuple[Dataset, ...] = (
             direction             string!     Who called whom, seen from us. {inbound|outbound}
             from_number_hash      string      SHA-256 of the caller's number.
             to_number_hash        string      SHA-256 of the called number.
-            status                string!     Outcome. {completed|no_answer|busy|failed|voicemail}
+            status                string!     How it ended. {completed|no_answer|busy|failed|voicemail}
             started_at            timestamp   When it began to ring.
             answered_at           timestamp   When it was answered; null when it was not.
             ended_at              timestamp   When it ended.
@@ -184,7 +184,7 @@ DATASETS: tuple[Dataset, ...] = (
             cost_usd              decimal     What the carrier charged, in US dollars.
             recording_url         string      Where the recording is; null without one.
             transcript_available  bool        Whether there is a transcript.
-            sentiment             string      Mood, if rated. {positive|neutral|negative}
+            sentiment             string      The other side's mood; null if not rated. {positive|neutral|negative}
             disconnect_reason     string      Why the line closed, in the carrier's words.
             created_at            timestamp!
         """,
@@ -253,7 +253,7 @@ DATASETS: tuple[Dataset, ...] = (
             company_id          string!     The company that granted it.
             stakeholder_id      string!     Who holds it; see `business/equity/stakeholders`.
             share_class_id      string      The class; see `business/equity/share_classes`.
-            grant_type          string!     Option or stock award. {iso|nso|rsa|rsu}
+            grant_type          string!     Kind of option or stock award. {iso|nso|rsa|rsu}
             quantity            int64       Shares granted.
             exercise_price      decimal     Price per share in `currency`; null for stock units.
             currency            string      ISO 4217 code of `exercise_price`.
@@ -282,7 +282,7 @@ DATASETS: tuple[Dataset, ...] = (
             share_class_id          string!     One id per share class.
             company_id              string!     The company that issues it.
             name                    string      Name, such as Common or Series A Preferred.
-            class_type              string!     Whether it has preference. {common|preferred}
+            class_type              string!     Whether holders rank before others. {common|preferred}
             authorized_shares       int64       Shares that may be issued.
             issued_shares           int64       Shares issued so far.
             par_value               decimal     Par value per share in the company's currency.
@@ -347,7 +347,7 @@ DATASETS: tuple[Dataset, ...] = (
             method                string      How it was paid. {card|bank_transfer|check|cash|other}
             processor             string      Who processed it, such as stripe; null if manual.
             processor_payment_id  string      The processor's own id; null if manual.
-            status                string!     Payment state. {pending|succeeded|failed|refunded}
+            status                string!     State of the payment. {pending|succeeded|failed|refunded}
             fee                   decimal     What the processor kept; null where unknown.
             received_at           timestamp   When the money came in; null before that.
             created_at            timestamp!

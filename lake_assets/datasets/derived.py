@@ -31,6 +31,7 @@ _SCORE_FORMULAS = cleandoc("""
     - `quality_score` = 100 * (ratings * rating_mean + 10 * quality_trend) / (ratings + 10). Where
       one of the two is missing, 100 times the other; null without both. Ratings are those of
       `rlhf_signals`: a rating r of 1 to 5 counts as (r - 1) / 4, a thumb t as (t + 1) / 2.
+    - `run_cost_usd` = cost_usd / runs_succeeded. Null without a succeeded run.
     - `cost_efficiency_score` = 100 * fleet_run_cost_usd / (fleet_run_cost_usd + run_cost_usd). 50
       costs what is usual. 0 when money was spent and no run succeeded; null when nothing was spent.
     - `activity_score` = 100 * least(1, ln(1 + runs) / ln(1 + fleet_runs_p95)). Null when
@@ -52,12 +53,12 @@ _VELOCITY_FORMULAS = cleandoc("""
 
     - `throughput_index` = 100 * points_completed / usual_points. An item without points counts 1.
     - `lead_time_index` = 100 * usual_lead_time_h / lead_time_median_h.
-    - `completion_index` = 100 * completion_rate / sprint_elapsed, where
-      `completion_rate` = items_planned_completed / items_planned.
+    - `completion_rate` = items_planned_completed / items_planned. Cancelled items are not planned.
+    - `completion_index` = 100 * completion_rate / sprint_elapsed.
     - `velocity_index` = the mean of those of the three that are not null.
 
     Usual is the same project over the four weeks before. An index is null when its divisor is null
-    or 0.
+    or 0. A day without a snapshot of the plans has no rows and can't be computed later.
 """)
 
 DATASETS: tuple[Dataset, ...] = (
@@ -188,13 +189,13 @@ DATASETS: tuple[Dataset, ...] = (
             reliability_score       float64     How dependably it finishes, 0 to 100.
             ratings                 int64!      Ratings and thumbs in the 7 days to the day.
             rating_mean             float64     Their mean, rescaled to 0 to 1; null without one.
-            quality_trend           float64     Newest quality score in 14 days, rescaled to 0 to 1.
+            quality_trend           float64     Newest quality score of the 14 days to the day, 0 to 1.
             quality_trend_date      date        The day that it is about; null without one.
             quality_score           float64     How good its work is judged, 0 to 100.
             llm_calls               int64!      Calls of the day in `platform/llm_token_usage`.
             total_tokens            int64!      Tokens of those calls.
             cost_usd                decimal!    Cost of those calls in US dollars.
-            run_cost_usd            float64     cost_usd / runs_succeeded; null when none succeeded.
+            run_cost_usd            float64     Cost of a succeeded run; null when none succeeded.
             fleet_run_cost_usd      float64     Median of that figure over all agents and days.
             cost_efficiency_score   float64     How cheap a succeeded run is, 0 to 100; 50 is usual.
             fleet_runs_p95          float64     95th percentile of runs per agent and day.

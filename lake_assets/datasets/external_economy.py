@@ -217,7 +217,7 @@ DATASETS: tuple[Dataset, ...] = (
             business_group_code       string!     Business group, such as C01.
             business_type             string      Name of the business group.
             taxable_transactions_usd  int64       Taxable sales in whole US dollars; null if withheld.
-            disclosure_flag           string      c: withheld; d: adjusted for confidentiality.
+            disclosure_flag           string      Withheld (c) or adjusted (d) for confidentiality, or null.
             row_hash                  string!     SHA-256 of what the row says; changes with every revision.
             collected_at              timestamp!  When the row was read.
         """,
@@ -252,7 +252,7 @@ DATASETS: tuple[Dataset, ...] = (
             business_type        string      Name of the business group.
             permits_count        int64       Permits or outlets, by `count_basis`; null if withheld.
             count_basis          string!     What is counted. {permits|outlets}
-            disclosure_flag      string      c: withheld; d: adjusted for confidentiality.
+            disclosure_flag      string      Withheld (c) or adjusted (d) for confidentiality, or null.
             row_hash             string!     SHA-256 of what the row says; changes with every revision.
             collected_at         timestamp!  When the row was read.
         """,
