@@ -1,0 +1,290 @@
+"""Arguments that decide how much work or memory one call takes.
+
+A scalar call can't be interrupted, and a table of a million rows can be made with nine
+characters. So these arguments must be literals within `GuardLimits`.
+
+Belongs here: one rule per `bound` that `query.functions` names.
+Does not belong here: which functions exist (`query.functions`), sizes of the tree (`nodes`).
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+
+from sqlglot import exp
+
+from lake_api.errors import QueryRejected
+from lake_api.query.functions import FUNCTIONS
+from lake_api.query.guard.calls import called_name
+from lake_api.query.guard.codes import Code, refusal
+from lake_api.query.guard.constants import interval_days, moment_days, number_of
+from lake_api.query.guard.limits import GuardLimits
+from lake_api.query.guard.nodes import span
+
+_WIDTH = re.compile(r"\d+")
+_REGEX_OPERATORS = (exp.RegexpLike, exp.RegexpILike, exp.SimilarTo)
+_COUNTED = (exp.Min, exp.Max, exp.ArgMax, exp.ArgMin)
+_CLIPPED = (exp.Left, exp.Right, exp.Substring)
+_MANY_BAR_CHARS = 200
+
+
+class Bounds:
+    """The bounds of one query; `growth` is what its repeating calls can make together."""
+
+    def __init__(self, sql: str, limits: GuardLimits) -> None:
+        self._sql = sql
+        self._limits = limits
+        self._factor = 1.0
+        self._longest = 1.0
+        self._rules: Mapping[str, Callable[[exp.Expr, str], None]] = {
+            "aggregate_name": self._aggregate_name,
+            "bar": self._bar,
+            "count": self._count,
+            "distance": self._distance,
+            "format": self._format,
+            "pad": self._pad,
+            "range": self._range,
+            "regex": self._regex,
+            "repeat": self._repeat,
+            "resize": self._pad,
+            "to_base": self._to_base,
+        }
+
+    def check(self, nodes: Iterable[exp.Expr]) -> None:
+        """Judge the arguments of every call.
+
+        Raises:
+            QueryRejected: one is no literal where it must be, or too large.
+        """
+        for node in nodes:
+            if isinstance(node, _REGEX_OPERATORS):
+                self._regex(node, "a regular expression")
+            elif isinstance(node, _COUNTED) and node.args.get("count"):
+                self._count_is(node.args["count"], node)
+            elif isinstance(node, exp.Columns):
+                self._columns(node)
+            elif isinstance(node, exp.Func):
+                name = called_name(node, self._sql)
+                known = FUNCTIONS.get(name) if name else None
+                if known is not None and known.bound in self._rules:
+                    self._refuse_method(node, known.name)
+                    self._rules[known.bound](node, known.name)
+
+    def _refuse_method(self, node: exp.Expr, name: str) -> None:
+        # As `x.repeat(3)` the arguments stand one place further left.
+        if isinstance(node.parent, exp.Dot):
+            raise self._refuse(
+                node,
+                Code.ARGUMENT_NOT_LITERAL,
+                f"{name} can't be called with a dot, because its arguments are bounded.",
+                f"Write {name}(…) with all arguments inside.",
+            )
+
+    def _arguments(self, node: exp.Expr) -> list[exp.Expr]:
+        if isinstance(node, exp.Anonymous):
+            return list(node.expressions)
+        keys = ("this", "expression", "times", "expressions")
+        found: list[exp.Expr] = []
+        for key in keys:
+            value = node.args.get(key)
+            if isinstance(value, exp.Expr):
+                found.append(value)
+            elif isinstance(value, list):
+                found.extend(value)
+        return found
+
+    def _argument(self, node: exp.Expr, index: int) -> exp.Expr | None:
+        arguments = self._arguments(node)
+        return arguments[index] if index < len(arguments) else None
+
+    def _bounded(self, count: exp.Expr | None, node: exp.Expr, name: str) -> float:
+        """The most that a count can be: a literal, or `least(anything, literal)`."""
+        value = number_of(count)
+        if value is None and isinstance(count, (exp.Cast, exp.Paren)):
+            return self._bounded(count.this, node, name)
+        if value is None and isinstance(count, exp.Least):
+            known = [number_of(part) for part in (count.this, *count.expressions)]
+            value = min((part for part in known if part is not None), default=None)
+        if value is None:
+            raise self._refuse(
+                node,
+                Code.ARGUMENT_NOT_LITERAL,
+                f"How much {name} makes is not written as a number.",
+                "Write the number, or least(…, 100).",
+            )
+        return value
+
+    def _grow(self, node: exp.Expr, name: str) -> None:
+        if self._factor * self._longest > self._limits.max_growth:
+            raise self._refuse(
+                node,
+                Code.ARGUMENT_TOO_LARGE,
+                f"{name} could make more than {self._limits.max_growth} characters or items.",
+                "Use a smaller number.",
+            )
+
+    def _repeat(self, node: exp.Expr, name: str) -> None:
+        subject, count = self._argument(node, 0), self._argument(node, 1)
+        times = max(1.0, self._bounded(count, node, name))
+        if isinstance(subject, exp.Literal) and subject.is_string:
+            self._longest = max(self._longest, times * len(subject.name))
+        else:
+            self._factor *= times
+        self._grow(node, name)
+
+    def _pad(self, node: exp.Expr, name: str) -> None:
+        length = self._bounded(self._argument(node, 1), node, name)
+        self._longest = max(self._longest, length)
+        self._grow(node, name)
+
+    def _bar(self, node: exp.Expr, name: str) -> None:
+        width = self._argument(node, 3)
+        if width is not None:
+            self._at_most(self._bounded(width, node, name), _MANY_BAR_CHARS, node, name)
+
+    def _to_base(self, node: exp.Expr, name: str) -> None:
+        length = self._argument(node, 2)
+        if length is not None:
+            self._at_most(self._bounded(length, node, name), 64, node, name)
+
+    def _count(self, node: exp.Expr, name: str) -> None:
+        arguments = self._arguments(node)
+        if len(arguments) > 1:
+            self._count_is(arguments[-1], node, name)
+
+    def _count_is(self, count: exp.Expr, node: exp.Expr, name: str = "this function") -> None:
+        value = self._bounded(count, node, name)
+        self._at_most(value, self._limits.max_count_argument, node, name)
+
+    def _at_most(self, value: float, allowed: float, node: exp.Expr, name: str) -> None:
+        if value > allowed:
+            raise self._refuse(
+                node,
+                Code.ARGUMENT_TOO_LARGE,
+                f"The number given to {name} is above {allowed:g}.",
+                f"Use at most {allowed:g}.",
+            )
+
+    def _text(self, text: exp.Expr | None, node: exp.Expr, what: str) -> str:
+        if isinstance(text, exp.Literal) and text.is_string:
+            return str(text.name)
+        raise self._refuse(
+            node,
+            Code.ARGUMENT_NOT_LITERAL,
+            f"{what} is not written as a string.",
+            "Write it as '…'; to look for the text of another column use contains or LIKE.",
+        )
+
+    def _regex(self, node: exp.Expr, name: str) -> None:
+        del name
+        pattern = self._text(self._argument(node, 1), node, "The regular expression")
+        self._pattern(pattern, node)
+
+    def _pattern(self, pattern: str, node: exp.Expr) -> None:
+        if len(pattern) > self._limits.max_pattern_chars:
+            raise self._refuse(
+                node,
+                Code.ARGUMENT_TOO_LARGE,
+                f"The regular expression has more than {self._limits.max_pattern_chars} "
+                "characters.",
+                "Shorten it.",
+            )
+
+    def _columns(self, node: exp.Columns) -> None:
+        if isinstance(node.this, exp.Literal):
+            self._pattern(str(node.this.name), node)
+
+    def _format(self, node: exp.Expr, name: str) -> None:
+        template = self._text(self._argument(node, 0), node, "The format")
+        widths = [int(digits[:9]) for digits in _WIDTH.findall(template)]
+        if ("*" in template and name == "printf") or re.search(r":[^}]*\{", template):
+            raise self._refuse(
+                node,
+                Code.ARGUMENT_NOT_LITERAL,
+                "A width inside the format is not written as a number.",
+                "Write the number.",
+            )
+        self._at_most(max(widths, default=0), self._limits.max_format_width, node, name)
+
+    def _aggregate_name(self, node: exp.Expr, name: str) -> None:
+        called = self._text(self._argument(node, 1), node, f"The aggregate of {name}").lower()
+        known = FUNCTIONS.get(called)
+        if known is None or not known.allowed or "aggregate" not in known.kinds:
+            raise self._refuse(
+                node,
+                Code.FUNCTION_NOT_ALLOWED,
+                f"{name} calls something that is no allowed aggregate.",
+                "Name an aggregate such as 'sum', 'avg' or 'max'.",
+            )
+
+    def _distance(self, node: exp.Expr, name: str) -> None:
+        if not any(self._is_short(argument) for argument in self._arguments(node)[:2]):
+            raise self._refuse(
+                node,
+                Code.ARGUMENT_NOT_LITERAL,
+                f"{name} compares two texts of any length.",
+                f"Cut one of them: left(x, {self._limits.max_distance_chars}).",
+            )
+
+    def _is_short(self, text: exp.Expr) -> bool:
+        if isinstance(text, exp.Literal):
+            return len(text.name) <= self._limits.max_distance_chars
+        if isinstance(text, (exp.Lower, exp.Upper, exp.Trim, exp.Paren)):
+            return self._is_short(text.this)
+        if isinstance(text, _CLIPPED):
+            length = text.args.get("length") or text.args.get("expression")
+            chars = number_of(length)
+            return chars is not None and 0 <= chars <= self._limits.max_distance_chars
+        return False
+
+    def _range(self, node: exp.Expr, name: str) -> None:
+        if not isinstance(node, exp.GenerateSeries):
+            raise self._refuse(
+                node,
+                Code.ARGUMENT_NOT_LITERAL,
+                f"{name} is called in an unusual way.",
+                f"Write {name}(start, stop, step).",
+            )
+        rows = self._series_rows(node, name)
+        if rows > self._limits.max_series_rows:
+            raise self._refuse(
+                node,
+                Code.ARGUMENT_TOO_LARGE,
+                f"{name} would make more than {self._limits.max_series_rows} values.",
+                "Use a shorter range or a larger step.",
+            )
+        if not _makes_rows(node):
+            self._factor *= max(1.0, rows)
+            self._grow(node, name)
+
+    def _series_rows(self, node: exp.GenerateSeries, name: str) -> float:
+        start, end, step = (node.args.get(key) for key in ("start", "end", "step"))
+        numbers = number_of(start), number_of(end), 1.0 if step is None else number_of(step)
+        if numbers[0] is not None and numbers[1] is not None and numbers[2]:
+            return _length(numbers[0], numbers[1], numbers[2])
+        stride = interval_days(step)
+        first, last = moment_days(start), moment_days(end)
+        if stride and first is not None and last is not None:
+            return _length(first, last, stride)
+        if stride and stride >= 1 and isinstance(node.parent, (exp.Explode, exp.Unnest)):
+            # From one column's day to another's, a row per day: as long as the data's history.
+            return 1.0
+        raise self._refuse(
+            node,
+            Code.ARGUMENT_NOT_LITERAL,
+            f"How long {name} gets can't be seen from its arguments.",
+            "Write its ends as literals, such as DATE '2026-01-01' or current_date, and its step "
+            "as a number or INTERVAL.",
+        )
+
+    def _refuse(self, node: exp.Expr, code: Code, detail: str, hint: str) -> QueryRejected:
+        start, end = span(node) or (None, None)
+        return refusal(code, self._sql, detail, start=start, end=end, hint=hint)
+
+
+def _makes_rows(node: exp.Expr) -> bool:
+    """Whether a series becomes rows, which stream and can be interrupted, and not one list."""
+    return isinstance(node.parent, (exp.Explode, exp.Unnest, exp.Table, exp.Lateral))
+
+
+def _length(start: float, end: float, step: float) -> float:
+    return max(0.0, (end - start) / step + 1)

@@ -1,0 +1,149 @@
+"""Which functions a query calls, by the names that the engine knows.
+
+Belongs here: reading the called name off a node, judging it by the reviewed list.
+Does not belong here: the list itself (`query.functions`), arguments (`bounds`).
+"""
+
+import difflib
+from collections.abc import Iterable
+
+from sqlglot import exp
+
+from lake_api.errors import QueryRejected
+from lake_api.query.functions import ALLOWED_FUNCTIONS, FUNCTIONS
+from lake_api.query.guard.codes import Code, refusal
+from lake_api.query.guard.nodes import span, written_at
+
+# What sqlglot makes without keeping the written name, by node type, as DuckDB calls it.
+_UNNAMED: dict[str, str] = {
+    "AnyValue": "any_value",
+    "ArgMax": "arg_max",
+    "ArgMin": "arg_min",
+    "Array": "list_value",
+    "ArrayContainedBy": "<@",
+    "ArrayContainsAll": "@>",
+    "ArrayOverlaps": "&&",
+    "AtTimeZone": "timezone",
+    "CurrentDate": "current_date",
+    "CurrentTimestamp": "get_current_timestamp",
+    "CurrentTime": "get_current_time",
+    "Extract": "date_part",
+    "Glob": "~~~",
+    "GroupConcat": "string_agg",
+    "JSONExtract": "json_extract",
+    "JSONExtractScalar": "json_extract_string",
+    "JSONObject": "json_object",
+    "Localtime": "current_localtime",
+    "Localtimestamp": "current_localtimestamp",
+    "Map": "map",
+    "Max": "max",
+    "Min": "min",
+    "Overlay": "overlay",
+    "RegexpILike": "regexp_matches",
+    "RegexpLike": "regexp_full_match",
+    "SimilarTo": "regexp_full_match",
+    "StartsWith": "^@",
+    "StrPosition": "position",
+    "Struct": "struct_pack",
+    "Substring": "substring",
+    "TableSample": "random",
+    "ToMap": "map",
+    "Trim": "trim",
+    "Unnest": "unnest",
+}
+_NO_CALL = frozenset(
+    {"And", "Case", "Cast", "Collate", "Exists", "If", "Or", "Pow", "TryCast", "Xor"}
+)
+_REAL_SCHEMAS = frozenset({"main", "temp", "system", "memory", "pg_catalog", "information_schema"})
+_SYNTAX_COLUMNS = frozenset(
+    {"current_catalog", "current_database", "current_query", "current_role", "current_schema"}
+)
+
+
+def called_name(node: exp.Expr, sql: str) -> str | None:
+    """The name, in lower case, by which a node is a function call; None where it is none."""
+    if isinstance(node, exp.Anonymous):
+        return _fold(str(node.name))
+    if isinstance(node, exp.Func):
+        place = written_at(node)
+        if place is not None:
+            return _fold(sql[slice(*place)].strip('"'))
+    return _UNNAMED.get(type(node).__name__)
+
+
+def _fold(name: str) -> str:
+    return name.lower() if name.isascii() else name
+
+
+def check_calls(nodes: Iterable[exp.Expr], sql: str) -> frozenset[str]:
+    """The functions that the query calls.
+
+    Raises:
+        QueryRejected: one is not on the reviewed list, or has a schema before its name.
+    """
+    found: set[str] = set()
+    for node in nodes:
+        name = called_name(node, sql)
+        if name is not None:
+            if name not in ALLOWED_FUNCTIONS and type(node).__name__ not in _UNNAMED:
+                raise _refused(node, name, sql)
+            found.add(name)
+        elif isinstance(node, exp.Func) and type(node).__name__ not in _NO_CALL:
+            raise _refused(node, type(node).__name__.lower(), sql)
+        elif isinstance(node, exp.Dot):
+            _check_schema(node, sql)
+        elif isinstance(node, exp.Column) and not node.table:
+            _check_column(node, sql)
+    return frozenset(found)
+
+
+def _check_schema(dot: exp.Dot, sql: str) -> None:
+    first: exp.Expr = dot
+    while isinstance(first, exp.Dot):
+        first = first.this
+    called = isinstance(dot.expression, exp.Func)
+    if called and isinstance(first, (exp.Identifier, exp.Column)):
+        name = first.name if isinstance(first, exp.Identifier) else first.parts[0].name
+        if _fold(str(name)) in _REAL_SCHEMAS:
+            start, end = span(first) or (None, None)
+            raise refusal(
+                Code.QUALIFIED_FUNCTION,
+                sql,
+                "A function has a schema before its name.",
+                start=start,
+                end=end,
+                hint="Call it by its name alone.",
+            )
+
+
+def _check_column(column: exp.Column, sql: str) -> None:
+    identifier = column.this
+    if (
+        isinstance(identifier, exp.Identifier)
+        and not identifier.args.get("quoted")
+        and str(identifier.this).lower() in _SYNTAX_COLUMNS
+    ):
+        raise _refused(column, str(identifier.this).lower(), sql)
+
+
+def _refused(node: exp.Expr, name: str, sql: str) -> QueryRejected:
+    start, end = span(node) or (None, None)
+    known = FUNCTIONS.get(name)
+    if known is not None:
+        return refusal(
+            Code.FUNCTION_NOT_ALLOWED,
+            sql,
+            f"The function {name} is not allowed: it {known.reason}.",
+            start=start,
+            end=end,
+            hint="Leave it out, or compute the value from columns of a dataset.",
+        )
+    near = difflib.get_close_matches(name, ALLOWED_FUNCTIONS, n=1)
+    return refusal(
+        Code.UNKNOWN_FUNCTION,
+        sql,
+        "There is no function of this name.",
+        start=start,
+        end=end,
+        hint=f"Did you mean {near[0]}?" if near else "Use the functions of DuckDB.",
+    )

@@ -1,0 +1,201 @@
+"""The guard: one text and one caller in, a checked query or a refusal out.
+
+Belongs here: the order of the checks, and remembering texts that passed.
+Does not belong here: any single rule.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
+from sqlglot import exp
+from sqlglot.dialects.duckdb import DuckDB
+from sqlglot.errors import SqlglotError
+
+from lake_api.errors import QueryRejected
+from lake_api.query.functions import VOLATILE_FUNCTIONS
+from lake_api.query.guard.bounds import Bounds
+from lake_api.query.guard.calls import check_calls
+from lake_api.query.guard.codes import Code, refusal
+from lake_api.query.guard.limits import GuardLimits
+from lake_api.query.guard.nodes import check_nodes
+from lake_api.query.guard.tables import check_tables
+from lake_api.query.guard.text import Token, lex
+from lake_assets.catalog import Catalog, Dataset
+
+_DIALECT = DuckDB()
+_FIRST_WORDS = frozenset({"SELECT", "WITH", "FROM"})
+_PIVOTS = frozenset({"PIVOT", "UNPIVOT", "PIVOT_WIDER", "PIVOT_LONGER"})
+_VERB_WORDS = """
+    ABORT ALTER ANALYZE ATTACH BEGIN CALL CHECKPOINT COMMENT COMMIT CONNECT COPY CREATE DEALLOCATE
+    DECLARE DELETE DESC DESCRIBE DETACH DISABLE DISCONNECT DROP ENABLE EXEC EXECUTE EXPLAIN EXPORT
+    FORCE GRANT IMPORT INSERT INSTALL KILL LISTEN LOAD MERGE NOTIFY PRAGMA PREPARE REFRESH REINDEX
+    RENAME REPLACE RESET REVOKE ROLLBACK SAVEPOINT SET SHOW START SUMMARIZE SYSTEM TRUNCATE
+    UNINSTALL UPDATE UPSERT USE VACUUM
+"""
+_VERBS = frozenset(_VERB_WORDS.split())
+# sqlglot warns on what it reads as an opaque command; such text is refused here with a reason.
+logging.getLogger("sqlglot").setLevel(logging.ERROR)
+
+
+def _everything(dataset: Dataset) -> bool:
+    del dataset
+    return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedQuery:
+    """A text that passed the guard.
+
+    `datasets` stand in order of first appearance, each once. `functions` are lower-case names of
+    the functions that were seen, as DuckDB names them where known. `has_limit` says whether the
+    statement itself has a LIMIT. `volatile` says that the answer may change while the data does
+    not, so that it can't be reused.
+    """
+
+    sql: str
+    datasets: tuple[Dataset, ...]
+    functions: frozenset[str]
+    tree: exp.Expr
+    has_limit: bool
+    volatile: bool
+
+
+class Guard:
+    """Decides whether a text may run. Pure, and safe to share between threads."""
+
+    def __init__(self, catalog: Catalog, *, limits: GuardLimits = GuardLimits()) -> None:  # noqa: B008 - frozen
+        self._limits = limits
+        self._datasets = tuple(catalog)
+        self._remembered = lru_cache(maxsize=limits.cached_queries)(self._check)
+
+    def check(self, sql: str, *, may_read: Callable[[Dataset], bool] = _everything) -> CheckedQuery:
+        """The checked form of `sql`; the tree is shared, so treat it as read-only.
+
+        Raises:
+            QueryRejected: with one of `Code` as its code.
+        """
+        return self._remembered(sql, tuple(map(may_read, self._datasets)))
+
+    def _check(self, sql: str, readable: tuple[bool, ...]) -> CheckedQuery:
+        named = {
+            dataset.sql_name: dataset
+            for dataset, allowed in zip(self._datasets, readable, strict=True)
+            if allowed
+        }
+        tokens = lex(sql, self._limits)
+        _check_start(sql, tokens)
+        root = _parse(sql)
+        nodes = check_nodes(root, sql, self._limits)
+        datasets = check_tables(root, sql, named)
+        _check_lambdas(nodes, sql, tokens)
+        functions = check_calls(nodes, sql)
+        Bounds(sql, self._limits).check(nodes)
+        return CheckedQuery(
+            sql=sql,
+            datasets=datasets,
+            functions=functions,
+            tree=root,
+            has_limit=root.args.get("limit") is not None,
+            volatile=not functions.isdisjoint(VOLATILE_FUNCTIONS),
+        )
+
+
+def _check_start(sql: str, tokens: list[Token]) -> None:
+    first = next((token for token in tokens if token.text != "("), tokens[0])
+    word = first.text.upper()
+    if word in _FIRST_WORDS:
+        return
+    code = Code.BLOCKED_STATEMENT if word in _VERBS else Code.NOT_A_SELECT
+    hint = "Send one SELECT statement."
+    if word in _PIVOTS:
+        hint = f"Put it into FROM, with its values listed: ({word} … IN (…) …)."
+    raise refusal(
+        code,
+        sql,
+        f"The statement starts with {word[:30]}; only SELECT can be asked.",
+        start=first.start,
+        end=first.end,
+        hint=hint,
+    )
+
+
+def _parse(sql: str) -> exp.Expr:
+    try:
+        parsed = _DIALECT.parse(sql)
+    except SqlglotError as error:
+        raise _syntax_error(sql, error) from None
+    except RecursionError:
+        raise refusal(
+            Code.QUERY_TOO_DEEP,
+            sql,
+            "The query is nested too deeply to be read.",
+            hint="Name the inner parts in a WITH clause.",
+        ) from None
+    statements = [item for item in parsed if item and not isinstance(item, exp.Semicolon)]
+    if len(statements) != 1:
+        raise refusal(
+            Code.MULTIPLE_STATEMENTS,
+            sql,
+            "The SQL has more than one statement.",
+            hint="Send one SELECT statement per call.",
+        )
+    root = statements[0]
+    if not isinstance(root, (exp.Select, exp.SetOperation, exp.Subquery)):
+        raise refusal(
+            Code.NOT_A_SELECT,
+            sql,
+            "The statement is no SELECT.",
+            hint="Send one SELECT statement.",
+        )
+    return root
+
+
+def _syntax_error(sql: str, error: SqlglotError) -> QueryRejected:
+    details = getattr(error, "errors", None) or [{}]
+    line, column = details[0].get("line"), details[0].get("col")
+    near = str(details[0].get("highlight") or "")
+    start = None
+    if line and column:
+        lines = sql.split("\n")
+        before = sum(len(text) + 1 for text in lines[: line - 1])
+        start = max(0, min(len(sql), before + column - max(1, len(near))))
+    return refusal(
+        Code.SYNTAX_ERROR,
+        sql,
+        f"The SQL can't be read near {near[:40]}." if near else "The SQL can't be read.",
+        start=start,
+        end=None if start is None else start + max(1, len(near)),
+        hint="Check commas, brackets and quotes there; the dialect is DuckDB's.",
+    )
+
+
+def _check_lambdas(nodes: list[exp.Expr], sql: str, tokens: list[Token]) -> None:
+    """Refuse `x -> …`: the engine takes `lambda x: …` only, and reads the arrow as JSON's."""
+    written = sum(1 for token in tokens if token.text.lower() == "lambda")
+    lambdas = [
+        node
+        for node in nodes
+        # `payload -> 'key'` inside a call comes as a lambda, too; a literal body is a JSON path.
+        if isinstance(node, exp.Lambda) and not isinstance(node.this, exp.Literal)
+    ]
+    if len(lambdas) <= written:
+        return
+    arrow = next(
+        (
+            (first, second)
+            for first, second in pairwise(tokens)
+            if first.text == "-" and second.text == ">" and first.end == second.start
+        ),
+        None,
+    )
+    raise refusal(
+        Code.ARROW_LAMBDA,
+        sql,
+        "The arrow form of lambdas is not allowed.",
+        start=arrow[0].start if arrow else None,
+        end=arrow[1].end if arrow else None,
+        hint="Write lambda x: … instead of x -> ….",
+    )

@@ -1,0 +1,200 @@
+"""Which tables a query reads: datasets by exact name, and CTEs where they are in scope.
+
+Belongs here: names that stand where a table stands, and the scopes of WITH.
+Does not belong here: the arguments of table functions (`bounds`), what is in a dataset.
+"""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from sqlglot import exp
+
+from lake_api.errors import QueryRejected
+from lake_api.query.agreement import CTE_NAME
+from lake_api.query.functions import TABLE_FUNCTIONS
+from lake_api.query.guard.calls import called_name
+from lake_api.query.guard.codes import Code, refusal
+from lake_api.query.guard.nodes import children, span
+from lake_assets.catalog import Dataset
+
+_PATH_SIGNS = frozenset("/\\.:*?~[]{}|=&%@")
+_STATEMENT_WORDS = frozenset({"show", "describe", "desc", "summarize", "pragma", "call", "explain"})
+_TABLE_PARTS = frozenset({"this", "alias", "joins", "pivots", "sample", "laterals", "ordinality"})
+_BY_SHAPE = (exp.Unnest, exp.Explode, exp.GenerateSeries)
+
+
+def fold(name: str) -> str:
+    """The form in which the engine compares names: it folds the case of ASCII letters only."""
+    return name.lower() if name.isascii() else name
+
+
+def check_tables(root: exp.Expr, sql: str, readable: Mapping[str, Dataset]) -> tuple[Dataset, ...]:
+    """The datasets that the query reads, in order of first appearance.
+
+    Args:
+        root: the whole statement.
+        sql: its text.
+        readable: the datasets that the caller may read, by SQL name.
+
+    Raises:
+        QueryRejected: something else stands where a table belongs.
+    """
+    return _Tables(sql, readable).check(root)
+
+
+class _Tables:
+    def __init__(self, sql: str, readable: Mapping[str, Dataset]) -> None:
+        self._sql = sql
+        self._readable = readable
+        self._found: dict[str, tuple[int, Dataset]] = {}
+
+    def check(self, root: exp.Expr) -> tuple[Dataset, ...]:
+        stack: list[tuple[exp.Expr, frozenset[str]]] = [(root, frozenset())]
+        while stack:
+            node, scope = stack.pop()
+            with_ = node.args.get("with_")
+            if isinstance(with_, exp.With):
+                scope = self._ctes(with_, scope, stack)
+            if isinstance(node, exp.Table):
+                self._table(node, scope)
+            elif isinstance(node, exp.Lateral):
+                self._lateral(node)
+            stack.extend((child, scope) for child in children(node) if child is not with_)
+        return tuple(dataset for _, dataset in sorted(self._found.values(), key=lambda at: at[0]))
+
+    def _ctes(
+        self,
+        with_: exp.With,
+        scope: frozenset[str],
+        stack: list[tuple[exp.Expr, frozenset[str]]],
+    ) -> frozenset[str]:
+        """Queue the CTEs of a WITH, each in its own scope; returns the scope of its statement."""
+        own: set[str] = set()
+        for cte in with_.expressions:
+            identifier = cte.args["alias"].this
+            name = fold(str(identifier.this))
+            self._cte_name(identifier, name, own)
+            own.add(name)
+            # A CTE sees those before it, and itself only when it is recursive.
+            visible = scope | {name} if with_.args.get("recursive") else scope
+            stack.append((cte, visible))
+            scope = scope | {name}
+        return scope
+
+    def _cte_name(self, identifier: exp.Expr, name: str, own: set[str]) -> None:
+        if not CTE_NAME.fullmatch(name):
+            raise self._refuse(
+                identifier,
+                Code.CTE_NAME,
+                "A CTE has a name with other characters than letters, digits and underscores.",
+                "Call it by a plain name.",
+            )
+        if name in self._readable:
+            raise self._refuse(
+                identifier,
+                Code.CTE_SHADOWS_DATASET,
+                f"The CTE {name} has the name of a dataset.",
+                f"Call it by another name, such as {name}_filtered.",
+            )
+        if name in own:
+            raise self._refuse(
+                identifier,
+                Code.DUPLICATE_CTE,
+                f"Two CTEs are called {name}.",
+                "Give each its own name.",
+            )
+
+    def _table(self, table: exp.Table, scope: frozenset[str]) -> None:
+        this = table.this
+        if table.args.get("db") or table.args.get("catalog") or isinstance(this, exp.Dot):
+            raise self._qualified(table)
+        if not isinstance(this, exp.Identifier):
+            self._table_function(this)
+            return
+        odd = [key for key, value in table.args.items() if value and key not in _TABLE_PARTS]
+        if odd:
+            raise self._refuse(
+                this,
+                Code.UNSUPPORTED_SYNTAX,
+                "This addition to a table is not allowed.",
+                "Leave it out.",
+            )
+        start, _ = span(this) or (0, 0)
+        if self._sql[start : start + 1] == "'":
+            raise self._string(this)
+        name = fold(str(this.this))
+        if name in scope:
+            return
+        dataset = self._readable.get(name)
+        if dataset is None:
+            raise self._unknown(this, name, scope)
+        known = self._found.get(name)
+        if known is None or start < known[0]:
+            self._found[name] = (start, dataset)
+
+    def _lateral(self, lateral: exp.Lateral) -> None:
+        if not isinstance(lateral.this, exp.Subquery):
+            self._table_function(lateral.this)
+
+    def _table_function(self, this: Any) -> None:
+        name = called_name(this, self._sql) if isinstance(this, exp.Expr) else None
+        if isinstance(this, _BY_SHAPE) and (name is None or name in TABLE_FUNCTIONS):
+            return
+        raise self._refuse(
+            this,
+            Code.TABLE_FUNCTION,
+            "A function stands where a table belongs.",
+            "Select from a dataset by its name; of functions, only unnest, range and "
+            "generate_series may stand there.",
+        )
+
+    def _qualified(self, table: exp.Table) -> QueryRejected:
+        name = fold(str(table.name))
+        known = f" Write {name}." if name in self._readable else ""
+        return self._refuse(
+            table,
+            Code.QUALIFIED_TABLE,
+            "A table has a schema or catalog before its name.",
+            f"Datasets are called by their SQL name alone.{known}",
+        )
+
+    def _string(self, this: exp.Identifier) -> QueryRejected:
+        text = str(this.this)
+        path = not _PATH_SIGNS.isdisjoint(text)
+        return self._refuse(
+            this,
+            Code.PATH_TABLE if path else Code.STRING_TABLE,
+            f"A {'path' if path else 'string'} stands where a table belongs.",
+            "Select from a dataset by its name, without quotes.",
+        )
+
+    def _unknown(self, this: exp.Identifier, name: str, scope: frozenset[str]) -> QueryRejected:
+        if name in _STATEMENT_WORDS:
+            return self._refuse(
+                this,
+                Code.BLOCKED_STATEMENT,
+                f"{name.upper()} is not allowed.",
+                "The lake's tool documentation lists datasets and columns.",
+            )
+        if not _PATH_SIGNS.isdisjoint(name):
+            return self._refuse(
+                this,
+                Code.PATH_TABLE,
+                "A path or address stands where a table belongs.",
+                "Select from a dataset by its name.",
+            )
+        near = difflib.get_close_matches(name, [*self._readable, *scope], n=1, cutoff=0.6)
+        near = near or [full for full in self._readable if full.endswith(f"_{name}")][:1]
+        hint = (
+            f"Did you mean {near[0]}?"
+            if near
+            else "The lake's tool documentation lists the datasets that you may read."
+        )
+        return self._refuse(
+            this, Code.UNKNOWN_TABLE, "There is no dataset of this name that you may read.", hint
+        )
+
+    def _refuse(self, node: exp.Expr, code: Code, detail: str, hint: str) -> QueryRejected:
+        start, end = span(node) or (None, None)
+        return refusal(code, self._sql, detail, start=start, end=end, hint=hint)

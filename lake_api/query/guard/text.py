@@ -1,0 +1,267 @@
+"""The caller's text before any parser sees it: a small lexer that refuses what is ambiguous.
+
+Belongs here: characters, quoting, comments, and bounds that keep the parser from working long.
+Does not belong here: anything that needs a tree.
+
+The lexer knows less SQL than both parsers. What it can't split in the one plain way is refused,
+so that sqlglot and DuckDB get only text that they split alike.
+"""
+
+import re
+import unicodedata
+from typing import NamedTuple
+
+from lake_api.errors import QueryRejected
+from lake_api.query.guard.codes import Code, refusal
+from lake_api.query.guard.limits import GuardLimits
+
+_TOKEN = re.compile(
+    r"""
+    (?P<space>(?:[ \t\n]|\r\n)+)
+  | (?P<comment>--[^\n]*)
+  | (?P<block>/\*.*?\*/)
+  | (?P<string>'(?:[^']|'')*')
+  | (?P<name>"(?:[^"]|"")*")
+  | (?P<number>(?:\d[\d_]*(?:\.(?:\d[\d_]*)?)?|\.\d[\d_]*)(?:[eE][+-]?\d+)?)
+  | (?P<word>[A-Za-z_][A-Za-z0-9_]*)
+  | (?P<sign>[-+*/%^<>=!~|&@#?:;,.()\[\]{}])
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_PLAIN = re.compile(r"(?:[\t\n\x20-\x7e]|\r\n)*")
+_FOREIGN = re.compile(r"[^\t\n\x20-\x7e]")
+_REFUSED_CLASSES = frozenset({"Cf", "Zs", "Zl", "Zp", "Cc", "Cs", "Co", "Cn"})
+_OPENING, _CLOSING = "([{", ")]}"
+_PREFIX_SIGNS = frozenset("-+~@!")
+
+
+class Token(NamedTuple):
+    """A piece of the text that is neither space nor comment."""
+
+    kind: str
+    start: int
+    end: int
+    text: str
+
+
+def lex(sql: str, limits: GuardLimits) -> list[Token]:
+    """The tokens of `sql`, a final semicolon left out.
+
+    Raises:
+        QueryRejected: the text is too large, holds a refused character, or is ambiguous.
+    """
+    if len(sql) > limits.max_chars:
+        raise refusal(
+            Code.QUERY_TOO_LONG,
+            sql,
+            f"The SQL has {len(sql)} characters; at most {limits.max_chars} are read.",
+            hint="Select fewer columns by name, or split the question into several queries.",
+        )
+    _refuse_nul_and_surrogates(sql)
+    plain = _PLAIN.fullmatch(sql) is not None
+    tokens: list[Token] = []
+    position = 0
+    while position < len(sql):
+        match = _TOKEN.match(sql, position)
+        if match is None:
+            raise _unlexed(sql, position)
+        kind, end = str(match.lastgroup), match.end()
+        text = match.group()
+        if not plain:
+            _refuse_foreign(sql, kind, position, text)
+        if kind in {"block", "comment"}:
+            _refuse_odd_comment(sql, kind, position, text)
+        elif kind != "space":
+            token = Token(kind, position, end, text)
+            _refuse_ambiguous(sql, tokens[-1] if tokens else None, token)
+            tokens.append(token)
+        position = end
+    _refuse_size(sql, tokens, limits)
+    return _one_statement(sql, tokens)
+
+
+def _refuse_nul_and_surrogates(sql: str) -> None:
+    try:
+        sql.encode()
+    except UnicodeEncodeError as error:
+        raise refusal(
+            Code.INVALID_CHARACTER,
+            sql,
+            "The SQL is no valid UTF-8.",
+            start=error.start,
+            hint="Send the text as UTF-8.",
+        ) from None
+    offset = sql.find("\0")
+    if offset >= 0:
+        raise refusal(
+            Code.INVALID_CHARACTER,
+            sql,
+            "The SQL holds a NUL character.",
+            start=offset,
+            hint="Remove the character.",
+        )
+
+
+def _refuse_foreign(sql: str, kind: str, start: int, text: str) -> None:
+    if kind == "string":
+        return
+    for match in _FOREIGN.finditer(text):
+        character = match.group()
+        if character == "\r" and text[match.end() : match.end() + 1] == "\n":
+            continue
+        if kind == "name" and unicodedata.category(character) not in _REFUSED_CLASSES:
+            continue
+        raise _invalid_character(sql, start + match.start())
+
+
+def _invalid_character(sql: str, offset: int) -> QueryRejected:
+    return refusal(
+        Code.INVALID_CHARACTER,
+        sql,
+        f"The character U+{ord(sql[offset]):04X} stands outside of a string literal.",
+        start=offset,
+        hint="Outside of '…' use printable ASCII, tabs and line breaks only.",
+    )
+
+
+def _unlexed(sql: str, start: int) -> QueryRejected:
+    character = sql[start]
+    if character in "'\"" or sql.startswith("/*", start):
+        what = {"'": "string", '"': "quoted name"}.get(character, "comment")
+        return refusal(
+            Code.UNTERMINATED,
+            sql,
+            f"The {what} that starts here never ends.",
+            start=start,
+            end=start + 20,
+            hint="Close it; inside of quotes, write the quote twice.",
+        )
+    if character == "$":
+        return refusal(
+            Code.DOLLAR_QUOTE,
+            sql,
+            "Dollar quotes and $ parameters are not allowed.",
+            start=start,
+            end=start + 20,
+            hint="Write strings as '…', with '' for a quote inside.",
+        )
+    if character in "`\\":
+        return refusal(
+            Code.AMBIGUOUS_TEXT,
+            sql,
+            f"The sign {character} has no meaning here.",
+            start=start,
+            hint="Quote names as \"…\" and strings as '…'.",
+        )
+    return _invalid_character(sql, start)
+
+
+def _refuse_odd_comment(sql: str, kind: str, start: int, text: str) -> None:
+    if kind == "block" and (text.startswith("/*+") or "/*" in text[2:]):
+        raise refusal(
+            Code.AMBIGUOUS_TEXT,
+            sql,
+            "Comments inside comments and /*+ hints are not allowed.",
+            start=start,
+            end=start + len(text),
+            hint="Remove the comment.",
+        )
+
+
+def _refuse_ambiguous(sql: str, before: Token | None, token: Token) -> None:
+    if token.text == "?":
+        raise refusal(
+            Code.PARAMETER,
+            sql,
+            "Parameters can't be bound here.",
+            start=token.start,
+            hint="Write the value into the SQL.",
+        )
+    if before is None:
+        return
+    glued = before.end == token.start
+    if token.kind == "string" and before.kind == "string":
+        raise refusal(
+            Code.AMBIGUOUS_TEXT,
+            sql,
+            "Two strings stand side by side.",
+            start=before.start,
+            end=token.end,
+            hint="Join strings with ||.",
+        )
+    if not glued:
+        return
+    if before.kind == "word" and token.kind in {"string", "name"}:
+        raise refusal(
+            Code.STRING_PREFIX,
+            sql,
+            "A word is glued to the quote after it.",
+            start=before.start,
+            end=token.end,
+            hint="Use plain '…' strings; put a space before a quote that follows a keyword.",
+        )
+    pair = before.text + token.text
+    number_then_word = before.kind == "number" and token.kind in {"word", "number"}
+    name_then_number = token.kind == "number" and before.text not in _BEFORE_NUMBERS
+    if number_then_word or name_then_number or pair in _ODD_PAIRS:
+        raise refusal(
+            Code.AMBIGUOUS_TEXT,
+            sql,
+            f"{pair[:20]} can be read in two ways.",
+            start=before.start,
+            end=token.end,
+            hint="Put a space between the two.",
+        )
+
+
+_BEFORE_NUMBERS = frozenset("-+*/%^<>=!~|&@#:,([{")
+_ODD_PAIRS = frozenset({"{{", "{#", "{%", "#}", "%}", "*/", "##", ".."})
+
+
+def _refuse_size(sql: str, tokens: list[Token], limits: GuardLimits) -> None:
+    if len(tokens) > limits.max_tokens:
+        raise refusal(
+            Code.QUERY_TOO_LARGE,
+            sql,
+            f"The SQL has {len(tokens)} tokens; at most {limits.max_tokens} are read.",
+            hint="Shorten lists of values and columns, or split the question.",
+        )
+    depth = prefixes = 0
+    for token in tokens:
+        text = token.text.upper() if token.kind == "word" else token.text
+        if text in _PREFIX_SIGNS or text == "NOT":
+            prefixes += 1
+        else:
+            prefixes = 0
+        if (token.kind == "sign" and text in _OPENING) or text == "CASE":
+            depth += 1
+        elif (token.kind == "sign" and text in _CLOSING) or text == "END":
+            depth = max(0, depth - 1)
+        if depth > limits.max_nesting or prefixes > limits.max_prefixes:
+            raise refusal(
+                Code.QUERY_TOO_DEEP,
+                sql,
+                f"More than {limits.max_nesting} brackets, or {limits.max_prefixes} signs in a "
+                "row, stand around one expression.",
+                start=token.start,
+                hint="Name the inner parts in a WITH clause.",
+            )
+
+
+def _one_statement(sql: str, tokens: list[Token]) -> list[Token]:
+    while tokens and tokens[-1].text == ";":
+        tokens.pop()
+    if not tokens:
+        raise refusal(Code.EMPTY_QUERY, sql, "The SQL is empty.", hint="Send one SELECT statement.")
+    for index, token in enumerate(tokens):
+        if token.text == ";":
+            after = tokens[index + 1] if index + 1 < len(tokens) else token
+            raise refusal(
+                Code.MULTIPLE_STATEMENTS,
+                sql,
+                "The SQL has more than one statement.",
+                start=token.start,
+                end=after.end,
+                hint="Send one SELECT statement per call.",
+            )
+    return tokens
