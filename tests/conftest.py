@@ -1,0 +1,62 @@
+"""The real parts that tests talk to, each started once per session."""
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from lake_api.stack.postgres import EmbeddedPostgres, PostgresServer
+from lake_api.stack.s3 import EmbeddedS3, S3Server
+
+from lake_assets.catalog import LakeLocation
+from lake_assets.orchestration.resources import LakeResource
+from lake_assets.storage.bucket import ensure_bucket
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A real S3 server with the lake's bucket."""
+    server = EmbeddedS3(tmp_path_factory.mktemp("s3")).start()
+    try:
+        ensure_bucket(boto3_client(server.writer), server.writer.bucket)
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def bucket(s3: S3Server) -> LakeLocation:
+    """An empty bucket of the test's own, as the writer."""
+    location = replace(s3.writer, bucket=f"test-{uuid.uuid4().hex[:12]}")
+    ensure_bucket(boto3_client(location), location.bucket)
+    return location
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """A real Postgres server."""
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres")).start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def project_root() -> Path:
+    return Path(__file__).parents[1]
+
+
+def boto3_client(location: LakeLocation):
+    return LakeResource(env=settings_of(location)).s3_client()
+
+
+def settings_of(location: LakeLocation) -> dict[str, str]:
+    """The environment that names a location."""
+    return {
+        "MINIO_URL": location.endpoint,
+        "MINIO_ACCESS_KEY": location.access_key,
+        "MINIO_SECRET_KEY": location.secret_key,
+        "LAKE_BUCKET": location.bucket,
+    }
