@@ -62,7 +62,8 @@ def rendered(page: str) -> str:
     text = (ROOT / page).read_text()
     for name, render in PARTS[page].items():
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)", re.DOTALL)
-        text, found = pattern.subn(lambda match, made=render(): f"{match[1]}{made}{match[2]}", text)
+        made = render().replace("\\", r"\\")  # backslashes are kept as they are
+        text, found = pattern.subn(rf"\1{made}\2", text)
         if found != 1:
             raise SystemExit(f"{page}: wants one part <!-- {name} --> … <!-- /{name} -->")
     return text

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from lake_api.cli import main
+
 ROOT = Path(__file__).parents[1]
 GENERATE = runpy.run_path(str(ROOT / "docs/generate.py"))
 
@@ -32,8 +34,6 @@ def test_every_make_target_that_a_page_names_exists(page):
 
 
 def test_every_lake_command_that_the_readme_names_exists():
-    from lake_api.cli import main
-
     named = set(
         re.findall(r"^\s*\$? ?lake ([a-z-]+)", (ROOT / "README.md").read_text(), re.MULTILINE)
     )

@@ -4,6 +4,7 @@ Belongs here: from an asset's rows to stored partitions and their metadata, and 
 Does not belong here: encoding (`storage.writer`), what the rows mean (`assets`, `checks`).
 """
 
+from contextlib import closing
 from datetime import date
 
 import dagster as dg
@@ -41,7 +42,8 @@ class S3ParquetIOManager(dg.IOManager):
         try:
             for day in obj.days:
                 try:
-                    written = writer.write(dataset, day, obj.read(day))
+                    with closing(obj.read(day)) as batches:
+                        written = writer.write(dataset, day, batches)
                 except SchemaMismatch as error:
                     raise dg.Failure(f"{day}: {error}", allow_retries=False) from error
                 obj.written.append(written)

@@ -4,7 +4,7 @@ Belongs here: the value that passes from an asset to the IO manager and back to 
 Does not belong here: reading rows (`sources`), writing them (`storage`).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -20,6 +20,6 @@ class DailyRows:
 
     dataset: Dataset
     days: Sequence[date]
-    read: Callable[[date], Iterable[pa.RecordBatch]]
+    read: Callable[[date], Generator[pa.RecordBatch]]
     source: str
     written: list[WrittenPartition] = field(default_factory=list[WrittenPartition])

@@ -8,7 +8,7 @@ from the same state. NUMERIC arrives as text and is cast to the declared decimal
 `storage.conform`; casts that Postgres would round are never asked of it.
 """
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -59,8 +59,10 @@ class PlatformExport:
         self._connection = connection
         self.table = table
 
-    def day(self, day: date) -> Iterator[pa.RecordBatch]:
+    def day(self, day: date) -> Generator[pa.RecordBatch]:
         """The rows of one partition: those of the UTC day, or all of them for a snapshot.
+
+        Close it where it is not read to its end: the transaction can't end under an open cursor.
 
         Raises:
             SourceUnavailable: the database broke off.
@@ -68,7 +70,8 @@ class PlatformExport:
         with self._connection.cursor() as cursor:
             try:
                 cursor.execute(select_statement(self.table, day))
-                yield from read_ahead(map(_plain, cursor.fetch_record_batch()))
+                with cursor.fetch_record_batch() as reader:
+                    yield from read_ahead(map(_plain, reader))
             except adbc_driver_manager.Error as error:
                 raise _source_error(error) from error
 

@@ -6,7 +6,7 @@ Does not belong here: what is read, or from where.
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -14,7 +14,7 @@ _END = object()
 _WAIT_S = 0.2
 
 
-def read_ahead(items: Iterable[Item], *, depth: int = 2) -> Iterator[Item]:
+def read_ahead(items: Iterable[Item], *, depth: int = 2) -> Generator[Item]:
     """The same items, taken from `items` by a thread that is at most `depth` items ahead.
 
     An error of `items` is raised where its item would have come. When the consumer stops early,

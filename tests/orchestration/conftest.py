@@ -58,7 +58,7 @@ def first_error(result) -> str:
 
 
 @pytest.fixture
-def music(postgres, bucket) -> Music:
+def music(postgres, bucket, tmp_path) -> Music:
     schema = f"music_{uuid.uuid4().hex[:8]}"
     catalog = Catalog(
         [
@@ -106,7 +106,7 @@ def music(postgres, bucket) -> Music:
         store=LakeStore(bucket),
         url=postgres.url,
         defs=build_defs(catalog=catalog, env=env, clock=lambda: NOW),
-        instance=dg.DagsterInstance.ephemeral(),
+        instance=dg.DagsterInstance.ephemeral(tempdir=str(tmp_path)),
     )
     music.sql(f"CREATE SCHEMA {schema}")
     music.sql(

@@ -10,8 +10,9 @@ from tests.orchestration.conftest import first_error
 def insert_plays(music, *rows):
     for play_id, moment in rows:
         music.sql(
-            f"INSERT INTO {music.schema}.plays VALUES (%s, 'Zoë 🎧', 1.5, '{{\"k\": [1]}}', 'x', %s)",
+            f"INSERT INTO {music.schema}.plays VALUES (%s, 'Zoë 🎧', 1.5, %s, 'x', %s)",
             play_id,
+            '{"k": [1]}',
             moment,
         )
 

@@ -1,8 +1,10 @@
+import dataclasses
 from datetime import date
 
+import adbc_driver_postgresql.dbapi as adbc
 import pytest
 
-from lake_assets.catalog import event
+from lake_assets.catalog import PostgresSource, event
 from lake_assets.sources.platform import (
     PlatformTable,
     SourceMismatch,
@@ -63,8 +65,6 @@ def test_ids_and_numbers_come_as_declared():
 
 
 def test_the_session_is_read_only_repeatable_and_utc(postgres):
-    import adbc_driver_postgresql.dbapi as adbc
-
     with adbc.connect(with_session(postgres.url)) as connection, connection.cursor() as cursor:
         cursor.execute(
             "SELECT current_setting('transaction_read_only'), current_setting('timezone'),"
@@ -90,8 +90,9 @@ def test_a_database_that_does_not_answer_may_answer_later():
 
 
 def test_a_table_that_is_not_there_will_not_come_by_waiting(postgres):
+    nowhere = dataclasses.replace(PLAYS, source=PostgresSource(table="plays", schema="nowhere"))
     with (
-        pytest.raises(SourceMismatch, match="no table music.plays"),
-        open_export(postgres.url, PLAYS),
+        pytest.raises(SourceMismatch, match="no table nowhere.plays"),
+        open_export(postgres.url, nowhere),
     ):
         pass
