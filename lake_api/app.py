@@ -1,0 +1,116 @@
+"""`create_app`: the only place where the service's parts meet.
+
+Belongs here: wiring, and what starts and stops with the application.
+Does not belong here: any route, any decision.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+from litestar import Litestar
+from litestar.datastructures import State
+from litestar.di import Provide
+
+from lake_api.health.controller import get_health, get_readiness
+from lake_api.query.controller import QueryRunner, query_lake
+from lake_api.query.engine import QueryEngine
+from lake_api.query.guard import Guard
+from lake_api.query.rate_limit import CallCounter
+from lake_api.settings import Settings
+from lake_api.tasks.controller import Clock, get_task, trigger_task
+from lake_api.tasks.dagster import DagsterClient
+from lake_api.tool.controller import get_tool_definition
+from lake_api.web.docs import docs_router, openapi_config
+from lake_api.web.hosts import requires_known_host, requires_own_origin
+from lake_api.web.problems import answer_problem
+from lake_api.web.requests import LakeRequest
+from lake_assets.catalog import Catalog, LakeLocation
+
+
+def utc_now() -> datetime:
+    """The current time."""
+    return datetime.now(UTC)
+
+
+def create_app(
+    *,
+    settings: Settings,
+    catalog: Catalog,
+    location: LakeLocation | None = None,
+    engine: QueryRunner | None = None,
+    clock: Clock = utc_now,
+    dagster_transport: httpx.AsyncBaseTransport | None = None,
+) -> Litestar:
+    """The service.
+
+    Args:
+        settings: every limit and address.
+        catalog: the datasets and tasks that it knows.
+        location: the lake, with an identity that may get and list; needed without `engine`.
+        engine: runs queries; by default one is started with the application and closed with it.
+        clock: the current time in UTC; decides which day is today.
+        dagster_transport: replaces the HTTP transport to Dagster.
+
+    Raises:
+        ValueError: neither `location` nor `engine` is given.
+        SettingsError: a setting names something that this installation does not have.
+    """
+    if engine is None and location is None:
+        raise ValueError("create_app needs a location or an engine")
+
+    @asynccontextmanager
+    async def parts(app: Litestar) -> AsyncGenerator[None]:
+        async with AsyncExitStack() as stack:
+            if engine is None and location is not None:
+                own = await QueryEngine.start(location=location, settings=settings, catalog=catalog)
+                stack.push_async_callback(own.close)
+                app.state.engine = own
+            app.state.dagster = DagsterClient(settings, transport=dagster_transport)
+            stack.push_async_callback(app.state.dagster.close)
+            yield
+
+    guard = Guard(catalog)
+    return Litestar(
+        route_handlers=[
+            query_lake,
+            get_tool_definition,
+            trigger_task,
+            get_task,
+            get_health,
+            get_readiness,
+            docs_router(),
+        ],
+        dependencies={
+            "catalog": Provide(lambda: catalog, sync_to_thread=False),
+            "clock": Provide(lambda: clock, sync_to_thread=False),
+            "query_guard": Provide(lambda: guard, sync_to_thread=False),
+            "engine": Provide(_engine, sync_to_thread=False),
+            "dagster": Provide(_dagster, sync_to_thread=False),
+        },
+        guards=[requires_known_host, requires_own_origin],
+        exception_handlers={Exception: answer_problem},
+        request_class=LakeRequest,
+        request_max_body_size=settings.body_bytes,
+        state=State(
+            {
+                "settings": settings,
+                "engine": engine,
+                "call_counter": CallCounter(settings),
+            }
+        ),
+        lifespan=[parts],
+        openapi_config=openapi_config(),
+        # Log lines are formatted where the process starts; the framework leaves them alone.
+        logging_config=None,
+    )
+
+
+def _engine(state: State) -> Any:
+    return state.engine
+
+
+def _dagster(state: State) -> Any:
+    return state.dagster

@@ -1,0 +1,162 @@
+"""Who is asking, and the named guards that routes let them in by.
+
+Belongs here: turning a connection into a `Caller`, and refusing one that is none.
+Does not belong here: how often a caller may ask (`query.rate_limit`), Host and Origin
+(`web.hosts`).
+
+An admin shows the key in `X-Internal-API-Key`. An internal agent is a peer inside the internal
+networks whose request no proxy forwarded; it names itself in `X-Agent-ID`. Everyone else is
+refused: behind a proxy every peer looks internal, so one forwarding header is enough to lose
+that standing.
+"""
+
+import hmac
+import ipaddress
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from litestar.connection import ASGIConnection
+from litestar.handlers.base import BaseRouteHandler
+
+from lake_api.errors import Forbidden, InvalidRequest, NotAuthenticated
+from lake_api.settings import Settings
+
+Connection = ASGIConnection[Any, Any, Any, Any]
+
+API_KEY_HEADER = "x-internal-api-key"
+AGENT_HEADER = "x-agent-id"
+CRON_RUN_HEADER = "x-cron-run-id"
+
+_DEFAULT_AGENT = "internal"
+_NAME = re.compile(r"[A-Za-z0-9._:@-]{1,128}")
+_FORWARDING_HEADERS = frozenset(
+    {
+        "forwarded",
+        "forwarded-for",
+        "via",
+        "x-real-ip",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "x-original-forwarded-for",
+        "x-envoy-external-address",
+        "true-client-ip",
+        "cf-connecting-ip",
+        "fastly-client-ip",
+        "fly-client-ip",
+    }
+)
+
+
+class Role(Enum):
+    """What a caller is to the service."""
+
+    ADMIN = "admin"
+    AGENT = "agent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """An authenticated caller; `cron_run` is the run that the request belongs to."""
+
+    role: Role
+    name: str
+    cron_run: str | None = None
+
+
+def identify(connection: Connection, settings: Settings) -> Caller | None:
+    """The caller of a connection, or None when it shows nothing that the service trusts.
+
+    Raises:
+        NotAuthenticated: a key is shown and is wrong.
+        Forbidden: a key is shown and this service has none.
+        InvalidRequest: a name in a header has characters that names may not have.
+    """
+    key = connection.headers.get(API_KEY_HEADER)
+    if key is not None:
+        _check_key(key, settings)
+        return Caller(
+            role=Role.ADMIN,
+            name=_name(connection, AGENT_HEADER) or "admin",
+            cron_run=_name(connection, CRON_RUN_HEADER),
+        )
+    if _is_internal(connection, settings):
+        return Caller(
+            role=Role.AGENT,
+            name=_name(connection, AGENT_HEADER) or _DEFAULT_AGENT,
+            cron_run=_name(connection, CRON_RUN_HEADER),
+        )
+    return None
+
+
+def requires_agent(connection: Connection, _: BaseRouteHandler) -> None:
+    """Guard: an internal agent or the admin."""
+    caller = identify(connection, connection.app.state.settings)
+    if caller is None:
+        raise NotAuthenticated(
+            "This route is for internal agents.",
+            hint="Call from an internal network without a proxy, or send X-Internal-API-Key.",
+        )
+    connection.scope["user"] = caller
+
+
+def requires_admin(connection: Connection, _: BaseRouteHandler) -> None:
+    """Guard: the admin, by key."""
+    settings: Settings = connection.app.state.settings
+    if not settings.ainative_internal_api_key:
+        raise _admin_disabled()
+    caller = identify(connection, settings)
+    if caller is None or caller.role is not Role.ADMIN:
+        raise NotAuthenticated(
+            "This route needs the internal API key.",
+            hint="Send it in the header X-Internal-API-Key.",
+        )
+    connection.scope["user"] = caller
+
+
+def _check_key(key: str, settings: Settings) -> None:
+    expected = settings.ainative_internal_api_key
+    if not expected:
+        raise _admin_disabled()
+    if not hmac.compare_digest(key.encode(), expected.encode()):
+        raise NotAuthenticated(
+            "The key in X-Internal-API-Key is not valid.",
+            code="invalid_api_key",
+            hint="Send the value that the service was started with in AINATIVE_INTERNAL_API_KEY.",
+        )
+
+
+def _admin_disabled() -> Forbidden:
+    return Forbidden(
+        "Admin routes are switched off: this service was started without a key.",
+        code="admin_disabled",
+        hint="Set AINATIVE_INTERNAL_API_KEY and start the service again.",
+    )
+
+
+def _is_internal(connection: Connection, settings: Settings) -> bool:
+    if connection.client is None:
+        return False
+    names = {name.lower() for name in connection.headers}
+    if names & _FORWARDING_HEADERS or any(name.startswith("x-forwarded") for name in names):
+        return False
+    try:
+        address = ipaddress.ip_address(connection.client.host.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return any(address in network for network in settings.internal_networks)
+
+
+def _name(connection: Connection, header: str) -> str | None:
+    text = connection.headers.get(header)
+    if text is None:
+        return None
+    if not _NAME.fullmatch(text):
+        raise InvalidRequest(
+            f"{header} must be 1 to 128 of the characters A-Z a-z 0-9 . _ : @ -",
+            field=header,
+        )
+    return text

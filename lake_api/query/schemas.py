@@ -1,0 +1,117 @@
+"""The bodies of the query route: what the contract promises, in its order.
+
+Belongs here: request and answer structs and their examples.
+Does not belong here: how an answer comes about (`engine`), HTTP (`controller`).
+"""
+
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+MAX_ROWS = 1000
+DEFAULT_ROWS = 100
+MIN_SQL_CHARS = 10
+MAX_SQL_CHARS = 4000
+
+
+class QueryRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One SELECT over the lake."""
+
+    sql: Annotated[
+        str,
+        msgspec.Meta(
+            min_length=MIN_SQL_CHARS,
+            max_length=MAX_SQL_CHARS,
+            description="One SELECT statement in DuckDB SQL; tables are dataset names.",
+        ),
+    ]
+    limit: Annotated[
+        int,
+        msgspec.Meta(
+            ge=1,
+            le=MAX_ROWS,
+            description="Rows to answer when the SQL has no LIMIT of its own.",
+        ),
+    ] = DEFAULT_ROWS
+
+
+class DatasetFreshness(msgspec.Struct, frozen=True):
+    """How new the data of one dataset is."""
+
+    partition: str
+    sql_name: str
+    newest_day: date | None
+    written_at: datetime | None
+
+
+class QueryError(msgspec.Struct, frozen=True):
+    """Why a valid query could not be run, and whether to try again."""
+
+    code: str
+    detail: str
+    retry: bool
+    hint: str | None
+
+
+class QueryAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows, and what they came from. The first five fields are the original contract."""
+
+    columns: tuple[str, ...]
+    rows: list[list[Any]]
+    row_count: int
+    source: Literal["lake", "unavailable"]
+    partition: str | None
+    column_types: tuple[str, ...]
+    truncated: bool
+    elapsed_ms: float
+    query_id: str
+    partitions: tuple[str, ...]
+    freshness: tuple[DatasetFreshness, ...]
+    warnings: tuple[str, ...]
+    error: QueryError | None
+
+
+REQUEST_EXAMPLE = {
+    "sql": "SELECT agent_id, COUNT(*) AS runs FROM agent_run_log GROUP BY agent_id",
+    "limit": 100,
+}
+
+ANSWER_EXAMPLE = {
+    "columns": ["agent_id", "runs"],
+    "rows": [["aurora", 142], ["sage", 98]],
+    "row_count": 2,
+    "source": "lake",
+    "partition": "agent_run_log",
+    "column_types": ["VARCHAR", "BIGINT"],
+    "truncated": False,
+    "elapsed_ms": 4.2,
+    "query_id": "0f4f4f6f6e6c4f0e8f0d6f1f5a3b2c1d",
+    "partitions": ["agent_run_log"],
+    "freshness": [
+        {
+            "partition": "agent_run_log",
+            "sql_name": "agent_run_log",
+            "newest_day": "2026-11-21",
+            "written_at": "2026-11-22T00:31:07Z",
+        }
+    ],
+    "warnings": [],
+    "error": None,
+}
+
+UNAVAILABLE_EXAMPLE = {
+    **ANSWER_EXAMPLE,
+    "columns": [],
+    "rows": [],
+    "row_count": 0,
+    "source": "unavailable",
+    "column_types": [],
+    "freshness": [],
+    "error": {
+        "code": "query_timeout",
+        "detail": "The query ran longer than 30 s.",
+        "retry": False,
+        "hint": "Filter on `date` to read fewer days.",
+    },
+}

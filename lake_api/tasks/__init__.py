@@ -1,0 +1,1 @@
+"""Triggering tasks, and telling how they went, through Dagster."""

@@ -1,0 +1,1 @@
+"""The tool definition that lets a model query the lake."""

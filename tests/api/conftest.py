@@ -1,0 +1,270 @@
+"""The service as agents meet it: over a socket, with a small catalogue and a scripted engine."""
+
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+import uvicorn
+from litestar import Litestar, post
+from litestar.params import JSONBody
+
+from lake_api.app import create_app
+from lake_api.query.guard import CheckedQuery
+from lake_api.query.results import Freshness, QueryResult
+from lake_api.settings import Settings
+from lake_assets.catalog import Catalog, Schedule, Task, derived, event, external, snapshot
+
+KEY = "test-key-of-the-admin"
+NOW = datetime(2026, 11, 22, 10, 30, tzinfo=UTC)
+ADMIN = {"X-Internal-API-Key": KEY}
+QUERY = "/api/v1/internal/lake/query"
+TOOL = "/api/v1/internal/lake/tool-definition"
+TRIGGER = "/api/v1/internal/tasks/trigger"
+TASKS = "/api/v1/internal/tasks"
+
+_COLUMNS = """
+    run_id      string!   One id per run.
+    agent_id    string
+    status      string    How it ended. {succeeded|failed}
+    cost_usd    decimal   What it cost.
+    metadata    json      More.
+    created_at  timestamp!
+    updated_at  timestamp
+"""
+
+
+@pytest.fixture(scope="session")
+def catalog() -> Catalog:
+    return Catalog(
+        [
+            event(
+                "agent_run_log",
+                "Daily agent execution logs; one row per run",
+                group="Core",
+                table="agent_run_logs",
+                tasks="lake.export_agent_run_log",
+                columns=_COLUMNS,
+                key="run_id",
+            ),
+            event(
+                "platform/llm_token_usage",
+                "LLM token consumption and costs",
+                group="Platform",
+                table="llm_token_usage",
+                tasks="lake.export_llm_token_usage lake.backfill_llm_token_usage",
+                columns=_COLUMNS,
+            ),
+            snapshot(
+                "platform/agent_instances",
+                "Agent instance registry",
+                group="Platform",
+                table="agent_instances",
+                tasks="lake.export_agent_instances",
+                columns=_COLUMNS,
+            ),
+            external(
+                "external/slack",
+                "Slack channel statistics",
+                group="External",
+                upstream="slack",
+                tasks="lake.collect_slack_channel_stats",
+                columns=_COLUMNS,
+                watermark="created_at",
+                schedule=Schedule(cron="0 4 * * *", newest_lag_d=2, oldest_lag_d=2),
+            ),
+            derived(
+                "derived/intelligence_scores",
+                "Scores of agents",
+                group="Derived",
+                upstreams="agent_run_log",
+                tasks="lake.derive_intelligence_scores",
+                columns=_COLUMNS,
+                watermark="created_at",
+            ),
+        ],
+        [Task(name="lake.ensure_bucket", partition=None, description="Create the bucket.")],
+    )
+
+
+class ScriptedEngine:
+    """Runs nothing: answers rows up to the limit it is given, or raises what it was told to."""
+
+    def __init__(self) -> None:
+        self.limits: list[int] = []
+        self.failure: Exception | None = None
+        self.parts = {"storage": True, "workers": True}
+        self.rows_json: bytes | None = None
+        self.available_rows = 5
+
+    async def run(
+        self,
+        checked: CheckedQuery,
+        *,
+        limit: int,
+        timeout_s: float | None = None,  # noqa: ARG002 - part of the engine's contract
+    ) -> QueryResult:
+        await asyncio.sleep(0)
+        self.limits.append(limit)
+        if self.failure is not None:
+            raise self.failure
+        count = min(limit, self.available_rows)
+        rows = [[f"agent-{index}", index] for index in range(count)]
+        return QueryResult(
+            columns=("agent_id", "runs"),
+            column_types=("VARCHAR", "BIGINT"),
+            rows_json=self.rows_json or msgspec.json.encode(rows),
+            row_count=count,
+            truncated=count < self.available_rows,
+            freshness=tuple(
+                Freshness(
+                    partition=one.partition,
+                    sql_name=one.sql_name,
+                    newest_day=date(2026, 11, 21),
+                    written_at=NOW,
+                )
+                for one in checked.datasets
+            ),
+            warnings=("one warning",),
+            stages_ms={"execute": 1.0},
+        )
+
+    async def status(self) -> Mapping[str, bool]:
+        return self.parts
+
+    async def close(self) -> None:
+        return None
+
+
+@dataclass
+class StubDagster:
+    """A GraphQL server on loopback that answers what a test scripts and keeps what it was asked."""
+
+    answers: dict[str, Callable[[Mapping[str, Any]], Any]] = field(default_factory=dict)
+    asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    url: str = ""
+
+    def app(self) -> Litestar:
+        @post("/graphql", status_code=200, sync_to_thread=False)
+        def graphql(data: JSONBody[dict[str, Any]]) -> dict[str, Any]:
+            operation = data["query"].split("(")[0].split()[1]
+            self.asked.append((operation, data["variables"]))
+            return {"data": self.answers[operation](data["variables"])}
+
+        return Litestar([graphql], openapi_config=None, logging_config=None)
+
+    def say(self, operation: str, answer: Any) -> None:
+        """Answer an operation with data, or with what a function makes of its variables."""
+        self.answers[operation] = answer if callable(answer) else lambda _: answer
+
+
+@contextmanager
+def serving(app: Litestar) -> Iterator[str]:
+    """Serve an application on a free port until the block ends."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    config = uvicorn.Config(
+        app, proxy_headers=False, log_config=None, access_log=False, lifespan="on", ws="none"
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    listener.listen(128)
+    thread.start()
+    try:
+        # The socket listens already: a first request waits until the application has started.
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(timeout=20)
+        listener.close()
+        assert not thread.is_alive()
+
+
+@dataclass
+class Service:
+    """A running service and what it was built of."""
+
+    client: httpx.Client
+    engine: ScriptedEngine
+    dagster: StubDagster
+    settings: Settings
+
+    def query(self, sql: str = "SELECT agent_id FROM agent_run_log", **more: Any) -> httpx.Response:
+        headers = more.pop("headers", {})
+        return self.client.post(QUERY, json={"sql": sql, **more}, headers=headers)
+
+    def trigger(self, task: str, **kwargs: Any) -> httpx.Response:
+        return self.client.post(TRIGGER, json={"task": task, "kwargs": kwargs}, headers=ADMIN)
+
+
+StartService = Callable[..., Service]
+
+
+@pytest.fixture(scope="module")
+def start_service(catalog: Catalog) -> Iterator[StartService]:
+    """Starts services with chosen settings; all of them stop with the module's last test."""
+    with ExitStack() as stack:
+
+        def start(*, dagster_url: str | None = None, **env: str) -> Service:
+            engine, dagster = ScriptedEngine(), StubDagster()
+            dagster.url = dagster_url or stack.enter_context(serving(dagster.app()))
+            settings = Settings.from_mapping(
+                {
+                    "AINATIVE_INTERNAL_API_KEY": KEY,
+                    "LAKE_DAGSTER_URL": dagster.url,
+                    "LAKE_CALLS_PER_MINUTE": "100000",
+                    **env,
+                }
+            )
+            app = create_app(settings=settings, catalog=catalog, engine=engine, clock=lambda: NOW)
+            url = stack.enter_context(serving(app))
+            client = stack.enter_context(httpx.Client(base_url=url, trust_env=False))
+            return Service(client=client, engine=engine, dagster=dagster, settings=settings)
+
+        yield start
+
+
+@pytest.fixture(scope="module")
+def shared_service(start_service: StartService) -> Service:
+    return start_service()
+
+
+@pytest.fixture
+def service(shared_service: Service) -> Service:
+    """The module's service, with its script blank again."""
+    fresh = ScriptedEngine()
+    vars(shared_service.engine).update(vars(fresh))
+    shared_service.dagster.answers.clear()
+    shared_service.dagster.asked.clear()
+    return shared_service
+
+
+def assert_problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    """The one error shape, and nothing of the inside of the service in it."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    assert body["status"] == status
+    assert body["code"] == code
+    assert body["title"]
+    assert body["detail"]
+    assert set(body) <= {
+        "status", "code", "title", "detail", "hint", "fragment", "position", "field", "retry",
+        "retry_after_s", "query_id", "state", "parts",
+    }  # fmt: skip
+    for inner in ("Traceback", "site-packages", ".py", KEY):
+        assert inner not in json.dumps(body)
+    return body
+
+
+@pytest.fixture(scope="session")
+def problem() -> Callable[[httpx.Response, int, str], dict[str, Any]]:
+    return assert_problem

@@ -1,0 +1,108 @@
+from typing import Any
+
+import httpx
+import pytest
+
+KEY = "test-key-of-the-admin"
+SQL = "SELECT agent_id FROM agent_run_log"
+TOOL = "/api/v1/internal/lake/tool-definition"
+ADMIN_ROUTES = [
+    ("GET", TOOL),
+    ("POST", "/api/v1/internal/tasks/trigger"),
+    ("GET", "/api/v1/internal/tasks/a1b2c3d4"),
+]
+
+
+def test_a_loopback_peer_is_an_internal_agent(service: Any) -> None:
+    assert service.query(SQL).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via", "CF-Connecting-IP"],
+)
+def test_one_forwarding_header_ends_that_standing(service: Any, problem: Any, header: str) -> None:
+    answer = service.query(SQL, headers={header: "127.0.0.1"})
+    problem(answer, 401, "not_authenticated")
+    assert "WWW-Authenticate" in answer.headers
+
+
+def test_a_peer_outside_the_internal_networks_needs_the_key(
+    start_service: Any, problem: Any
+) -> None:
+    service = start_service(LAKE_INTERNAL_NETWORKS="10.0.0.0/8")
+    problem(service.query(SQL), 401, "not_authenticated")
+    answer = service.query(SQL, headers={"X-Internal-API-Key": KEY, "X-Forwarded-For": "1.2.3.4"})
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("key", ["wrong", "", KEY[:-1], f"{KEY} x", "ключ".encode()])
+def test_a_wrong_key_is_refused_on_every_route(
+    service: Any, problem: Any, key: str | bytes
+) -> None:
+    headers = {"X-Internal-API-Key": key}
+    problem(service.query(SQL, headers=headers), 401, "invalid_api_key")
+    for method, path in ADMIN_ROUTES:
+        problem(service.client.request(method, path, headers=headers), 401, "invalid_api_key")
+
+
+@pytest.mark.parametrize(("method", "path"), ADMIN_ROUTES)
+def test_admin_routes_want_the_key_also_from_internal_agents(
+    service: Any, problem: Any, method: str, path: str
+) -> None:
+    answer = service.client.request(method, path, headers={"X-Agent-ID": "aurora"})
+    problem(answer, 401, "not_authenticated")
+
+
+def test_without_a_key_admin_routes_are_off_and_queries_work(
+    start_service: Any, problem: Any
+) -> None:
+    service = start_service(AINATIVE_INTERNAL_API_KEY="")
+    for method, path in ADMIN_ROUTES:
+        for headers in ({}, {"X-Internal-API-Key": ""}, {"X-Internal-API-Key": "any"}):
+            answer = service.client.request(method, path, headers=headers)
+            problem(answer, 403, "admin_disabled")
+    assert service.query(SQL).status_code == 200
+
+
+@pytest.mark.parametrize("header", ["X-Agent-ID", "X-Cron-Run-ID"])
+@pytest.mark.parametrize("name", ["", "a b", "x" * 129, 'a"b', "a/b"])
+def test_names_have_few_characters(service: Any, problem: Any, header: str, name: str) -> None:
+    answer = service.query(SQL, headers={header: name})
+    assert problem(answer, 422, "invalid_request")["field"] == header.lower()
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil", ""])
+def test_a_foreign_host_is_not_served(service: Any, problem: Any, host: str) -> None:
+    for path in ("/healthz", "/docs", TOOL):
+        problem(service.client.get(path, headers={"Host": host}), 421, "unknown_host")
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["localhost", "LOCALHOST:8000", "127.0.0.1:1", "[::1]:8000", "10.1.2.3", "api.localhost"],
+)
+def test_loopback_names_and_addresses_are_served(service: Any, host: str) -> None:
+    assert service.client.get("/healthz", headers={"Host": host}).status_code == 200
+
+
+def test_named_hosts_are_served(start_service: Any, problem: Any) -> None:
+    service = start_service(LAKE_ALLOWED_HOSTS="Lake.Example.com, *.svc.cluster.local")
+
+    def ask(host: str) -> httpx.Response:
+        return service.client.get("/healthz", headers={"Host": host})
+
+    assert ask("lake.example.com:443").status_code == 200
+    assert ask("lake-api.prod.svc.cluster.local").status_code == 200
+    problem(ask("svc.cluster.local.evil"), 421, "unknown_host")
+    problem(ask("example.com"), 421, "unknown_host")
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost:1"])
+def test_pages_of_another_origin_may_not_post(service: Any, problem: Any, origin: str) -> None:
+    problem(service.query(SQL, headers={"Origin": origin}), 403, "foreign_origin")
+
+
+def test_a_page_of_this_service_may_post(service: Any) -> None:
+    origin = str(service.client.base_url).rstrip("/")
+    assert service.query(SQL, headers={"Origin": origin}).status_code == 200
