@@ -48,7 +48,7 @@ class Readiness(msgspec.Struct, frozen=True):
 class NotReady(Problem, frozen=True, kw_only=True):
     """The error shape, with the parts beside it: queries can't be run."""
 
-    state: Literal["not_ready"] = msgspec.field(default="not_ready")
+    state: Literal["not_ready"]
     parts: dict[str, PartState]
 
 
@@ -67,6 +67,7 @@ def _not_ready(parts: dict[str, PartState]) -> NotReady:
         title="Not ready",
         detail=f"Queries can't be run at the moment: {failing}.",
         retry=True,
+        state="not_ready",
         parts=parts,
     )
 

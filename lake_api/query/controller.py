@@ -54,9 +54,9 @@ class QueryRunner(Protocol):
     """What the HTTP side needs of the engine."""
 
     async def run(
-        self, checked: CheckedQuery, *, limit: int, timeout_s: float | None = None
+        self, checked: CheckedQuery, *, limit: int, timeout_s: float | None = None, agent: str = ""
     ) -> QueryResult:
-        """The rows of a checked query, at most `limit` of them."""
+        """The rows of a checked query, at most `limit` of them; agents take turns."""
         ...
 
     async def status(self) -> Mapping[str, bool]:
@@ -125,7 +125,11 @@ async def query_lake(
     try:
         checked = query_guard.check(data.sql)
         try:
-            result = await engine.run(checked, limit=MAX_ROWS if checked.has_limit else data.limit)
+            result = await engine.run(
+                checked,
+                limit=MAX_ROWS if checked.has_limit else data.limit,
+                agent=f"{caller.role.value}:{caller.name}",
+            )
         except QueryUnavailable as error:
             outcome = error.code
             answer = _unavailable(checked, error, query_id=query_id, started=started)

@@ -15,10 +15,10 @@ _SECRETS = (
     (
         re.compile(
             r"(?P<name>\b[\w-]*(?:password|passwd|secret|token|api[_-]?key|access[_-]?key|"
-            r"authorization)[\w-]*)(?P<sign>\s*[=:]\s*|\s+)(?:Bearer\s+)?\S+",
+            r"authorization)\s*[=:]\s*)(?:Bearer\s+)?\S+",
             re.IGNORECASE,
         ),
-        r"\g<name>\g<sign><hidden>",
+        r"\g<name><hidden>",
     ),
     (re.compile(r"\S*\bdate=\d{4}-\d{2}-\d{2}/\S*"), "<object>"),
     (re.compile(r"(?<![\w/.<])/(?:[\w.@+-]+/)+[\w.@+-]*"), "<path>"),

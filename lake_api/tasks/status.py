@@ -14,7 +14,7 @@ from lake_api.tasks.schemas import PartitionCounts, TaskState, TaskStatus
 from lake_api.tasks.scrub import first_line
 from lake_assets.catalog import Catalog
 
-_RUN_STATES: Mapping[str, TaskState] = {
+RUN_STATES: Mapping[str, TaskState] = {
     "QUEUED": "queued",
     "NOT_STARTED": "queued",
     "MANAGED": "queued",
@@ -27,7 +27,7 @@ _RUN_STATES: Mapping[str, TaskState] = {
     "CANCELED": "canceled",
 }
 
-_BACKFILL_STATES: Mapping[str, TaskState] = {
+BACKFILL_STATES: Mapping[str, TaskState] = {
     "REQUESTED": "queued",
     "CANCELING": "running",
     "FAILING": "running",
@@ -57,7 +57,7 @@ def read_state(catalog: Catalog, data: Mapping[str, Any]) -> FoundTask | None:
 
 
 def _run(catalog: Catalog, run: Mapping[str, Any]) -> FoundTask:
-    state = _RUN_STATES[run["status"]]
+    state = RUN_STATES[run["status"]]
     tags = _tags(run)
     total = _days_of_run(tags)
     written = {event["partition"] for event in run["assetMaterializations"]}
@@ -85,8 +85,8 @@ def _backfill(catalog: Catalog, backfill: Mapping[str, Any]) -> FoundTask:
     )
     done = sum(one.get("numPartitionsMaterialized", 0) for one in counts)
     failed = sum(one.get("numPartitionsFailed", 0) for one in counts)
-    state = _BACKFILL_STATES[backfill["status"]]
-    if state == "queued" and any(_RUN_STATES[run["status"]] != "queued" for run in runs):
+    state = BACKFILL_STATES[backfill["status"]]
+    if state == "queued" and any(RUN_STATES[run["status"]] != "queued" for run in runs):
         state = "running"
     if state == "succeeded" and failed:
         state = "failed"

@@ -100,6 +100,7 @@ class ScriptedEngine:
 
     def __init__(self) -> None:
         self.limits: list[int] = []
+        self.agents: list[str] = []
         self.failure: Exception | None = None
         self.parts = {"storage": True, "workers": True}
         self.rows_json: bytes | None = None
@@ -111,9 +112,11 @@ class ScriptedEngine:
         *,
         limit: int,
         timeout_s: float | None = None,  # noqa: ARG002 - part of the engine's contract
+        agent: str = "",
     ) -> QueryResult:
         await asyncio.sleep(0)
         self.limits.append(limit)
+        self.agents.append(agent)
         if self.failure is not None:
             raise self.failure
         count = min(limit, self.available_rows)

@@ -1,0 +1,140 @@
+"""What holds for every route: the error shape, health, the OpenAPI document and its page."""
+
+import re
+from typing import Any
+
+import pytest
+
+READY = {"repositoryOrError": {"__typename": "Repository"}}
+ROUTES = {
+    "/api/v1/internal/lake/query": "post",
+    "/api/v1/internal/lake/tool-definition": "get",
+    "/api/v1/internal/tasks/trigger": "post",
+    "/api/v1/internal/tasks/{task_id}": "get",
+    "/healthz": "get",
+    "/readyz": "get",
+}
+
+
+@pytest.mark.parametrize("path", ["/", "/nowhere", "/api/v1/internal/lake", "/docs/x", "/%00"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_an_unknown_route(service: Any, problem: Any, path: str, method: str) -> None:
+    problem(service.client.request(method, path), 404, "unknown_route")
+
+
+@pytest.mark.parametrize(("path", "allowed"), sorted(ROUTES.items()))
+def test_another_method_tells_the_right_one(
+    service: Any, problem: Any, path: str, allowed: str
+) -> None:
+    for method in {"GET", "POST", "PUT", "DELETE", "PATCH"} - {allowed.upper()}:
+        answer = service.client.request(method, path.replace("{task_id}", "abc"))
+        problem(answer, 405, "method_not_allowed")
+        assert allowed.upper() in answer.headers["Allow"].split(", ")
+
+
+def test_the_process_is_healthy(service: Any) -> None:
+    answer = service.client.get("/healthz")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+def test_ready_with_all_parts_by_name(service: Any) -> None:
+    service.dagster.say("Readiness", READY)
+    answer = service.client.get("/readyz")
+    assert answer.status_code == 200
+    good = {"ok": True, "reason": None}
+    assert answer.json() == {
+        "state": "ready",
+        "parts": {"storage": good, "workers": good, "dagster": good},
+    }
+
+
+@pytest.mark.parametrize(
+    ("part", "reason"), [("storage", "storage_unavailable"), ("workers", "workers_not_ready")]
+)
+def test_not_ready_without_what_queries_need(
+    service: Any, problem: Any, part: str, reason: str
+) -> None:
+    service.dagster.say("Readiness", READY)
+    service.engine.parts[part] = False
+    body = problem(service.client.get("/readyz"), 503, "not_ready")
+    assert body["state"] == "not_ready"
+    assert body["parts"][part] == {"ok": False, "reason": reason}
+    assert body["parts"]["dagster"] == {"ok": True, "reason": None}
+    assert part in body["detail"]
+
+
+def test_a_code_location_that_is_not_loaded_degrades(service: Any) -> None:
+    missing = {"repositoryOrError": {"__typename": "RepositoryNotFoundError"}}
+    service.dagster.say("Readiness", missing)
+    answer = service.client.get("/readyz")
+    assert (answer.status_code, answer.json()["state"]) == (200, "degraded")
+    assert answer.json()["parts"]["dagster"] == {"ok": False, "reason": "code_location_not_loaded"}
+
+
+def test_dagster_down_degrades(start_service: Any) -> None:
+    service = start_service(dagster_url="http://127.0.0.1:9")
+    answer = service.client.get("/readyz")
+    assert (answer.status_code, answer.json()["state"]) == (200, "degraded")
+    assert answer.json()["parts"]["dagster"] == {"ok": False, "reason": "dagster_unavailable"}
+
+
+def test_the_document_has_every_route_with_examples_and_errors(service: Any) -> None:
+    document = service.client.get("/schema/openapi.json").json()
+    assert document["openapi"].startswith("3.1")
+    assert {path: next(iter(methods)) for path, methods in document["paths"].items()} == ROUTES
+    ids = set()
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            ids.add(operation["operationId"])
+            assert operation["summary"]
+            assert operation["tags"]
+            for status, answer in operation["responses"].items():
+                for media_type, media in answer["content"].items():
+                    if int(status) >= 400:
+                        assert media_type == "application/problem+json"
+                        for example in media["examples"].values():
+                            assert example["value"]["status"] == int(status)
+                            assert example["value"]["code"]
+    assert ids == {
+        "query_lake", "get_tool_definition", "trigger_task", "get_task", "get_health",
+        "get_readiness",
+    }  # fmt: skip
+    query = document["paths"]["/api/v1/internal/lake/query"]["post"]
+    assert set(query["responses"]) == {
+        "200", "400", "401", "403", "413", "415", "421", "422", "429", "500", "503",
+    }  # fmt: skip
+    schemas = document["components"]["schemas"]
+    sql = schemas["QueryRequest"]["properties"]["sql"]
+    assert (sql["minLength"], sql["maxLength"]) == (10, 4000)
+    assert schemas["QueryRequest"]["required"] == ["sql"]
+    assert next(iter(query["responses"]["200"]["content"]["application/json"]["examples"]))
+    for path in ("/api/v1/internal/lake/tool-definition", "/api/v1/internal/tasks/trigger"):
+        [operation] = document["paths"][path].values()
+        assert operation["security"] == [{"InternalApiKey": []}]
+
+
+def test_every_reference_in_the_document_resolves(service: Any) -> None:
+    answer = service.client.get("/schema/openapi.json")
+    known = set(answer.json()["components"]["schemas"])
+    found = set(re.findall(r'"#/components/schemas/([^"]+)"', answer.text))
+    assert found
+    assert found <= known
+
+
+def test_the_page_needs_nothing_from_elsewhere(service: Any) -> None:
+    page = service.client.get("/docs")
+    assert page.status_code == 200
+    assert page.headers["content-type"].startswith("text/html")
+    linked = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert "/docs/docs.js" in linked
+    for path in linked:
+        assert path.startswith("/")
+        answer = service.client.get(path)
+        assert answer.status_code == 200
+        assert "https://" not in answer.text.replace("https://spec.openapis.org", "")
+    for path in ("/docs", "/docs/docs.js", "/docs/docs.css"):
+        policy = service.client.get(path).headers["Content-Security-Policy"]
+        assert policy.startswith("default-src 'none'; script-src 'self'")
+    script = service.client.get("/docs/docs.js")
+    assert script.headers["content-type"].startswith("text/javascript")
+    assert "innerHTML" not in script.text
