@@ -36,11 +36,13 @@ def bucket(s3: S3Server) -> LakeLocation:
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
     """A real Postgres server."""
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres")).start()
+    embedded = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"))
+    server = embedded.start()
     try:
         yield server
     finally:
         server.stop()
+        embedded.discard()
 
 
 @pytest.fixture(scope="session")
