@@ -6,6 +6,7 @@ Does not belong here: the list itself (`query.functions`), arguments (`bounds`).
 
 import difflib
 from collections.abc import Iterable
+from functools import cache
 
 from sqlglot import exp
 
@@ -13,6 +14,39 @@ from lake_api.errors import QueryRejected
 from lake_api.query.functions import ALLOWED_FUNCTIONS, FUNCTIONS
 from lake_api.query.guard.codes import Code, refusal
 from lake_api.query.guard.nodes import span, written_at
+
+# Expressions that sqlglot counts among functions, and that call nothing by name.
+_NO_CALL = frozenset(
+    {"And", "Case", "Cast", "Collate", "Exists", "If", "Or", "Pow", "TryCast", "Xor"}
+)
+_NODES = """
+    Abs Acos Acosh Anonymous AnyValue ApproxDistinct ApproxQuantile ApproxTopK ArgMax ArgMin Array
+    ArrayAgg ArrayAppend ArrayConcat ArrayContainedBy ArrayContains ArrayContainsAll ArrayDistinct
+    ArrayFilter ArrayIntersect ArrayMax ArrayMin ArrayOverlaps ArrayPosition ArrayPrepend
+    ArrayReverse ArraySize ArraySlice ArraySort ArrayToString Ascii Asin Asinh Atan Atan2 Atanh
+    Avg BitLength BitwiseAndAgg BitwiseOrAgg BitwiseXorAgg Case Cast CastToStrType Cbrt Ceil Chr
+    Coalesce Columns Concat ConcatWs Contains Corr Cos Cosh CosineDistance Cot Count CountIf
+    CovarPop CovarSamp CumeDist CurrentDate CurrentTime CurrentTimestamp DateAdd DateBin DateDiff
+    DateFromParts Day DayOfMonth DayOfWeek DayOfWeekIso DayOfYear Dayname Decode Degrees DenseRank
+    Encode EndsWith EuclideanDistance Exists Exp Explode Extract Factorial First FirstValue
+    Flatten Floor Format FromBase64 FromJson GenerateSeries Getbit Greatest GroupConcat Grouping
+    GroupingId Hex Hour If IsInf IsNan JSONArray JSONExtract JSONExtractScalar JSONKeys JSONObject
+    JSONRemove JSONSet JSONStripNulls JSONType JarowinklerSimilarity Kurtosis Lag Last LastDay
+    LastValue Lead Least Left Length Levenshtein Ln Localtime Localtimestamp Log LogicalAnd
+    LogicalOr Lower MD5 Map MapFromEntries MapKeys Max Median Min Minute Mode Month Monthname
+    NthValue Ntile Nullif Overlay Pad ParseJSON PercentRank PercentileCont PercentileDisc Pi Pow
+    Quantile Quarter Radians Rand Rank Reduce RegexpExtract RegexpExtractAll RegexpFullMatch
+    RegexpILike RegexpLike RegexpReplace RegexpSplit RegrAvgx RegrAvgy RegrCount RegrIntercept
+    RegrR2 RegrSlope RegrSxx RegrSxy RegrSyy Repeat Replace Reverse Right Round RowNumber SHA SHA2
+    Second Sign Sin Sinh Skewness Split SplitPart Sqrt StartsWith Stddev StddevPop StddevSamp
+    StrPosition StrToTime Struct StructExtract Substring Sum Tan Tanh TimeFromParts TimeToStr
+    TimeToUnix TimestampFromParts TimestampTrunc ToBase64 ToBinary ToDays ToMap Transform
+    Translate Trim Trunc Try TryCast Typeof Unhex Unicode UnixToTime Unnest Upper Uuid Variance
+    VariancePop Week WeekOfYear Year
+"""
+
+ALLOWED_CALLS: frozenset[str] = frozenset(_NODES.split()) | _NO_CALL
+"""Names of sqlglot's function-like node types that a query may hold."""
 
 # What sqlglot makes without keeping the written name, by node type, as DuckDB calls it.
 _UNNAMED: dict[str, str] = {
@@ -39,6 +73,8 @@ _UNNAMED: dict[str, str] = {
     "Max": "max",
     "Min": "min",
     "Overlay": "overlay",
+    "PercentileCont": "quantile_cont",
+    "PercentileDisc": "quantile_disc",
     "RegexpILike": "regexp_matches",
     "RegexpLike": "regexp_full_match",
     "SimilarTo": "regexp_full_match",
@@ -51,9 +87,6 @@ _UNNAMED: dict[str, str] = {
     "Trim": "trim",
     "Unnest": "unnest",
 }
-_NO_CALL = frozenset(
-    {"And", "Case", "Cast", "Collate", "Exists", "If", "Or", "Pow", "TryCast", "Xor"}
-)
 _REAL_SCHEMAS = frozenset({"main", "temp", "system", "memory", "pg_catalog", "information_schema"})
 _SYNTAX_COLUMNS = frozenset(
     {"current_catalog", "current_database", "current_query", "current_role", "current_schema"}
@@ -68,7 +101,17 @@ def called_name(node: exp.Expr, sql: str) -> str | None:
         place = written_at(node)
         if place is not None:
             return _fold(sql[slice(*place)].strip('"'))
+        return _UNNAMED.get(type(node).__name__) or _usual_name(type(node))
     return _UNNAMED.get(type(node).__name__)
+
+
+@cache
+def _usual_name(kind: type[exp.Func]) -> str | None:
+    """What a node is called that lost its written name: the first of its names that is known."""
+    if kind.__name__ in _NO_CALL:
+        return None
+    names = [name.lower() for name in kind.sql_names()]
+    return next((name for name in names if name in ALLOWED_FUNCTIONS), None)
 
 
 def _fold(name: str) -> str:
@@ -84,6 +127,8 @@ def check_calls(nodes: Iterable[exp.Expr], sql: str) -> frozenset[str]:
     found: set[str] = set()
     for node in nodes:
         name = called_name(node, sql)
+        if isinstance(node, exp.Func) and type(node).__name__ not in ALLOWED_CALLS:
+            raise _refused(node, name or type(node).sql_names()[0].lower(), sql)
         if name is not None:
             if name not in ALLOWED_FUNCTIONS and type(node).__name__ not in _UNNAMED:
                 raise _refused(node, name, sql)

@@ -20,7 +20,7 @@ from lake_api.query.guard.bounds import Bounds
 from lake_api.query.guard.calls import check_calls
 from lake_api.query.guard.codes import Code, refusal
 from lake_api.query.guard.limits import GuardLimits
-from lake_api.query.guard.nodes import check_nodes
+from lake_api.query.guard.nodes import STATEMENT_NODES, check_nodes
 from lake_api.query.guard.tables import check_tables
 from lake_api.query.guard.text import Token, lex
 from lake_assets.catalog import Catalog, Dataset
@@ -144,8 +144,9 @@ def _parse(sql: str) -> exp.Expr:
         )
     root = statements[0]
     if not isinstance(root, (exp.Select, exp.SetOperation, exp.Subquery)):
+        other = type(root).__name__ in STATEMENT_NODES
         raise refusal(
-            Code.NOT_A_SELECT,
+            Code.BLOCKED_STATEMENT if other else Code.NOT_A_SELECT,
             sql,
             "The statement is no SELECT.",
             hint="Send one SELECT statement.",

@@ -1,7 +1,7 @@
 """Which syntax a query may use, and how much of it.
 
 Belongs here: the allow-list of sqlglot's node types, the size bounds inside the tree.
-Does not belong here: what tables and functions are called (`tables`, `calls`).
+Does not belong here: which tables and functions are called (`tables`, `calls`).
 """
 
 from collections.abc import Iterator
@@ -27,47 +27,17 @@ _SYNTAX = """
     WindowSpec With WithinGroup Xor
 """
 
-_FUNCTIONS = """
-    Abs Acos Acosh Anonymous AnyValue ApproxDistinct ApproxQuantile ApproxTopK ArgMax ArgMin Array
-    ArrayAgg ArrayAppend ArrayConcat ArrayContainedBy ArrayContains ArrayContainsAll ArrayDistinct
-    ArrayFilter ArrayIntersect ArrayMax ArrayMin ArrayOverlaps ArrayPosition ArrayPrepend
-    ArrayReverse ArraySize ArraySlice ArraySort ArrayToString Ascii Asin Asinh Atan Atan2 Atanh
-    Avg BitLength BitwiseAndAgg BitwiseOrAgg BitwiseXorAgg Case Cast CastToStrType Cbrt Ceil Chr
-    Coalesce Columns Concat ConcatWs Contains Corr Cos Cosh CosineDistance Cot Count CountIf
-    CovarPop CovarSamp CumeDist CurrentDate CurrentTime CurrentTimestamp DateAdd DateBin DateDiff
-    DateFromParts Day DayOfMonth DayOfWeek DayOfWeekIso DayOfYear Dayname Decode Degrees DenseRank
-    Encode EndsWith EuclideanDistance Exists Exp Explode Extract Factorial First FirstValue
-    Flatten Floor Format FromBase64 FromJson GenerateSeries Getbit Greatest GroupConcat Grouping
-    GroupingId Hex Hour If IsInf IsNan JSONArray JSONExtract JSONExtractScalar JSONKeys JSONObject
-    JSONRemove JSONSet JSONStripNulls JSONType JarowinklerSimilarity Kurtosis Lag Last LastDay
-    LastValue Lead Least Left Length Levenshtein Ln Localtime Localtimestamp Log LogicalAnd
-    LogicalOr Lower MD5 Map MapFromEntries MapKeys Max Median Min Minute Mode Month Monthname
-    NthValue Ntile Nullif Overlay Pad ParseJSON PercentRank PercentileCont PercentileDisc Pi Pow
-    Quantile Quarter Radians Rand Rank Reduce RegexpExtract RegexpExtractAll RegexpFullMatch
-    RegexpILike RegexpLike RegexpReplace RegexpSplit RegrAvgx RegrAvgy RegrCount RegrIntercept
-    RegrR2 RegrSlope RegrSxx RegrSxy RegrSyy Repeat Replace Reverse Right Round RowNumber SHA SHA2
-    Second Sign Sin Sinh Skewness Split SplitPart Sqrt StartsWith Stddev StddevPop StddevSamp
-    StrPosition StrToTime Struct StructExtract Substring Sum Tan Tanh TimeFromParts TimeToStr
-    TimeToUnix TimestampFromParts TimestampTrunc ToBase64 ToBinary ToDays ToMap Transform
-    Translate Trim Trunc Try TryCast Typeof Unhex Unicode UnixToTime Unnest Upper Uuid Variance
-    VariancePop Week WeekOfYear Year
-"""
+ALLOWED_NODES: frozenset[str] = frozenset(_SYNTAX.split())
+"""Names of the node types that a query may hold, beside function calls."""
 
-ALLOWED_NODES: frozenset[str] = frozenset((_SYNTAX + _FUNCTIONS).split())
-"""Names of the node types that a query may hold."""
-
-_STATEMENT_NODES = """
+_STATEMENT_WORDS = """
     Alter Analyze Attach Cache Command Comment Commit Connect Copy Create Declare Delete Describe
     Detach Disconnect Drop Execute ExecuteSql Export Get Grant Insert Install Into Kill LoadData
     Lock Merge Pragma Put Refresh Returning Revoke Rollback Set Show Summarize Transaction
     TruncateTable Uncache Update Use
 """
-_STATEMENTS = frozenset(_STATEMENT_NODES.split())
-_INTROSPECTION_NODES = """
-    CurrentCatalog CurrentDatabase CurrentRole CurrentSchema CurrentSchemas CurrentUser
-    CurrentVersion SessionUser
-"""
-_INTROSPECTION = frozenset(_INTROSPECTION_NODES.split())
+STATEMENT_NODES = frozenset(_STATEMENT_WORDS.split())
+"""Node types that are statements, or make a SELECT into one that does more than reading."""
 _NESTED = (exp.Lambda, exp.Comprehension)
 
 
@@ -111,8 +81,10 @@ def check_nodes(root: exp.Expr, sql: str, limits: GuardLimits) -> list[exp.Expr]
         node, depth, lambdas = stack.pop()
         nodes.append(node)
         name = type(node).__name__
-        if name not in ALLOWED_NODES:
+        if name not in ALLOWED_NODES and not isinstance(node, exp.Func):
             raise _refused_node(node, name, sql)
+        if name == "Select" and not node.expressions:
+            raise _nothing_selected(node, sql)
         if name in counts:
             counts[name] += 1
         elif isinstance(node, exp.SetOperation):
@@ -139,7 +111,7 @@ def check_nodes(root: exp.Expr, sql: str, limits: GuardLimits) -> list[exp.Expr]
 
 def _refused_node(node: exp.Expr, name: str, sql: str) -> QueryRejected:
     start, end = span(node) or (None, None)
-    if name in _STATEMENTS:
+    if name in STATEMENT_NODES:
         return refusal(
             Code.BLOCKED_STATEMENT,
             sql,
@@ -147,15 +119,6 @@ def _refused_node(node: exp.Expr, name: str, sql: str) -> QueryRejected:
             start=start,
             end=end,
             hint="Only SELECT can be used; the tool's documentation lists datasets and columns.",
-        )
-    if name in _INTROSPECTION:
-        return refusal(
-            Code.FUNCTION_NOT_ALLOWED,
-            sql,
-            "Functions that tell about the engine instead of the data are not allowed.",
-            start=start,
-            end=end,
-            hint="Leave it out.",
         )
     if name in {"Parameter", "Placeholder", "SessionParameter"}:
         return refusal(
@@ -166,16 +129,6 @@ def _refused_node(node: exp.Expr, name: str, sql: str) -> QueryRejected:
             end=end,
             hint="Write the value into the SQL.",
         )
-    if name in {"ReadCSV", "ReadParquet"}:
-        in_from = isinstance(node.parent, (exp.Table, exp.Lateral))
-        return refusal(
-            Code.TABLE_FUNCTION if in_from else Code.FUNCTION_NOT_ALLOWED,
-            sql,
-            "Functions that read files are not allowed.",
-            start=start,
-            end=end,
-            hint="Select from the dataset by its name.",
-        )
     return refusal(
         Code.UNSUPPORTED_SYNTAX,
         sql,
@@ -183,6 +136,18 @@ def _refused_node(node: exp.Expr, name: str, sql: str) -> QueryRejected:
         start=start,
         end=end,
         hint="Write it with plain SELECT syntax.",
+    )
+
+
+def _nothing_selected(node: exp.Expr, sql: str) -> QueryRejected:
+    start, end = span(node) or (None, None)
+    return refusal(
+        Code.SYNTAX_ERROR,
+        sql,
+        "A SELECT names no column.",
+        start=start,
+        end=end,
+        hint="Name the columns, or write *.",
     )
 
 

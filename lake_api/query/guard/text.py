@@ -24,7 +24,7 @@ _TOKEN = re.compile(
   | (?P<name>"(?:[^"]|"")*")
   | (?P<number>(?:\d[\d_]*(?:\.(?:\d[\d_]*)?)?|\.\d[\d_]*)(?:[eE][+-]?\d+)?)
   | (?P<word>[A-Za-z_][A-Za-z0-9_]*)
-  | (?P<sign>[-+*/%^<>=!~|&@#?:;,.()\[\]{}])
+  | (?P<sign>(?!/\*)[-+*/%^<>=!~|&@#?:;,.()\[\]{}])
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -169,12 +169,15 @@ def _refuse_odd_comment(sql: str, kind: str, start: int, text: str) -> None:
 
 
 def _refuse_ambiguous(sql: str, before: Token | None, token: Token) -> None:
-    if token.text == "?":
+    if token.text == "?" or (
+        token.text == ":" and before is not None and before.text.upper() in _BEFORE_PARAMETERS
+    ):
         raise refusal(
             Code.PARAMETER,
             sql,
             "Parameters can't be bound here.",
             start=token.start,
+            end=token.end,
             hint="Write the value into the SQL.",
         )
     if before is None:
@@ -214,6 +217,10 @@ def _refuse_ambiguous(sql: str, before: Token | None, token: Token) -> None:
         )
 
 
+# A colon after one of these starts no slice, struct field, cast or alias.
+_BEFORE_PARAMETERS = frozenset(
+    {*"(,=<>+-*/|", "SELECT", "WHERE", "AND", "OR", "BY", "LIMIT", "LIKE"}
+)
 _BEFORE_NUMBERS = frozenset("-+*/%^<>=!~|&@#:,([{")
 _ODD_PAIRS = frozenset({"{{", "{#", "{%", "#}", "%}", "*/", "##", ".."})
 
