@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from lake_api.stack.postgres import EmbeddedPostgres, PostgresServer
 from lake_api.stack.s3 import EmbeddedS3, S3Server
-
 from lake_assets.catalog import LakeLocation
 from lake_assets.orchestration.resources import LakeResource
 from lake_assets.storage.bucket import ensure_bucket
