@@ -1,0 +1,316 @@
+"""The query engine: from a checked query to its rows.
+
+Belongs here: the order of the steps, and what is tried again.
+Does not belong here: how a step works (`snapshot`, `plan`, `object_cache`, `pool`), HTTP.
+
+    snapshot → plan → result cache → fetch and pin → worker → answer
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import itertools
+import time
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import S3Store
+
+from lake_api.errors import QueryUnavailable
+from lake_api.query.file_book import FileBook, Part
+from lake_api.query.guard import CheckedQuery
+from lake_api.query.messages import Job
+from lake_api.query.object_cache import CacheSlot, ObjectCache, ObjectChanged, Wanted
+from lake_api.query.plan import prune_days, rows_wanted
+from lake_api.query.pool import PoolLimits, Ran, WorkerPool
+from lake_api.query.reader_store import open_small, open_whole, storage_unavailable
+from lake_api.query.results import (
+    Freshness,
+    QueryResult,
+    ResultCache,
+    ResultKey,
+)
+from lake_api.query.snapshot import Snapshot, SnapshotStore
+from lake_api.settings import Settings
+from lake_assets.catalog import Catalog, Dataset, LakeLocation, version_key
+
+MAX_ROWS = 1_000
+"""Rows that any answer has at most."""
+
+_T = TypeVar("_T")
+_LOOKS = 4
+_FIRST_DAYS = 4
+_MORE_DAYS_FACTOR = 8
+
+
+class _Stages:
+    """Milliseconds that each stage of one query took."""
+
+    def __init__(self) -> None:
+        self.taken_ms: dict[str, float] = {}
+        self._since = time.perf_counter()
+
+    def add(self, name: str) -> None:
+        """The stage that began with the last call ends now."""
+        now = time.perf_counter()
+        self._add(name, (now - self._since) * 1_000)
+        self._since = now
+
+    def merge(self, ran: Ran) -> None:
+        """The stages of a worker's run; what they leave over is the pipe's."""
+        inside = ran.answer.stages_ms
+        self._add("queue", ran.queue_ms)
+        for name, taken_ms in inside.items():
+            self._add(name, taken_ms)
+        self._add("pipe", ran.worker_ms - sum(inside.values()))
+        self._since = time.perf_counter()
+
+    def _add(self, name: str, taken_ms: float) -> None:
+        self.taken_ms[name] = self.taken_ms.get(name, 0.0) + taken_ms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Query:
+    """One run of a checked query."""
+
+    checked: CheckedQuery
+    row_cap: int
+    deadline: float
+    agent: str
+    stages: _Stages
+
+
+class QueryEngine:
+    """Runs checked queries; one per process. Made by `start`, ended by `close`."""
+
+    def __init__(
+        self, *, location: LakeLocation, settings: Settings, catalog: Catalog, slot: CacheSlot
+    ) -> None:
+        self._settings = settings
+        self._catalog = catalog
+        self._slot = slot
+        self._small: S3Store = open_small(location)
+        self._snapshots = SnapshotStore(
+            self._small,
+            check_s=settings.snapshot_check_s,
+            relist_s=settings.snapshot_relist_s,
+        )
+        self._files = FileBook()
+        self._objects = ObjectCache(
+            open_whole(location),
+            directory=slot.objects,
+            budget_bytes=settings.cache_bytes,
+            on_removed=self._files.forget,
+        )
+        self._results = ResultCache(budget_bytes=settings.result_cache_bytes)
+        self._pool = WorkerPool(
+            limits=PoolLimits(
+                workers=settings.query_workers,
+                threads=settings.query_threads,
+                memory_bytes=settings.query_memory_bytes,
+                address_space_bytes=settings.query_address_space_bytes,
+                grace_s=settings.query_grace_s,
+                queue=settings.query_queue,
+                agent_concurrency=settings.agent_concurrency,
+            ),
+            objects_dir=slot.objects,
+            engine_dir=slot.engine,
+        )
+
+    @classmethod
+    async def start(
+        cls, *, location: LakeLocation, settings: Settings, catalog: Catalog
+    ) -> "QueryEngine":
+        """An engine whose workers have proved that they are locked.
+
+        Storage need not answer yet: queries say so as long as it does not.
+
+        Raises:
+            WorkerFailed: a worker could not prove it.
+        """
+        slot = await asyncio.to_thread(CacheSlot, settings.cache_path)
+        try:
+            engine = cls(location=location, settings=settings, catalog=catalog, slot=slot)
+            await engine._pool.start()
+        except BaseException:
+            slot.release()
+            raise
+        engine._snapshots.start()
+        return engine
+
+    async def close(self) -> None:
+        """End the workers and the background work."""
+        await self._snapshots.close()
+        await self._pool.close()
+        self._slot.release()
+
+    async def status(self) -> Mapping[str, bool]:
+        """Whether storage answers the read side's key, and whether a worker serves."""
+        return {"storage": await self._storage_answers(), "workers": self._pool.is_ready}
+
+    async def _storage_answers(self) -> bool:
+        for dataset in self._catalog:
+            try:
+                await obstore.head_async(self._small, version_key(dataset))
+            except FileNotFoundError:
+                return True
+            except BaseError:
+                return False
+            return True
+        return True
+
+    async def run(
+        self, checked: CheckedQuery, *, limit: int, timeout_s: float | None = None, agent: str = ""
+    ) -> QueryResult:
+        """The rows of a checked query.
+
+        Args:
+            checked: What the guard let through.
+            limit: Rows at most, unless the text has its own LIMIT; never more than `MAX_ROWS`.
+            timeout_s: Seconds that the query may take; the setting when None, and at most that.
+            agent: Whose query it is; agents take turns at the workers.
+
+        Raises:
+            QueryRejected: the engine refuses the text (unknown column, types, …).
+            QueryUnavailable: the query is fine and could not be run.
+        """
+        ceiling_s = self._settings.query_timeout_s
+        deadline = time.monotonic() + min(timeout_s or ceiling_s, ceiling_s)
+        row_cap = MAX_ROWS if checked.has_limit else max(1, min(limit, MAX_ROWS))
+        query = _Query(
+            checked=checked, row_cap=row_cap, deadline=deadline, agent=agent, stages=_Stages()
+        )
+        for _ in range(_LOOKS):
+            try:
+                return await self._run(query)
+            except ObjectChanged as changed:
+                await _before(deadline, self._snapshots.look_again(changed.dataset))
+        # Objects are replaced faster than they can be read.
+        raise storage_unavailable()
+
+    async def _run(self, query: _Query) -> QueryResult:
+        checked = query.checked
+        snapshots = await _before(query.deadline, self._look(checked.datasets))
+        query.stages.add("snapshot")
+        parts = [_plan(checked, snapshot) for snapshot in snapshots]
+        key = None if checked.volatile else _key(query, parts)
+        query.stages.add("plan")
+        known = self._results.get(key) if key is not None else None
+        if known is not None:
+            return replace(known, freshness=_freshness(parts), stages_ms=query.stages.taken_ms)
+        result = await self._read_enough(query, parts)
+        if key is not None:
+            self._results.put(key, result)
+        return result
+
+    async def _look(self, datasets: Sequence[Dataset]) -> list[Snapshot]:
+        return list(await asyncio.gather(*(self._snapshots.get(one) for one in datasets)))
+
+    async def _read_enough(self, query: _Query, parts: Sequence[Part]) -> QueryResult:
+        """The answer; one that any rows will do for reads the newest days, and more if needed."""
+        enough = rows_wanted(query.checked, row_cap=query.row_cap)
+        if enough is None:
+            return await self._read(query, parts)
+        count = _FIRST_DAYS
+        while True:
+            result = await self._read(query, [_newest(part, count) for part in parts])
+            is_all = all(len(part.wanted) <= count for part in parts)
+            if is_all or result.truncated or result.row_count >= enough:
+                return result
+            count *= _MORE_DAYS_FACTOR
+
+    async def _read(self, query: _Query, parts: Sequence[Part]) -> QueryResult:
+        checked = query.checked
+        async with contextlib.AsyncExitStack() as stack:
+            pins = self._objects.pinned([one for part in parts for one in part.wanted])
+            paths = iter(await _before(query.deadline, stack.enter_async_context(pins)))
+            files = [list(itertools.islice(paths, len(part.wanted))) for part in parts]
+            query.stages.add("fetch")
+            views = tuple(map(self._files.view, parts, files))
+            ran = await self._pool.run(
+                lambda job_id: Job(
+                    id=job_id,
+                    sql=checked.sql,
+                    views=views,
+                    row_cap=query.row_cap,
+                    byte_cap=self._settings.result_bytes,
+                    top_n=not checked.has_limit and checked.tree.args.get("order") is not None,
+                ),
+                agent=query.agent,
+                deadline=query.deadline,
+                on_facts=self._files.learn,
+            )
+            query.stages.merge(ran)
+        warnings = [
+            one for pair in zip(parts, files, strict=True) for one in self._files.warnings(*pair)
+        ]
+        answer = ran.answer
+        return QueryResult(
+            columns=answer.columns,
+            column_types=answer.column_types,
+            rows_json=answer.rows_json,
+            row_count=answer.row_count,
+            truncated=answer.truncated,
+            freshness=_freshness(parts),
+            warnings=(*warnings, *answer.warnings),
+            stages_ms=query.stages.taken_ms,
+        )
+
+
+async def _before(deadline: float, work: Awaitable[_T]) -> _T:
+    """What `work` gives, before the deadline.
+
+    Raises:
+        QueryUnavailable: it was not done by then (`query_timeout`).
+    """
+    try:
+        async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+            return await work
+    except TimeoutError:
+        raise QueryUnavailable(
+            "The stored data could not be fetched in time.",
+            code="query_timeout",
+            hint="Narrow the days with a filter on `date`, or try again: what was fetched is kept.",
+            retry=True,
+        ) from None
+
+
+def _plan(checked: CheckedQuery, snapshot: Snapshot) -> Part:
+    dataset, by_day = snapshot.dataset, snapshot.by_day
+    return Part(
+        snapshot=snapshot,
+        wanted=tuple(
+            Wanted(dataset=dataset, partition=by_day[day])
+            for day in prune_days(checked, dataset, snapshot.days)
+        ),
+    )
+
+
+def _newest(part: Part, count: int) -> Part:
+    return replace(part, wanted=part.wanted[-count:])
+
+
+def _key(query: _Query, parts: Sequence[Part]) -> ResultKey:
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        # The version too: an answer given before a write is not given after it.
+        digest.update(part.snapshot.version.encode())
+        for one in part.wanted:
+            digest.update(one.partition.etag.encode())
+        digest.update(b"/")
+    return ResultKey(sql=query.checked.sql, row_cap=query.row_cap, objects=digest.digest())
+
+
+def _freshness(parts: Sequence[Part]) -> tuple[Freshness, ...]:
+    return tuple(
+        Freshness(
+            partition=part.snapshot.dataset.partition,
+            sql_name=part.snapshot.dataset.sql_name,
+            newest_day=part.snapshot.days[-1] if part.snapshot.days else None,
+            written_at=part.snapshot.partitions[-1].written_at if part.snapshot.days else None,
+        )
+        for part in parts
+    )

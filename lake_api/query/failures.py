@@ -1,0 +1,173 @@
+"""DuckDB's errors in the caller's terms.
+
+Belongs here: which stable code, detail and hint an engine error becomes, and what is left out.
+Does not belong here: raising or sending them.
+
+DuckDB is set to give its errors as JSON. Only messages about the caller's own text pass; none may
+name a path, a file or a table that is not in the query.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from lake_api.nearest import did_you_mean
+
+_FILE = re.compile(r"""["']?[^\s"',]*/[^\s"',]*\.(parquet|duckdb)[^\s"',]*["']?""")
+_FUNCTION_KINDS = ("Function", "Macro")
+
+_CODES: Mapping[str, str] = {
+    "Parser": "syntax_error",
+    "Syntax": "syntax_error",
+    "Binder": "invalid_query",
+    "Catalog": "invalid_query",
+    "Conversion": "type_mismatch",
+    "Mismatch Type": "type_mismatch",
+    "Invalid type": "type_mismatch",
+    "Out of Range": "out_of_range",
+    "Invalid Input": "invalid_input",
+    "Parameter Not Resolved": "parameters_not_allowed",
+    "Parameter Not Allowed": "parameters_not_allowed",
+    "Invalid Configuration": "not_allowed",
+    "Permission": "not_allowed",
+    "Not implemented": "not_supported",
+    "Expression": "invalid_query",
+    "Sequence": "not_allowed",
+    "Dependency": "not_allowed",
+}
+"""Exception types that are the caller's to mend. All others are the engine's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explained:
+    """An engine error for the caller; `recycle` when the engine itself may be harmed."""
+
+    rejected: bool
+    code: str
+    detail: str
+    hint: str | None = None
+    fragment: str | None = None
+    offset: int | None = None
+    retry: bool = False
+    recycle: bool = False
+
+
+class _Raw(msgspec.Struct):
+    """What DuckDB puts into its error text with `errors_as_json`."""
+
+    exception_type: str
+    exception_message: str
+    name: str = ""
+    type: str = ""
+    position: str = ""
+    error_subtype: str = ""
+
+
+def timed_out() -> Explained:
+    """The answer for a query that was stopped at its deadline."""
+    return Explained(
+        rejected=False,
+        code="query_timeout",
+        detail="The query did not finish in time and was stopped.",
+        hint="Narrow the days with a filter on `date`, or aggregate before joining.",
+    )
+
+
+def out_of_memory() -> Explained:
+    """The answer for a query that needed more memory than a query may use."""
+    return Explained(
+        rejected=False,
+        code="out_of_memory",
+        detail="The query needs more memory than a query may use.",
+        hint="Narrow the days with a filter on `date`, select fewer columns, or aggregate first.",
+    )
+
+
+def row_too_large() -> Explained:
+    """The answer when one row is larger than a whole answer may be."""
+    return Explained(
+        rejected=False,
+        code="result_too_large",
+        detail="The first row alone is larger than an answer may be.",
+        hint="Select fewer or shorter columns, for example with left(column, 1000).",
+    )
+
+
+def engine_failed(*, recycle: bool = True) -> Explained:
+    """The answer for a fault of the engine, which tells the caller nothing of its insides."""
+    return Explained(
+        rejected=False,
+        code="engine_error",
+        detail="The query engine failed on this query.",
+        hint="Try again; if it fails again, write the query in another way.",
+        retry=True,
+        recycle=recycle,
+    )
+
+
+def explain(text: str, *, sql: str, columns: Sequence[str]) -> Explained:
+    """What the caller is told about an engine error.
+
+    Args:
+        text: The exception's text.
+        sql: The caller's text, for positions.
+        columns: The columns of the datasets in the query, for hints.
+    """
+    start = text.find("{")
+    try:
+        raw = msgspec.json.decode(text[start:] if start >= 0 else "", type=_Raw)
+    except (msgspec.DecodeError, msgspec.ValidationError):
+        return engine_failed()
+    if raw.exception_type not in _CODES:
+        return engine_failed(recycle=raw.exception_type in {"INTERNAL", "FATAL"})
+    return _rejected(raw, sql=sql, columns=columns)
+
+
+def _rejected(raw: _Raw, *, sql: str, columns: Sequence[str]) -> Explained:
+    code, hint = _CODES[raw.exception_type], None
+    detail = _scrubbed(raw.exception_message)
+    if raw.error_subtype == "COLUMN_NOT_FOUND" and raw.name:
+        code = "unknown_column"
+        detail = f"There is no column `{raw.name}` here."
+        hint = did_you_mean(
+            raw.name.rpartition(".")[2],
+            columns,
+            otherwise=f"The columns are {', '.join(columns)}." if columns else "",
+        )
+    elif raw.error_subtype == "MISSING_ENTRY" and raw.type.endswith(_FUNCTION_KINDS):
+        code = "unknown_function"
+        detail = f"There is no function `{raw.name}`."
+    elif raw.error_subtype == "MISSING_ENTRY":
+        code = "unknown_table"
+        detail = f"There is no dataset `{raw.name}`."
+    elif raw.exception_message.startswith("No function matches"):
+        code = "type_mismatch"
+        hint = "Cast the arguments to the types that the function takes."
+    elif "must appear in the GROUP BY" in raw.exception_message:
+        code = "not_grouped"
+        hint = "Add the column to GROUP BY, or use GROUP BY ALL."
+    elif code == "type_mismatch":
+        hint = "Use TRY_CAST to get NULL where a value does not convert."
+    return Explained(
+        rejected=True,
+        code=code,
+        detail=detail,
+        hint=hint or None,
+        fragment=raw.name or None,
+        offset=_character_offset(sql, raw.position),
+    )
+
+
+def _scrubbed(message: str) -> str:
+    """The first line of a message without suggestions, files or paths."""
+    first = message.strip().splitlines()[0] if message.strip() else "The query is not valid."
+    return _FILE.sub("the stored data", first)
+
+
+def _character_offset(sql: str, position: str) -> int | None:
+    """DuckDB counts bytes of UTF-8; callers count characters."""
+    if not position.isdigit():
+        return None
+    return len(sql.encode()[: int(position)].decode(errors="ignore"))

@@ -1,0 +1,150 @@
+"""What the API process and a query worker say to each other, and how it is framed.
+
+Belongs here: message shapes and their encoding on a pipe.
+Does not belong here: DuckDB, sockets, anything that acts on a message.
+
+A frame is four bytes of length, then MessagePack. The worker is not trusted: whatever it says is
+decoded into these shapes or counts as a lost worker.
+"""
+
+import struct
+from typing import BinaryIO
+
+import msgspec
+
+MAX_FRAME_BYTES = 256 * 1024 * 1024
+_LENGTH = struct.Struct(">I")
+
+
+class WorkerConfig(msgspec.Struct, frozen=True):
+    """The first frame that a worker reads: where it may read, and how much it may use."""
+
+    objects_dir: str
+    database: str
+    canary: str
+    memory_bytes: int
+    address_space_bytes: int
+    threads: int
+
+
+class FileGroup(msgspec.Struct, frozen=True):
+    """Files with one schema; `columns` are the names and DuckDB types of their columns."""
+
+    columns: tuple[tuple[str, str], ...]
+    files: tuple[str, ...]
+
+
+class View(msgspec.Struct, frozen=True):
+    """A dataset as one query sees it: declared columns over the planned files.
+
+    `new_files` are files whose schema nobody has read yet.
+    """
+
+    name: str
+    columns: tuple[tuple[str, str], ...]
+    groups: tuple[FileGroup, ...]
+    new_files: tuple[str, ...] = ()
+
+
+class Job(msgspec.Struct, frozen=True, tag="job"):
+    """One query. `top_n` says that the text orders its rows and has no LIMIT of its own."""
+
+    id: int
+    sql: str
+    views: tuple[View, ...]
+    row_cap: int
+    byte_cap: int
+    top_n: bool
+
+
+class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
+    """Stop the job, if it is the one that runs."""
+
+    id: int
+
+
+class Ready(msgspec.Struct, frozen=True, tag="ready"):
+    """The worker has proved that it is locked, and serves."""
+
+
+class Refused(msgspec.Struct, frozen=True, tag="refused"):
+    """The worker could not prove that it is locked, and ends."""
+
+    reason: str
+
+
+class FileFacts(msgspec.Struct, frozen=True):
+    """What a file's footer says; `columns` is None for a file that can't be read."""
+
+    file: str
+    columns: tuple[tuple[str, str], ...] | None
+
+
+class Answer(msgspec.Struct, frozen=True, tag="answer"):
+    """The rows of a job, and the facts of its new files."""
+
+    id: int
+    columns: tuple[str, ...]
+    column_types: tuple[str, ...]
+    rows_json: bytes
+    row_count: int
+    truncated: bool
+    warnings: tuple[str, ...]
+    stages_ms: dict[str, float]
+    facts: tuple[FileFacts, ...]
+
+
+class Failure(msgspec.Struct, frozen=True, tag="failure"):
+    """Why a job has no rows. `offset` counts characters of the caller's text.
+
+    `rejected` tells the caller's fault from the engine's; `recycle` says that this worker should
+    not serve another query.
+    """
+
+    id: int
+    rejected: bool
+    code: str
+    detail: str
+    hint: str | None = None
+    fragment: str | None = None
+    offset: int | None = None
+    retry: bool = False
+    recycle: bool = False
+    facts: tuple[FileFacts, ...] = ()
+
+
+ToWorker = Job | Cancel
+FromWorker = Ready | Refused | Answer | Failure
+
+_encoder = msgspec.msgpack.Encoder()
+decode_config = msgspec.msgpack.Decoder(WorkerConfig).decode
+decode_to_worker = msgspec.msgpack.Decoder(ToWorker).decode
+decode_from_worker = msgspec.msgpack.Decoder(FromWorker).decode
+
+
+def to_frame(message: WorkerConfig | ToWorker | FromWorker) -> bytes:
+    """The bytes of a message on the pipe."""
+    body = _encoder.encode(message)
+    return _LENGTH.pack(len(body)) + body
+
+
+def frame_length(header: bytes) -> int:
+    """The length that a frame's first four bytes announce.
+
+    Raises:
+        ValueError: it is more than any frame has.
+    """
+    (length,) = _LENGTH.unpack(header)
+    if length > MAX_FRAME_BYTES:
+        raise ValueError("the frame is too long")
+    return length
+
+
+def read_frame(pipe: BinaryIO) -> bytes | None:
+    """The next frame's body, or None when the other side has closed the pipe."""
+    header = pipe.read(_LENGTH.size)
+    if len(header) < _LENGTH.size:
+        return None
+    length = frame_length(header)
+    body = pipe.read(length)
+    return body if len(body) == length else None

@@ -1,0 +1,360 @@
+"""Worker processes, who gets the next free one, and what happens to one that does not stop.
+
+Belongs here: starting, asking, stopping and replacing workers; the fair queue before them.
+Does not belong here: what a job is made of (`engine`), what happens inside a worker (`worker`).
+
+Why not `pebble`: its pool starts workers with the environment of its parent, kills at the timeout
+without the chance to interrupt first (a respawn for each slow query), and does not let the caller
+choose who is next. Here a deadline is an interrupt, then `grace_s`, then SIGKILL and a new
+process, started while the others serve.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import sys
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from lake_api.errors import Position, QueryRejected, QueryUnavailable
+from lake_api.query.messages import (
+    Answer,
+    Cancel,
+    Failure,
+    FileFacts,
+    FromWorker,
+    Job,
+    Ready,
+    Refused,
+    WorkerConfig,
+    decode_from_worker,
+    frame_length,
+    to_frame,
+)
+from lake_api.query.turns import Turns
+
+_START_TIMEOUT_S = 30.0
+_RESTART_DELAY_S = 1.0
+_ENVIRONMENT: Mapping[str, str] = {"LANG": "C.UTF-8", "TZ": "UTC", "MALLOC_ARENA_MAX": "2"}
+_LOG = logging.getLogger(__name__)
+
+
+class WorkerFailed(Exception):
+    """A worker did not start, or is not there any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolLimits:
+    """How many workers there are and how much each may use."""
+
+    workers: int
+    threads: int
+    memory_bytes: int
+    address_space_bytes: int
+    grace_s: float
+    queue: int
+    agent_concurrency: int
+
+
+class _Worker:
+    """One process and its two pipes; one job at a time."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        if process.stdin is None or process.stdout is None:
+            raise WorkerFailed("it has no pipes")
+        self._process = process
+        self._jobs = process.stdin
+        self._answers = process.stdout
+
+    @classmethod
+    async def start(cls, config: WorkerConfig) -> "_Worker":
+        """A worker that has proved that it is locked.
+
+        Raises:
+            WorkerFailed: it did not, or not in time.
+        """
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-I",
+            "-m",
+            "lake_api.query.worker",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            env=dict(_ENVIRONMENT),
+        )
+        worker = cls(process)
+        try:
+            async with asyncio.timeout(_START_TIMEOUT_S):
+                worker.send(config)
+                match await worker.receive():
+                    case Ready():
+                        return worker
+                    case Refused(reason=reason):
+                        raise WorkerFailed(reason)
+                    case _:
+                        raise WorkerFailed("it spoke out of turn")
+        except (TimeoutError, WorkerFailed) as error:
+            await worker.kill()
+            raise WorkerFailed(f"a query worker did not start: {error}") from error
+        except asyncio.CancelledError:
+            await worker.kill()
+            raise
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.returncode is None
+
+    def send(self, message: WorkerConfig | Job | Cancel) -> None:
+        """Write a message; a worker that is gone shows when its answer is read."""
+        with contextlib.suppress(OSError, RuntimeError):
+            self._jobs.write(to_frame(message))
+
+    async def receive(self) -> FromWorker:
+        """The next message.
+
+        Raises:
+            WorkerFailed: the worker is gone, or says what no worker says.
+        """
+        try:
+            header = await self._answers.readexactly(4)
+            body = await self._answers.readexactly(frame_length(header))
+            return decode_from_worker(body)
+        except (asyncio.IncompleteReadError, OSError, ValueError, msgspec.MsgspecError) as error:
+            raise WorkerFailed("the worker is gone") from error
+
+    async def wait(self) -> None:
+        """Wait until the process has ended."""
+        await self._process.wait()
+
+    async def kill(self) -> None:
+        """End the process now."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        # Closing the pipe transports keeps them from warning when they are collected.
+        self._jobs.close()
+        await self._process.wait()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """A job's answer, how long it waited for a worker, and how long the worker had it."""
+
+    answer: Answer
+    queue_ms: float
+    worker_ms: float
+
+
+class WorkerPool:
+    """A fixed number of workers, each replaced when it is lost."""
+
+    def __init__(self, *, limits: PoolLimits, objects_dir: Path, engine_dir: Path) -> None:
+        self._limits = limits
+        self._objects_dir = objects_dir
+        self._engine_dir = engine_dir
+        self._ids = itertools.count(1)
+        self._workers: dict[int, _Worker] = {}
+        self._turns: Turns[int] = Turns(
+            queue=limits.queue,
+            agent_limit=limits.agent_concurrency,
+            # One worker stays free of any single agent's heavy queries, where there are several.
+            agent_running=max(1, limits.workers - 1),
+        )
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closing = False
+
+    async def start(self) -> None:
+        """Start all workers.
+
+        Raises:
+            WorkerFailed: a worker could not prove that it is locked.
+        """
+        (self._engine_dir / "canary.txt").write_text("outside of the cache", encoding="ascii")
+        outcomes = await asyncio.gather(
+            *(self._start(slot) for slot in range(self._limits.workers)), return_exceptions=True
+        )
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                await self.close()
+                raise outcome
+
+    async def close(self) -> None:
+        """End all workers."""
+        self._closing = True
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(worker.kill() for worker in self._workers.values()))
+        self._workers.clear()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a worker lives."""
+        return any(worker.is_alive for worker in self._workers.values())
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The process ids of the workers."""
+        return tuple(worker.pid for worker in self._workers.values())
+
+    async def run(
+        self,
+        make_job: Callable[[int], Job],
+        *,
+        agent: str,
+        deadline: float,
+        on_facts: Callable[[tuple[FileFacts, ...]], None],
+    ) -> Ran:
+        """Run a job on the next worker that is the agent's turn.
+
+        Args:
+            make_job: Makes the job with the id that it is given.
+            agent: Whose turn it is; agents take turns.
+            deadline: Seconds of `time.monotonic` at which the job is stopped.
+            on_facts: Takes what the worker learned about new files.
+
+        Raises:
+            QueryRejected: the engine refuses the text.
+            QueryUnavailable: too busy, timeout, out of memory, worker lost, or engine error.
+        """
+        queued_at = time.monotonic()
+        slot = await self._turns.take(agent, deadline=deadline)
+        started_at = time.monotonic()
+        job = make_job(next(self._ids))
+        try:
+            reply = await self._ask(slot, job, deadline=deadline)
+        finally:
+            self._give_back(slot, agent)
+        finished_at = time.monotonic()
+        on_facts(reply.facts)
+        if isinstance(reply, Failure):
+            raise _error(reply, job.sql)
+        return Ran(
+            answer=reply,
+            queue_ms=(started_at - queued_at) * 1_000,
+            worker_ms=(finished_at - started_at) * 1_000,
+        )
+
+    def _give_back(self, slot: int, agent: str) -> None:
+        worker = self._workers.get(slot)
+        self._turns.leave(agent)
+        if worker is not None and worker.is_alive:
+            self._turns.offer(slot)
+
+    async def _ask(self, slot: int, job: Job, *, deadline: float) -> Answer | Failure:
+        worker = self._workers[slot]
+        worker.send(job)
+        reading = asyncio.create_task(worker.receive())
+        try:
+            done, _ = await asyncio.wait({reading}, timeout=max(0.0, deadline - time.monotonic()))
+            if not done:
+                worker.send(Cancel(id=job.id))
+                done, _ = await asyncio.wait({reading}, timeout=self._limits.grace_s)
+        except asyncio.CancelledError:
+            # The caller is gone; the worker must be free before it gets another job.
+            await self._stop(worker, job, reading)
+            raise
+        if not done:
+            reading.cancel()
+            await _end(worker)
+            raise _timed_out()
+        try:
+            reply = reading.result()
+        except WorkerFailed as error:
+            await _end(worker)
+            raise _worker_lost() from error
+        if not isinstance(reply, Answer | Failure) or reply.id != job.id:
+            await _end(worker)
+            raise _worker_lost()
+        if isinstance(reply, Failure) and reply.recycle:
+            await _end(worker)
+        return reply
+
+    async def _stop(self, worker: _Worker, job: Job, reading: "asyncio.Task[FromWorker]") -> None:
+        worker.send(Cancel(id=job.id))
+        done, _ = await asyncio.wait({reading}, timeout=self._limits.grace_s)
+        if not done or reading.exception() is not None:
+            reading.cancel()
+            await _end(worker)
+
+    async def _start(self, slot: int) -> None:
+        worker = await _Worker.start(
+            WorkerConfig(
+                objects_dir=str(self._objects_dir),
+                database=str(self._engine_dir / f"empty-{slot}.duckdb"),
+                canary=str(self._engine_dir / "canary.txt"),
+                memory_bytes=self._limits.memory_bytes,
+                address_space_bytes=self._limits.address_space_bytes,
+                threads=self._limits.threads,
+            )
+        )
+        self._workers[slot] = worker
+        self._spawn(self._watch(slot, worker))
+        self._turns.offer(slot)
+
+    async def _watch(self, slot: int, worker: _Worker) -> None:
+        """Start another worker when this one has ended, for whatever reason."""
+        await worker.wait()
+        self._turns.withdraw(slot)
+        while not self._closing:
+            try:
+                await self._start(slot)
+            except WorkerFailed:
+                _LOG.exception("a query worker could not be started")
+                await asyncio.sleep(_RESTART_DELAY_S)
+            else:
+                return
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _end(worker: _Worker) -> None:
+    """End a worker that must not go on; its watcher starts another one."""
+    await worker.kill()
+    _LOG.warning("query worker %d was stopped; another one is started", worker.pid)
+
+
+def _error(failure: Failure, sql: str) -> QueryRejected | QueryUnavailable:
+    position = None if failure.offset is None else Position.at(sql, failure.offset)
+    if failure.rejected:
+        return QueryRejected(
+            failure.detail,
+            code=failure.code,
+            hint=failure.hint,
+            fragment=failure.fragment,
+            position=position,
+        )
+    return QueryUnavailable(
+        failure.detail, code=failure.code, hint=failure.hint, retry=failure.retry
+    )
+
+
+def _timed_out() -> QueryUnavailable:
+    return QueryUnavailable(
+        "The query did not finish in time and was stopped.",
+        code="query_timeout",
+        hint="Narrow the days with a filter on `date`, or aggregate before joining.",
+        retry=False,
+    )
+
+
+def _worker_lost() -> QueryUnavailable:
+    return QueryUnavailable(
+        "The process that ran the query ended unexpectedly.",
+        code="worker_lost",
+        hint="Try again; if it happens again, the query may need too much memory.",
+        retry=True,
+    )

@@ -1,0 +1,78 @@
+"""What the engine hands back, and the cache of answers that are still true.
+
+Belongs here: the result of one query, and which results may be given again.
+Does not belong here: JSON encoding of rows (`encode`, inside the worker), HTTP shapes.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Freshness:
+    """How new a dataset is: its newest day, and when that day was written."""
+
+    partition: str
+    sql_name: str
+    newest_day: date | None
+    written_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryResult:
+    """The answer to one query; `rows_json` is a JSON array of arrays, encoded in the worker."""
+
+    columns: tuple[str, ...]
+    column_types: tuple[str, ...]
+    rows_json: bytes
+    row_count: int
+    truncated: bool
+    freshness: tuple[Freshness, ...]
+    warnings: tuple[str, ...]
+    stages_ms: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultKey:
+    """What an answer depends on; `objects` is a digest of the ETags of everything read."""
+
+    sql: str
+    row_cap: int
+    objects: bytes
+
+
+class ResultCache:
+    """Answers by what they depend on, the least recently used dropped beyond a byte budget."""
+
+    def __init__(self, *, budget_bytes: int) -> None:
+        self._budget_bytes = budget_bytes
+        self._results: OrderedDict[ResultKey, QueryResult] = OrderedDict()
+        self._used_bytes = 0
+
+    def get(self, key: ResultKey) -> QueryResult | None:
+        """The answer, now the most recently used one."""
+        result = self._results.get(key)
+        if result is not None:
+            self._results.move_to_end(key)
+        return result
+
+    def put(self, key: ResultKey, result: QueryResult) -> None:
+        """Keep an answer; one that would fill more than a tenth of the budget is not kept."""
+        size = _size_bytes(key, result)
+        if size * 10 > self._budget_bytes:
+            return
+        old = self._results.pop(key, None)
+        if old is not None:
+            self._used_bytes -= _size_bytes(key, old)
+        self._results[key] = replace(result, stages_ms={})
+        self._used_bytes += size
+        while self._used_bytes > self._budget_bytes:
+            dropped_key, dropped = self._results.popitem(last=False)
+            self._used_bytes -= _size_bytes(dropped_key, dropped)
+
+
+def _size_bytes(key: ResultKey, result: QueryResult) -> int:
+    # 2 kB stand for the objects around the text and the rows.
+    return len(result.rows_json) + 2 * len(key.sql) + 2_000

@@ -1,0 +1,111 @@
+"""A dataset as one query sees it: declared columns, in declared order, over the planned files.
+
+Belongs here: reading footers, grouping files by schema, the view's SQL.
+Does not belong here: which files are planned.
+
+Files whose schemas differ are read in groups, each cast to the declared types: a column that a
+file lacks is NULL, one that is not declared is ignored. (One scan over all of them would take the
+first file's types for every file, and round what does not fit.)
+
+Runs inside the worker process only.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import duckdb
+import msgspec
+
+from lake_api.query.messages import FileFacts, FileGroup, View
+
+DATE_COLUMN = "date"
+_TOP_LEVEL = """
+    SELECT file_name, name, num_children, duckdb_type, column_id
+    FROM parquet_schema(?) ORDER BY file_name, column_id
+"""
+
+
+def inspect_files(cursor: duckdb.DuckDBPyConnection, files: Sequence[str]) -> tuple[FileFacts, ...]:
+    """The schema that each file's footer tells; a file that can't be read has none."""
+    if not files:
+        return ()
+    try:
+        return _read_footers(cursor, files)
+    except duckdb.Error:
+        if len(files) == 1:
+            return (FileFacts(file=files[0], columns=None),)
+    # One bad file fails the whole call: halve until it is alone.
+    middle = len(files) // 2
+    return (*inspect_files(cursor, files[:middle]), *inspect_files(cursor, files[middle:]))
+
+
+def _read_footers(cursor: duckdb.DuckDBPyConnection, files: Sequence[str]) -> tuple[FileFacts, ...]:
+    columns: dict[str, list[tuple[str, str]]] = {file: [] for file in files}
+    open_children: dict[str, int] = {}
+    for file, name, children, kind, _ in cursor.execute(_TOP_LEVEL, [list(files)]).fetchall():
+        # The schema is a tree in pre-order; its root comes first and is no column.
+        if file not in open_children:
+            open_children[file] = 0
+            continue
+        if open_children[file]:
+            open_children[file] += (children or 0) - 1
+            continue
+        open_children[file] = children or 0
+        columns[file].append((name, str(kind)))
+    return tuple(FileFacts(file=file, columns=tuple(found)) for file, found in columns.items())
+
+
+def with_facts(view: View, facts: Iterable[FileFacts]) -> View:
+    """The view with its new files in the groups that they belong to, bad ones left out."""
+    groups = {group.columns: list(group.files) for group in view.groups}
+    for fact in facts:
+        if fact.columns is not None:
+            groups.setdefault(fact.columns, []).append(fact.file)
+    return msgspec.structs.replace(
+        view,
+        groups=tuple(
+            FileGroup(columns=columns, files=tuple(sorted(files)))
+            for columns, files in groups.items()
+            if files
+        ),
+        new_files=(),
+    )
+
+
+def view_sql(view: View) -> str:
+    """The statement that makes the view."""
+    selects = [_select(view, group) for group in view.groups]
+    body = "\nUNION ALL\n".join(selects) or _select_nothing(view)
+    return f"CREATE TEMP VIEW {_name(view.name)} AS {body}"
+
+
+def _select(view: View, group: FileGroup) -> str:
+    present = {name.lower(): (name, kind) for name, kind in group.columns}
+    columns = [_column(name, kind, present.get(name.lower())) for name, kind in view.columns]
+    columns.append(_name(DATE_COLUMN))
+    files = ", ".join(_text(file) for file in group.files)
+    source = (
+        f"read_parquet([{files}], hive_partitioning = true, hive_types = {{'{DATE_COLUMN}': DATE}})"
+    )
+    return f"SELECT {', '.join(columns)} FROM {source}"  # noqa: S608 - names and texts are quoted
+
+
+def _column(name: str, kind: str, stored: tuple[str, str] | None) -> str:
+    if stored is None:
+        return f"CAST(NULL AS {kind}) AS {_name(name)}"
+    if stored[1] == kind:
+        return f"{_name(stored[0])} AS {_name(name)}"
+    return f"CAST({_name(stored[0])} AS {kind}) AS {_name(name)}"
+
+
+def _select_nothing(view: View) -> str:
+    columns = [f"CAST(NULL AS {kind}) AS {_name(name)}" for name, kind in view.columns]
+    columns.append(f"CAST(NULL AS DATE) AS {_name(DATE_COLUMN)}")
+    return f"SELECT {', '.join(columns)} WHERE false"
+
+
+def _name(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
+
+
+def _text(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,101 @@
+"""The query worker process: it reads jobs from standard input and writes answers to a pipe.
+
+Belongs here: starting locked or not at all, and the loop of the process.
+Does not belong here: anything that needs S3, a secret, or the network; none is ever here.
+
+Started as `python -I -m lake_api.query.worker` with an environment of nothing but what
+`ENVIRONMENT` names. It ends when its parent closes the pipe or dies.
+"""
+
+import os
+import queue
+import sys
+import threading
+from typing import BinaryIO
+
+import duckdb
+
+from lake_api.query.locked_engine import NotLocked, create_empty_database, open_locked
+from lake_api.query.messages import (
+    FromWorker,
+    Job,
+    Ready,
+    Refused,
+    decode_config,
+    decode_to_worker,
+    read_frame,
+    to_frame,
+)
+from lake_api.query.sandbox import die_with_parent, limit_resources, restrict_files
+from lake_api.query.session import Session
+
+ENVIRONMENT = frozenset({"LANG", "LC_CTYPE", "MALLOC_ARENA_MAX", "TZ"})
+"""The only variables that a worker may have."""
+
+_SYSTEM_READS = ("/proc/self/cgroup", "/proc/meminfo", "/sys/fs/cgroup", "/usr/share/zoneinfo")
+"""What the engine and the interpreter read of the system; nothing in it is anybody's secret."""
+
+
+def main() -> None:
+    """Lock, prove it, serve until the pipe closes."""
+    die_with_parent()
+    jobs, answers = _take_pipes()
+    config_frame = read_frame(jobs)
+    if config_frame is None:
+        return
+    config = decode_config(config_frame)
+    try:
+        if foreign := sorted(set(os.environ) - ENVIRONMENT):
+            raise NotLocked(f"the environment has {len(foreign)} variables too many")
+        create_empty_database(config.database)
+        limit_resources(address_space_bytes=config.address_space_bytes)
+        readable = [config.objects_dir, config.database, config.canary, *_SYSTEM_READS]
+        readable += [sys.prefix, sys.base_prefix, os.path.dirname(os.path.dirname(__file__))]
+        restrict_files(readable=[path for path in readable if os.path.exists(path)])
+        session = Session(open_locked(config))
+    except (NotLocked, OSError, ValueError, duckdb.Error) as error:
+        _send(answers, Refused(reason=str(error)))
+        return
+    _send(answers, Ready())
+    _serve(session, jobs, answers)
+
+
+def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """The two pipes, moved away from where stray prints of native code would land."""
+    jobs = os.fdopen(os.dup(0), "rb")
+    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(nothing, standard)
+    os.close(nothing)
+    return jobs, answers
+
+
+def _serve(session: Session, jobs: BinaryIO, answers: BinaryIO) -> None:
+    waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
+    reader = threading.Thread(target=_read, args=(session, jobs, waiting), daemon=True)
+    reader.start()
+    while True:
+        _send(answers, session.run(waiting.get()))
+
+
+def _read(session: Session, jobs: BinaryIO, waiting: "queue.SimpleQueue[Job]") -> None:
+    """Take messages off the pipe while a query runs; end the process when it closes."""
+    while (body := read_frame(jobs)) is not None:
+        message = decode_to_worker(body)
+        if isinstance(message, Job):
+            waiting.put(message)
+        else:
+            session.cancel(message.id)
+    # A query may hold the main thread for as long as it likes: leave without asking it.
+    os._exit(0)
+
+
+def _send(answers: BinaryIO, message: FromWorker) -> None:
+    frame = memoryview(to_frame(message))
+    while frame:
+        frame = frame[answers.write(frame) :]
+
+
+if __name__ == "__main__":
+    main()
