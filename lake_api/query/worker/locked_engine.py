@@ -3,8 +3,6 @@
 Belongs here: the engine's settings, in the one order in which they can be made, read back; and
 the attempts that must fail before a worker serves.
 Does not belong here: the process's own limits (`sandbox`), running queries (`session`).
-
-Runs inside the worker process only.
 """
 
 import contextlib

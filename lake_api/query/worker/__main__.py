@@ -11,11 +11,11 @@ import os
 import queue
 import sys
 import threading
+from pathlib import Path
 from typing import BinaryIO
 
 import duckdb
 
-from lake_api.query.locked_engine import NotLocked, create_empty_database, open_locked
 from lake_api.query.messages import (
     FromWorker,
     Job,
@@ -26,8 +26,9 @@ from lake_api.query.messages import (
     read_frame,
     to_frame,
 )
-from lake_api.query.sandbox import die_with_parent, limit_resources, restrict_files
-from lake_api.query.session import Session
+from lake_api.query.worker.locked_engine import NotLocked, create_empty_database, open_locked
+from lake_api.query.worker.sandbox import die_with_parent, limit_resources, restrict_files
+from lake_api.query.worker.session import Session
 
 ENVIRONMENT = frozenset({"LANG", "LC_CTYPE", "MALLOC_ARENA_MAX", "TZ"})
 """The only variables that a worker may have."""
@@ -50,7 +51,7 @@ def main() -> None:
         create_empty_database(config.database)
         limit_resources(address_space_bytes=config.address_space_bytes)
         readable = [config.objects_dir, config.database, config.canary, *_SYSTEM_READS]
-        readable += [sys.prefix, sys.base_prefix, os.path.dirname(os.path.dirname(__file__))]
+        readable += [sys.prefix, sys.base_prefix, str(Path(__file__).parents[2])]
         restrict_files(readable=[path for path in readable if os.path.exists(path)])
         session = Session(open_locked(config))
     except (NotLocked, OSError, ValueError, duckdb.Error) as error:

@@ -6,8 +6,6 @@ Does not belong here: which files are planned.
 Files whose schemas differ are read in groups, each cast to the declared types: a column that a
 file lacks is NULL, one that is not declared is ignored. (One scan over all of them would take the
 first file's types for every file, and round what does not fit.)
-
-Runs inside the worker process only.
 """
 
 from collections.abc import Iterable, Sequence

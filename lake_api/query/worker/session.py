@@ -2,8 +2,6 @@
 
 Belongs here: what happens between a `Job` and its `Answer` or `Failure`.
 Does not belong here: the pipe and the process (`worker`), opening the engine (`locked_engine`).
-
-Runs inside the worker process only.
 """
 
 import contextlib
@@ -15,8 +13,10 @@ from typing import Any
 import duckdb
 
 from lake_api.query.agreement import disagreement
-from lake_api.query.encode import RowTooLarge, encode_rows
-from lake_api.query.failures import (
+from lake_api.query.functions import ALLOWED_FUNCTIONS
+from lake_api.query.messages import Answer, Failure, FileFacts, Job
+from lake_api.query.worker.encode import RowTooLarge, encode_rows
+from lake_api.query.worker.failures import (
     Explained,
     engine_failed,
     explain,
@@ -24,9 +24,7 @@ from lake_api.query.failures import (
     row_too_large,
     timed_out,
 )
-from lake_api.query.functions import ALLOWED_FUNCTIONS
-from lake_api.query.messages import Answer, Failure, FileFacts, Job
-from lake_api.query.views import inspect_files, view_sql, with_facts
+from lake_api.query.worker.views import inspect_files, view_sql, with_facts
 
 _FETCH_ROWS = 64
 _INTERRUPT_EVERY_S = 0.02
