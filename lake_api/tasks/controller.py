@@ -49,7 +49,7 @@ _log = logging.getLogger("lake_api.tasks")
 _ADMIN_ERRORS: dict[int, LakeError] = {
     401: NotAuthenticated("This route needs the internal API key."),
     403: Forbidden("Admin routes are switched off.", code="admin_disabled"),
-    502: UpstreamRejected("Dagster refused to start it: Could not find Pipeline"),
+    502: UpstreamRejected("Dagster refused: Could not find Pipeline"),
     503: ServiceUnavailable(
         "Dagster does not answer; nothing was started.",
         code="dagster_unavailable",

@@ -66,7 +66,7 @@ query TaskState($id: String!, $runId: ID!) {
       tags { key value }
       assetSelection { path }
       error { message }
-      runs(limit: 100) { runId status startTime }
+      runs(limit: 100) { runId status startTime endTime assetMaterializations { partition } }
       assetBackfillData {
         assetBackfillStatuses {
           __typename
@@ -108,6 +108,15 @@ query Readiness($selector: RepositorySelector!) {
 DOCUMENTS = (LAUNCH_RUN, LAUNCH_BACKFILL, TASK_STATE, RUN_FAILURE, READINESS)
 
 _LOCATION = {"repositoryName": REPOSITORY, "repositoryLocationName": CODE_LOCATION}
+
+
+class _GraphQLError(msgspec.Struct):
+    message: str
+
+
+class _GraphQLAnswer(msgspec.Struct):
+    data: dict[str, Any] | None = None
+    errors: list[_GraphQLError] | None = None
 
 
 class DagsterClient:
@@ -201,19 +210,11 @@ class DagsterClient:
             answer = await self._http.post(
                 "/graphql", json={"query": document, "variables": variables}, timeout=timeout
             )
-            answer.raise_for_status()
-            body = msgspec.json.decode(answer.content)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise _unavailable("Dagster does not answer; nothing was started.") from error
-        except (httpx.HTTPError, msgspec.DecodeError) as error:
-            raise _unavailable("Dagster gave no usable answer.") from error
-        data = body.get("data") if isinstance(body, dict) else None
-        if not isinstance(data, dict):
-            raise UpstreamRejected(
-                "Dagster does not understand this service's requests.",
-                hint="Run the Dagster version that the lake is pinned to.",
-            )
-        return data
+        except httpx.HTTPError as error:
+            raise _unavailable("Dagster did not finish its answer.") from error
+        return _data(answer)
 
 
 def is_task_id(text: str) -> bool:
@@ -221,6 +222,19 @@ def is_task_id(text: str) -> bool:
     return 0 < len(text) <= _ID_MAX_CHARS and all(
         char.isascii() and (char.isalnum() or char == "-") for char in text
     )
+
+
+def _data(answer: httpx.Response) -> dict[str, Any]:
+    """The data of an answer. GraphQL tells its errors in the body, whatever the HTTP status."""
+    try:
+        body = msgspec.json.decode(answer.content, type=_GraphQLAnswer)
+    except msgspec.DecodeError as error:
+        raise _unavailable("Dagster gave no usable answer.") from error
+    if body.errors:
+        raise _refused(body.errors[0].message)
+    if body.data is None:
+        raise _unavailable("Dagster gave no usable answer.")
+    return body.data
 
 
 def _tag(key: str, value: str) -> dict[str, str]:
@@ -241,9 +255,12 @@ def _accepted(result: dict[str, Any], success: str) -> dict[str, Any]:
     if result["__typename"] == success:
         return result
     errors: list[dict[str, str]] = result.get("errors") or [result]
-    reason = first_line(errors[0].get("message") or result["__typename"])
-    raise UpstreamRejected(
-        f"Dagster refused to start it: {reason}",
+    raise _refused(errors[0].get("message") or result["__typename"])
+
+
+def _refused(message: str) -> UpstreamRejected:
+    return UpstreamRejected(
+        f"Dagster refused: {first_line(message)}",
         hint="See the code location's state in the Dagster UI.",
     )
 

@@ -83,32 +83,50 @@ def _backfill(catalog: Catalog, backfill: Mapping[str, Any]) -> FoundTask:
     counts: Sequence[Mapping[str, Any]] = (backfill["assetBackfillData"] or {}).get(
         "assetBackfillStatuses", ()
     )
-    done = sum(one.get("numPartitionsMaterialized", 0) for one in counts)
+    written = {event["partition"] for run in runs for event in run["assetMaterializations"]}
+    # The daemon counts at its next tick, up to half a minute late; the runs know at once.
+    counted = sum(one.get("numPartitionsMaterialized", 0) for one in counts)
+    done = max(counted, len(written - {None}))
     failed = sum(one.get("numPartitionsFailed", 0) for one in counts)
-    state = BACKFILL_STATES[backfill["status"]]
-    if state == "queued" and any(RUN_STATES[run["status"]] != "queued" for run in runs):
-        state = "running"
-    if state == "succeeded" and failed:
-        state = "failed"
-    started = [run["startTime"] for run in runs if run["startTime"] is not None]
+    total = backfill["numPartitions"] or 0
     own_error: Mapping[str, Any] = backfill["error"] or {}
     failed_runs = [run["runId"] for run in runs if run["status"] == "FAILURE"]
+    started = [run["startTime"] for run in runs if run["startTime"] is not None]
+    state = _backfill_state(backfill["status"], runs, total=total, done=done, failed=failed)
+    ended: float | None = backfill["endTimestamp"]
+    if ended is None and state == "succeeded":
+        ended = max(run["endTime"] for run in runs)
     return FoundTask(
         status=TaskStatus(
             task=_task_name(catalog, _tags(backfill), backfill["assetSelection"], ASSET_JOB),
             task_id=backfill["id"],
             status=state,
-            partitions=PartitionCounts(
-                total=backfill["numPartitions"] or 0, done=done, failed=failed
-            ),
+            partitions=PartitionCounts(total=total, done=done, failed=failed),
             started_at=_time(min(started, default=None)),
-            finished_at=_time(backfill["endTimestamp"]),
+            finished_at=_time(ended),
             error=first_line(own_error["message"]) if own_error else None,
             dagster_url=f"/runs/b/{backfill['id']}",
         ),
         # Newest first: the last of them failed first.
         failed_run_id=failed_runs[-1] if failed_runs and not own_error else None,
     )
+
+
+def _backfill_state(
+    dagster_state: str,
+    runs: Sequence[Mapping[str, Any]],
+    *,
+    total: int,
+    done: int,
+    failed: int,
+) -> TaskState:
+    state = BACKFILL_STATES[dagster_state]
+    states = {RUN_STATES[run["status"]] for run in runs}
+    if state == "queued" and states == {"succeeded"} and done >= total > 0:
+        return "succeeded"
+    if state == "queued" and states - {"queued"}:
+        return "running"
+    return "failed" if state == "succeeded" and failed else state
 
 
 def _tags(thing: Mapping[str, Any]) -> dict[str, str]:

@@ -216,7 +216,12 @@ def start_service(catalog: Catalog) -> Iterator[StartService]:
     """Starts services with chosen settings; all of them stop with the module's last test."""
     with ExitStack() as stack:
 
-        def start(*, dagster_url: str | None = None, **env: str) -> Service:
+        def start(
+            *,
+            dagster_url: str | None = None,
+            dagster_transport: httpx.AsyncBaseTransport | None = None,
+            **env: str,
+        ) -> Service:
             engine, dagster = ScriptedEngine(), StubDagster()
             dagster.url = dagster_url or stack.enter_context(serving(dagster.app()))
             settings = Settings.from_mapping(
@@ -227,7 +232,13 @@ def start_service(catalog: Catalog) -> Iterator[StartService]:
                     **env,
                 }
             )
-            app = create_app(settings=settings, catalog=catalog, engine=engine, clock=lambda: NOW)
+            app = create_app(
+                settings=settings,
+                catalog=catalog,
+                engine=engine,
+                clock=lambda: NOW,
+                dagster_transport=dagster_transport,
+            )
             url = stack.enter_context(serving(app))
             client = stack.enter_context(httpx.Client(base_url=url, trust_env=False))
             return Service(client=client, engine=engine, dagster=dagster, settings=settings)

@@ -1,6 +1,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import httpx
 import pytest
 
 KEY = {"X-Internal-API-Key": "test-key-of-the-admin"}
@@ -62,6 +63,17 @@ def backfill(status: str, done: int, failed: int, **more: Any) -> dict[str, Any]
             },
             **more,
         },
+    }
+
+
+def backfill_run(run_id: str, run_status: str, *days: str, **more: Any) -> dict[str, Any]:
+    return {
+        "runId": run_id,
+        "status": run_status,
+        "startTime": 1795350601.0,
+        "endTime": 1795350604.0,
+        "assetMaterializations": [{"partition": day} for day in days],
+        **more,
     }
 
 
@@ -197,6 +209,22 @@ def test_dagsters_refusal_is_told_in_one_clean_line(
     assert "Traceback" not in body["detail"]
 
 
+@pytest.mark.parametrize(
+    ("http_status", "answer", "expected", "code"),
+    [
+        (400, {"errors": [{"message": "Unknown argument"}]}, 502, "dagster_rejected"),
+        (500, {"data": None, "errors": [{"message": "x"}]}, 502, "dagster_rejected"),
+        (200, {"data": None}, 503, "dagster_unavailable"),
+        (502, ["a proxy's page"], 503, "dagster_unavailable"),
+    ],
+)
+def test_graphql_errors_are_refusals_whatever_the_http_status(  # noqa: PLR0917 - a table of cases
+    start_service: Any, problem: Any, http_status: int, answer: Any, expected: int, code: str
+) -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(http_status, json=answer))
+    problem(start_service(dagster_transport=transport).trigger(EVENT), expected, code)
+
+
 def test_dagster_down_is_503_with_a_time_to_come_back(start_service: Any, problem: Any) -> None:
     # Port 9 (discard) has no listener on loopback.
     service = start_service(dagster_url="http://127.0.0.1:9")
@@ -314,10 +342,7 @@ def test_a_run_of_several_datasets_has_no_task(service: Any) -> None:
 def test_a_backfills_state(  # noqa: PLR0917 - a table of cases
     service: Any, dagster_state: str, done: int, failed: int, runs: list[str], state: str
 ) -> None:
-    listed = [
-        {"runId": f"r{place}", "status": one, "startTime": 1795350601.0}
-        for place, one in enumerate(runs)
-    ]
+    listed = [backfill_run(f"r{place}", one) for place, one in enumerate(runs)]
     service.dagster.say("TaskState", backfill(dagster_state, done, failed, runs=listed))
     body = status(service, "qwertyui").json()
     assert body["status"] == state
@@ -329,8 +354,8 @@ def test_a_backfills_state(  # noqa: PLR0917 - a table of cases
 @pytest.mark.parametrize("dagster_state", ["COMPLETED_FAILED", "COMPLETED"])
 def test_a_failed_backfill_tells_its_first_runs_error(service: Any, dagster_state: str) -> None:
     runs = [
-        {"runId": "newer", "status": "FAILURE", "startTime": 1795350609.0},
-        {"runId": "older", "status": "FAILURE", "startTime": 1795350601.0},
+        backfill_run("newer", "FAILURE", startTime=1795350609.0),
+        backfill_run("older", "FAILURE"),
     ]
     service.dagster.say("TaskState", backfill(dagster_state, 20, 10, runs=runs))
     service.dagster.say(
@@ -341,6 +366,22 @@ def test_a_failed_backfill_tells_its_first_runs_error(service: Any, dagster_stat
     assert body["status"] == "failed"
     assert body["error"] == "from older"
     assert body["started_at"] == "2026-11-22T12:30:01Z"
+
+
+def test_a_backfill_is_done_when_its_run_is_and_not_a_tick_later(service: Any) -> None:
+    days = [f"2026-11-{day:02}" for day in range(1, 31)]
+    half = [backfill_run("r", "STARTED", *days[:15], endTime=None)]
+    service.dagster.say("TaskState", backfill("REQUESTED", 0, 0, runs=half))
+    body = status(service, "qwertyui").json()
+    assert (body["status"], body["partitions"]["done"]) == ("running", 15)
+    whole = [backfill_run("r", "SUCCESS", *days)]
+    service.dagster.say("TaskState", backfill("REQUESTED", 0, 0, runs=whole))
+    body = status(service, "qwertyui").json()
+    assert (body["status"], body["partitions"]["done"]) == ("succeeded", 30)
+    assert body["finished_at"] == "2026-11-22T12:30:04Z"
+    short = [backfill_run("r", "SUCCESS", *days[:29])]
+    service.dagster.say("TaskState", backfill("REQUESTED", 0, 0, runs=short))
+    assert status(service, "qwertyui").json()["status"] == "running"
 
 
 def test_a_backfills_own_error_needs_no_run(service: Any) -> None:
