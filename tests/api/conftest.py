@@ -5,7 +5,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
@@ -206,6 +206,11 @@ class Service:
 
     def trigger(self, task: str, **kwargs: Any) -> httpx.Response:
         return self.client.post(TRIGGER, json={"task": task, "kwargs": kwargs}, headers=ADMIN)
+
+
+@pytest.fixture(scope="session")
+def serve() -> Callable[[Litestar], AbstractContextManager[str]]:
+    return serving
 
 
 StartService = Callable[..., Service]
