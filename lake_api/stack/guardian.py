@@ -4,11 +4,12 @@ Belongs here: the guardian's program, and the parent's side of its pipe.
 Does not belong here: stopping parts in good order (`process`, `supervisor`).
 
 The parent writes one line per child, `+PID SIGNAL` when it starts and `-PID` when it has ended.
-When the parent is gone (its end of the pipe closed, or the guardian has a new parent), every
-child that is still listed is asked to stop with its signal, and after a grace its whole tree
-and process group are killed.
+Once the parent is gone (its end of the pipe is closed, or the guardian was given to another
+parent), every child that is still listed gets its signal; after a grace, it, everything below it
+and their process groups are killed.
 """
 
+import atexit
 import contextlib
 import os
 import selectors
@@ -16,8 +17,9 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from functools import cache
+
+import psutil
 
 GRACE_S = 4.0
 POLL_S = 0.5
@@ -28,16 +30,16 @@ class Guardian:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        # -I -S: no site-packages, no user code; the program needs the standard library only.
-        self._process = subprocess.Popen(  # noqa: S603 - this file, by this interpreter
-            [sys.executable, "-I", "-S", __file__, str(os.getpid())],
+        # -P: the folder of this file must not shadow modules of the standard library.
+        self._process = subprocess.Popen(  # noqa: S603 - this very file
+            [sys.executable, "-P", __file__, str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
             cwd="/",
-            env={},
         )
+        atexit.register(self.close)
 
     @property
     def pid(self) -> int:
@@ -52,16 +54,24 @@ class Guardian:
         """`pid` has ended; its number may belong to somebody else soon."""
         self._tell(f"-{pid}\n")
 
+    def close(self) -> None:
+        """Let the guardian end what is still listed, and then itself."""
+        pipe = self._process.stdin
+        if pipe is not None and not pipe.closed:
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+            self._process.wait()
+
     def _tell(self, line: str) -> None:
         pipe = self._process.stdin
-        if pipe is None or self._process.poll() is not None:
+        if pipe is None or pipe.closed:
             return
         with self._lock:
             try:
                 pipe.write(line.encode())
                 pipe.flush()
             except BrokenPipeError:
-                # The guardian was killed by hand: the parts still stop in good order without it.
+                # Somebody ended the guardian; the parts still stop in good order without it.
                 return
 
 
@@ -71,82 +81,68 @@ def guardian() -> Guardian:
     return Guardian()
 
 
-def _parents() -> dict[int, int]:
-    """The parent of every process, from `/proc` where there is one, else from `ps`."""
-    if not os.path.isdir("/proc/self"):
-        listing = subprocess.run(
-            ["/bin/ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=False
-        ).stdout
-        rows = [line.split() for line in listing.splitlines() if line.strip()]
-        return {int(pid): int(parent) for pid, parent in rows}
-    parents: dict[int, int] = {}
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        # A process may end while the table is read.
-        with contextlib.suppress(OSError), open(f"/proc/{name}/stat") as stat:
-            # The command's name stands in parentheses and may hold anything.
-            parents[int(name)] = int(stat.read().rpartition(")")[2].split()[1])
-    return parents
+def end_trees(signals: dict[int, signal.Signals], *, grace_s: float) -> None:
+    """Send each process its signal; after the grace kill it, its tree and their groups."""
+    roots: dict[psutil.Process, signal.Signals] = {}
+    for pid, stop_signal in signals.items():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            roots[psutil.Process(pid)] = stop_signal
+    # Listed before anything ends: a child whose parent is gone can't be found any more.
+    trees = {process for root in roots for process in (root, *_below(root))}
+    for root, stop_signal in roots.items():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            root.send_signal(stop_signal)
+    _, alive = psutil.wait_procs(roots, timeout=grace_s)
+    for root in alive:
+        trees |= {root, *_below(root)}
+    for process in trees:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    for pid in signals:
+        end_group(pid)
+    psutil.wait_procs(trees, timeout=grace_s)
 
 
-def _descendants(roots: set[int]) -> set[int]:
-    """Every process below `roots`, read from the system's process table."""
-    parents = _parents()
-    found = set(roots)
-    while new := {pid for pid, parent in parents.items() if parent in found} - found:
-        found |= new
-    return found - roots
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _signal(pid: int, number: int) -> None:
-    # The process may end between being listed and being told.
+def end_group(leader: int) -> None:
+    """Kill what is left of a part's process group, also when its leader has ended."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.kill(pid, number)
+        os.killpg(leader, signal.SIGKILL)
 
 
-def _end(children: dict[int, int]) -> None:
-    """Ask every child to stop, and kill what is left of their trees after the grace."""
-    trees = _descendants(set(children)) | set(children)
-    for pid, number in children.items():
-        _signal(pid, number)
-    deadline = time.monotonic() + GRACE_S
-    while time.monotonic() < deadline and any(_alive(pid) for pid in trees):
-        time.sleep(0.05)
-    for pid in trees | _descendants(trees):
-        _signal(pid, signal.SIGKILL)
+def _below(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
 
 
-def _serve(parent: int) -> None:
-    """The guardian's program: keep the list, and act when the parent is gone."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    children: dict[int, int] = {}
-    buffer = b""
+def _apply(line: bytes, listed: dict[int, signal.Signals]) -> None:
+    words = line[1:].split()
+    if line.startswith(b"+"):
+        listed[int(words[0])] = signal.Signals(int(words[1]))
+    else:
+        listed.pop(int(words[0]), None)
+
+
+def _main(parent: int) -> None:
+    # Whoever interrupts the parent's terminal or service means the parent, not its guardian.
+    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ignored, signal.SIG_IGN)
+    listed: dict[int, signal.Signals] = {}
+    rest = b""
     with selectors.DefaultSelector() as selector:
-        selector.register(sys.stdin.fileno(), selectors.EVENT_READ)
-        while True:
-            ready = selector.select(timeout=POLL_S)
-            chunk = os.read(sys.stdin.fileno(), 65536) if ready else None
-            if chunk == b"" or os.getppid() != parent:
+        selector.register(sys.stdin, selectors.EVENT_READ)
+        while os.getppid() == parent:
+            if not selector.select(POLL_S):
+                continue
+            data = os.read(sys.stdin.fileno(), 65536)
+            if not data:
                 break
-            *lines, buffer = (buffer + (chunk or b"")).split(b"\n")
+            *lines, rest = (rest + data).split(b"\n")
             for line in lines:
-                pid, _, number = line[1:].partition(b" ")
-                if line.startswith(b"+"):
-                    children[int(pid)] = int(number)
-                else:
-                    children.pop(int(pid), None)
-    _end(children)
+                _apply(line, listed)
+    end_trees(listed, grace_s=GRACE_S)
 
 
 if __name__ == "__main__":
-    _serve(int(sys.argv[1]))
+    _main(int(sys.argv[1]))

@@ -1,12 +1,19 @@
 """Free TCP ports on the loopback interface.
 
-Belongs here: choosing ports. Does not belong here: remembering them (`state`).
+Belongs here: choosing ports, and asking whether something answers on one.
+Does not belong here: remembering them (`state`).
 """
 
+import http.client
 import socket
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from typing import TypeVar
+
+from lake_api.stack.errors import StackError
 
 LOOPBACK = "127.0.0.1"
+_ANSWER_S = 5.0
+_T = TypeVar("_T")
 
 
 def is_free(port: int) -> bool:
@@ -22,8 +29,8 @@ def is_free(port: int) -> bool:
 
 
 def choose_port(preferred: int, *, taken: Collection[int] = ()) -> int:
-    """`preferred` when it is free, else any free port; never one of `taken`."""
-    if preferred not in taken and is_free(preferred):
+    """`preferred` when it is free, else any free port; never one of `taken`. 0 prefers none."""
+    if preferred and preferred not in taken and is_free(preferred):
         return preferred
     return free_ports(1, taken=taken)[0]
 
@@ -44,3 +51,35 @@ def free_ports(count: int, *, taken: Collection[int] = ()) -> tuple[int, ...]:
         for probe in held:
             probe.close()
     return tuple(ports)
+
+
+def with_port(preferred: int, start: Callable[[int], _T]) -> _T:
+    """What `start` returns for a chosen port; once more with another one when it was lost.
+
+    Between choosing a port and listening on it, another program may take it.
+
+    Raises:
+        StackError: `start` failed, and not because of the port.
+    """
+    port = choose_port(preferred)
+    try:
+        return start(port)
+    except StackError:
+        if is_free(port):
+            raise
+        return start(choose_port(0, taken=(port,)))
+
+
+def http_status(port: int, path: str = "/") -> int | None:
+    """The status that a local web server answers with, or None while it does not answer.
+
+    Proxies of the environment have no say.
+    """
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=_ANSWER_S)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()

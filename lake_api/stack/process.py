@@ -1,7 +1,7 @@
 """One part as a child process: start it, wait until it answers, stop it whole.
 
-Belongs here: the life of a child process and the end of its whole tree.
-Does not belong here: which parts there are (`s3`, `postgres`, `dagster`, `api`).
+Belongs here: what holds for every part alike.
+Does not belong here: which parts there are (`s3`, `postgres`, `dagster`).
 """
 
 import os
@@ -12,17 +12,29 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
-
 from lake_api.stack.errors import StackError
-from lake_api.stack.guardian import guardian
+from lake_api.stack.guardian import end_group, end_trees, guardian
 
-_LOG_TAIL_BYTES = 4_000
+STOP_GRACE_S = 6.0
+_POLL_S = 0.03
+_LINE_BYTES = 400
+_KEPT_LOGS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunAs:
+    """The user that a process runs as, when it may not run as the current one."""
+
+    uid: int
+    gid: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """How a part is started. `env` replaces the environment; `log` takes all that it prints."""
+    """How a part is started. `env` replaces the environment; `log` takes all that it prints.
+
+    `leftovers` are files that the part does not remove when it ends.
+    """
 
     name: str
     argv: Sequence[str]
@@ -30,35 +42,48 @@ class Launch:
     cwd: Path
     log: Path
     stop_signal: signal.Signals = signal.SIGTERM
-    user: int | None = None
-    group: int | None = None
+    run_as: RunAs | None = None
+    leftovers: Sequence[Path] = ()
 
 
 class Child:
-    """A running part. Its descendants are stopped with it, and after a crash by the guardian."""
+    """A running part. Its descendants are stopped with it, and after a crash by the guardian.
+
+    Raises:
+        StackError: the program can't be started.
+    """
 
     def __init__(self, launch: Launch) -> None:
         self.launch = launch
         launch.log.parent.mkdir(parents=True, exist_ok=True)
-        with launch.log.open("ab") as log:
+        _rotate(launch.log)
+        # Before the child: what is started must be watched from its first moment.
+        watch = guardian()
+        user = launch.run_as
+        descriptor = os.open(launch.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
             self._process = subprocess.Popen(  # noqa: S603 - parts of the stack only
                 launch.argv,
-                cwd=launch.cwd,
-                env=dict(launch.env),
                 stdin=subprocess.DEVNULL,
-                stdout=log,
+                stdout=descriptor,
                 stderr=subprocess.STDOUT,
+                env=dict(launch.env),
+                cwd=launch.cwd,
                 # A session of its own: Ctrl-C reaches the parent only, which stops parts in order.
                 start_new_session=True,
-                user=launch.user,
-                group=launch.group,
-                extra_groups=[] if launch.user is not None else None,
+                user=user.uid if user else None,
+                group=user.gid if user else None,
+                extra_groups=[] if user else None,
             )
-        guardian().watch(self.pid, launch.stop_signal)
+        except OSError as error:
+            raise StackError(f"{launch.name} can't be started: {error.strerror}") from error
+        finally:
+            os.close(descriptor)
+        watch.watch(self.pid, launch.stop_signal)
 
     @property
     def pid(self) -> int:
-        """The process id."""
+        """The process id; also the id of its process group."""
         return self._process.pid
 
     @property
@@ -67,58 +92,68 @@ class Child:
         return self._process.poll()
 
     def wait_until(self, ready: Callable[[], bool], *, timeout_s: float) -> None:
-        """Return when `ready` holds.
+        """Return once `ready` holds; a part that fails to get there is stopped.
 
         Raises:
             StackError: the process ended, or the time is over; the log's end is in the error.
         """
         deadline = time.monotonic() + timeout_s
-        while not ready():
-            if self.exit_code is not None:
-                raise StackError(
-                    f"{self.launch.name} ended at start with exit code {self.exit_code}",
-                    log=self.log_tail(),
-                )
-            if time.monotonic() > deadline:
-                raise StackError(
-                    f"{self.launch.name} did not get ready within {timeout_s:.0f} s",
-                    log=self.log_tail(),
-                )
-            time.sleep(0.05)
+        while self.exit_code is None and time.monotonic() < deadline:
+            if ready():
+                return
+            time.sleep(_POLL_S)
+        code = self.exit_code
+        self.stop()
+        reason = (
+            f"was not ready within {timeout_s:.0f} s"
+            if code is None
+            else f"ended while it started (exit code {code})"
+        )
+        name = self.launch.name
+        raise StackError(f"{name} {reason}", hint=f"see {self.launch.log}", log=self.log_tail())
 
-    def log_tail(self) -> str:
-        """The last lines that the part printed."""
-        with self.launch.log.open("rb") as log:
-            size = log.seek(0, os.SEEK_END)
-            log.seek(max(0, size - _LOG_TAIL_BYTES))
-            return log.read().decode(errors="replace").strip()
+    def log_tail(self, lines: int = 15) -> str:
+        """The last lines that it printed."""
+        return log_tail(self.launch.log, lines)
 
-    def stop(self, *, grace_s: float = 8.0) -> None:
+    def stop(self, *, grace_s: float = STOP_GRACE_S) -> None:
         """Ask the part to stop; after the grace, kill it with all that it started."""
-        tree = self._descendants()
         if self.exit_code is None:
-            self._process.send_signal(self.launch.stop_signal)
-            try:
-                self._process.wait(timeout=grace_s)
-            except subprocess.TimeoutExpired:
-                tree |= self._descendants()
-                self._process.kill()
-                self._process.wait()
-        _, left = psutil.wait_procs(tree, timeout=1.0)
-        for process in left:
-            process.kill()
-        psutil.wait_procs(left, timeout=2.0)
+            end_trees({self.pid: self.launch.stop_signal}, grace_s=grace_s)
+            self._process.wait()
+        else:
+            # Its number is free, but not the one of its group while that has members.
+            end_group(self.pid)
         guardian().forget(self.pid)
-
-    def _descendants(self) -> set[psutil.Process]:
-        try:
-            return set(psutil.Process(self.pid).children(recursive=True))
-        except psutil.NoSuchProcess:
-            return set()
+        for path in self.launch.leftovers:
+            path.unlink(missing_ok=True)
 
 
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read."""
-    path.touch(mode=0o600)
-    path.chmod(0o600)
-    path.write_text(text)
+def log_tail(path: Path, lines: int) -> str:
+    """The last lines of a text file; empty when there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - lines * _LINE_BYTES))
+            text = file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return ""
+    return "\n".join(text.splitlines()[-lines:])
+
+
+def child_environment(
+    base: Mapping[str, str], extra: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """What a child sees: the parent's environment, with bytecode allowed.
+
+    Importing Dagster without bytecode costs seconds in every run.
+    """
+    env = {name: value for name, value in base.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**env, "PYTHONUNBUFFERED": "1", **(extra or {})}
+
+
+def _rotate(log: Path) -> None:
+    """`part.log` becomes `part.log.1`, and so on; the oldest goes."""
+    for number in range(_KEPT_LOGS, 0, -1):
+        newer = log if number == 1 else log.with_name(f"{log.name}.{number - 1}")
+        if newer.exists():
+            newer.replace(log.with_name(f"{log.name}.{number}"))

