@@ -4,7 +4,7 @@
 function element(tag, attributes, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes || {})) node.setAttribute(name, value);
-  for (const child of children.flat()) {
+  for (const child of children.flat(Infinity)) {
     if (child !== null && child !== undefined) node.append(child);
   }
   return node;
@@ -20,12 +20,19 @@ function paragraphs(text) {
         ? code(piece.slice(1, -1)) : piece)));
 }
 
-function resolve(spec, schema) {
-  if (!schema || !schema.$ref) return schema || {};
+// A reference with examples beside it comes as `allOf` with one member.
+function bare(schema) {
+  return schema && schema.allOf && schema.allOf.length === 1 ? schema.allOf[0] : schema || {};
+}
+
+function resolve(spec, wrapped) {
+  const schema = bare(wrapped);
+  if (!schema.$ref) return schema;
   return schema.$ref.slice(2).split("/").reduce((at, key) => at[key], spec);
 }
 
-function typeName(spec, schema) {
+function typeName(spec, wrapped) {
+  const schema = bare(wrapped);
   if (schema.$ref) return schema.$ref.split("/").pop();
   const choices = schema.oneOf || schema.anyOf;
   if (choices) return choices.map((one) => typeName(spec, one)).join(" | ");
@@ -62,7 +69,7 @@ function fields(spec, schema) {
 
 function examplesOf(media) {
   const named = Object.values(media.examples || {}).map((one) => one.value);
-  return named.length ? named : media.example !== undefined ? [media.example] : [];
+  return named.length ? named : (media.schema && media.schema.examples) || [];
 }
 
 function body(spec, content) {
