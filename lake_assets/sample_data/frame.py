@@ -25,7 +25,7 @@ from lake_assets.sample_data.values import Floats, Ints, Mask, Values, coded
 
 T = TypeVar("T")
 
-PART_ROWS = 262_144
+PART_ROWS = 65_536
 """Rows that are made at once: a day of any size needs the memory of one part."""
 
 DAY_US = 86_400_000_000

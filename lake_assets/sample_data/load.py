@@ -162,23 +162,22 @@ def _new_key(table: Table) -> str | None:
 
 
 def _add_late(connection: Connection, table: Table, day: date, rows: int) -> int:
-    key = sql.Identifier(_new_key(table) or "")
+    new = _new_key(table) or ""
+    key, watermark = sql.Identifier(new), sql.Identifier(table.dataset.watermark)
+    of_day = sql.SQL("FROM {} WHERE {} >= %s AND {} < %s AND {} {} '%%-late-%%'")
+    bounds = (f"{day.isoformat()} 00:00+00", f"{(day + timedelta(days=1)).isoformat()} 00:00+00")
+    early, late = (
+        of_day.format(ddl.identifier(table), watermark, watermark, key, sql.SQL(comparison))
+        for comparison in ("NOT LIKE", "LIKE")
+    )
+    known = connection.execute(sql.SQL("SELECT count(*) ") + late, bounds).fetchone()
     selected = sql.SQL(", ").join(
-        sql.SQL("left(t.{0}, 40) || '-late-' || substr(md5(random()::text), 1, 12)").format(key)
-        if column.name == _new_key(table)
-        else sql.SQL("t.{}").format(sql.Identifier(column.name))
+        sql.SQL("{} || {}").format(key, sql.Literal(f"-late-{known[0] if known else 0}"))
+        if column.name == new
+        else sql.Identifier(column.name)
         for column in table.dataset.columns
     )
-    statement = sql.SQL(
-        "INSERT INTO {table} ({columns}) SELECT {selected} FROM "
-        "(SELECT * FROM {table} WHERE {watermark} >= %s AND {watermark} < %s "
-        "ORDER BY {key} LIMIT %s) AS t"
-    ).format(
-        table=ddl.identifier(table),
-        columns=ddl.columns(table),
-        selected=selected,
-        watermark=sql.Identifier(table.dataset.watermark),
-        key=key,
+    statement = sql.SQL("INSERT INTO {} ({}) SELECT {} {} ORDER BY {} LIMIT %s").format(
+        ddl.identifier(table), ddl.columns(table), selected, early, key
     )
-    bounds = (f"{day.isoformat()} 00:00+00", f"{(day + timedelta(days=1)).isoformat()} 00:00+00")
     return connection.execute(statement, (*bounds, rows)).rowcount

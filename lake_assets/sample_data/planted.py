@@ -1,7 +1,7 @@
 """The anomalies that the sample data contains on purpose, as a detector should find them.
 
 Belongs here: which dataset, whose rows, which days, which metric, by how much.
-Does not belong here: how an effect reaches the rows (`actors`, `rhythm`).
+Does not belong here: how an effect reaches the rows (`course`, `usage`, `rhythm`).
 
 Days are counted back from the sample's last day, so that every sample of two weeks has them all.
 """

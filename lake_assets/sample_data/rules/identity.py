@@ -22,7 +22,9 @@ _SESSIONS_PER_DAY = 3
 
 def is_identity(name: str) -> bool:
     """Whether a text column names one thing by an id or a hash."""
-    return name.endswith(("_id", "_hash", "_sha256")) or name in {"id", "uuid", "sha256"}
+    is_id = name.endswith(("_id", "_hash", "_sha256")) or name in {"id", "uuid", "sha256"}
+    # A model's id is its name.
+    return is_id and name != "model_id"
 
 
 def own_key(frame: Frame, column: Column) -> Values:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lake_assets.catalog import Column
-from lake_assets.sample_data import actors
+from lake_assets.sample_data import course, usage
 from lake_assets.sample_data.frame import Frame
 from lake_assets.sample_data.rules import baskets
 from lake_assets.sample_data.rules.match import Make, rules
@@ -72,7 +72,7 @@ def _part_of_bill(part: str) -> Make:
 
 def _paid(frame: Frame, column: Column) -> Values:
     total = bill(frame).total
-    name = actors.status_column(frame)
+    name = course.status_column(frame)
     paid = total
     if name is not None:
         status = frame.values(name)
@@ -83,7 +83,7 @@ def _paid(frame: Frame, column: Column) -> Values:
 
 def _earned(frame: Frame, column: Column) -> Values:
     gross = cents(frame, "gross_usd", median=12.0)
-    name = actors.status_column(frame)
+    name = course.status_column(frame)
     if name is not None:
         gross = np.where(frame.values(name).is_word("reversed"), -gross, gross)
     fee = gross * 15 // 100
@@ -98,10 +98,10 @@ def _fee(frame: Frame, column: Column) -> Values:
 
 def _cost(frame: Frame, _column: Column) -> Values:
     if any(frame.has(name) for name in TOKEN_COLUMNS):
-        return plain(actors.token_cost(frame))
-    # What takes longer costs more: about a third of a cent per minute, to six places.
+        return plain(usage.token_cost(frame))
+    # A fifth of a cent, and a third of a cent for each minute that it takes, to six places.
     rate = frame.rng("rate").lognormal(np.log(60.0), 0.3, frame.rows)
-    return plain(np.rint(rate * actors.taken_us(frame) / MICRO).astype(np.int64))
+    return plain(np.rint(2_000 + rate * usage.taken_us(frame) / MICRO).astype(np.int64))
 
 
 def _credits(frame: Frame, column: Column) -> Values:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 
 from lake_assets.catalog import Column
-from lake_assets.sample_data import actors
+from lake_assets.sample_data import course, usage
 from lake_assets.sample_data.frame import Frame
 from lake_assets.sample_data.rules import baskets
 from lake_assets.sample_data.rules.match import Make, rules
@@ -49,32 +49,32 @@ def flag(frame: Frame, column: Column) -> Values:
 
 def _tokens(part: str) -> Make:
     def make(frame: Frame, _column: Column) -> Values:
-        used = actors.tokens(frame)
+        used = usage.tokens(frame)
         return plain(used.prompt + used.completion if part == "all" else getattr(used, part))
 
     return make
 
 
 def _whole_time_ms(frame: Frame, _column: Column) -> Values:
-    values = plain(actors.taken_us(frame) // 1_000)
+    values = plain(usage.taken_us(frame) // 1_000)
     has_end = frame.has("started_at") or frame.has("created_at", "updated_at")
-    return values.where_null(actors.unfinished(frame)) if has_end else values
+    return values.where_null(course.unfinished(frame)) if has_end else values
 
 
 def _whole_time_s(frame: Frame, _column: Column) -> Values:
-    return plain(actors.taken_us(frame) // MICRO).where_null(actors.unfinished(frame))
+    return plain(usage.taken_us(frame) // MICRO).where_null(course.unfinished(frame))
 
 
 def _part_of_time(mean: float) -> Make:
     def make(frame: Frame, column: Column) -> Values:
         share = frame.rng(column.name).beta(4, 4 / mean - 4, frame.rows)
-        return plain(np.floor(actors.taken_us(frame) // 1_000 * share).astype(np.int64))
+        return plain(np.floor(usage.taken_us(frame) // 1_000 * share).astype(np.int64))
 
     return make
 
 
 def _rest_of_time(frame: Frame, _column: Column) -> Values:
-    whole = actors.taken_us(frame) // 1_000
+    whole = usage.taken_us(frame) // 1_000
     spent = frame.values("latency_kong_ms").data if frame.has("latency_kong_ms") else 0
     return plain(whole - spent)
 
@@ -83,12 +83,12 @@ def _http_code(frame: Frame, column: Column) -> Values:
     rng = frame.rng(column.name)
     bad = _BAD_CODES[rng.integers(0, len(_BAD_CODES), frame.rows)]
     good = _GOOD_CODES[rng.integers(0, len(_GOOD_CODES), frame.rows)]
-    return plain(np.where(actors.failed(frame), bad, good))
+    return plain(np.where(course.failed(frame), bad, good))
 
 
 def _exit_code(frame: Frame, column: Column) -> Values:
     bad = _BAD_EXITS[frame.rng(column.name).integers(0, len(_BAD_EXITS), frame.rows)]
-    return plain(np.where(actors.failed(frame), bad, 0))
+    return plain(np.where(course.failed(frame), bad, 0))
 
 
 def _bytes(frame: Frame, column: Column) -> Values:
@@ -152,7 +152,7 @@ _COUNTS = rules(
     (r".*year", _year),
     ("item_count", _items),
     (r".*retr.*|downloads|questions.*", _about(0.15)),
-    (r"actions_taken|alerts", _about(0.4)),
+    (r"actions_taken|alerts|failed_.*|seniority", _about(0.4)),
     (r"agent_count|replicas|segments|variables.*", _about(2.5)),
     (r"steps|step_index|tool_calls|.*files.*|result_count", _about(5.0)),
     (r".*(_24h|messages|message_count|commands.*|documents.*|sample_count|lines.*)", _about(40.0)),
@@ -224,11 +224,11 @@ def _true_for(share: float) -> Make:
 
 
 def _went_well(frame: Frame, _column: Column) -> Values:
-    return plain(~actors.failed(frame))
+    return plain(~course.failed(frame))
 
 
 def _went_wrong(frame: Frame, _column: Column) -> Values:
-    return plain(actors.failed(frame))
+    return plain(course.failed(frame))
 
 
 _FLAGS = rules(

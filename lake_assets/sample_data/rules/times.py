@@ -7,7 +7,7 @@ Does not belong here: the row's moment itself (`actors.moment`).
 import numpy as np
 
 from lake_assets.catalog import Column
-from lake_assets.sample_data import actors
+from lake_assets.sample_data import actors, course, usage
 from lake_assets.sample_data.conditions import is_conditional
 from lake_assets.sample_data.frame import DAY_US, Frame
 from lake_assets.sample_data.rules.match import rules
@@ -31,13 +31,13 @@ def started(frame: Frame) -> Ints:
 
 def _started(frame: Frame) -> Ints:
     if is_by_update(frame):
-        return actors.moment(frame) - _jitter(frame) - actors.taken_us(frame)
+        return actors.moment(frame) - _jitter(frame) - usage.taken_us(frame)
     return actors.moment(frame) - _jitter(frame)
 
 
 def ended(frame: Frame) -> Ints:
     """When it was over."""
-    return started(frame) + actors.taken_us(frame)
+    return started(frame) + usage.taken_us(frame)
 
 
 def _jitter(frame: Frame) -> Ints:
@@ -56,11 +56,11 @@ def _started_at(frame: Frame, _column: Column) -> Values:
 
 
 def _ended_at(frame: Frame, _column: Column) -> Values:
-    return plain(ended(frame)).where_null(actors.unfinished(frame))
+    return plain(ended(frame)).where_null(course.unfinished(frame))
 
 
 def _ended_well_at(frame: Frame, column: Column) -> Values:
-    return _ended_at(frame, column).where_null(actors.failed(frame))
+    return _ended_at(frame, column).where_null(course.failed(frame))
 
 
 def _ahead(frame: Frame, column: Column) -> Values:
@@ -70,6 +70,11 @@ def _ahead(frame: Frame, column: Column) -> Values:
 
 def _behind(frame: Frame, column: Column) -> Values:
     behind = frame.rng(column.name).exponential(0.1 * DAY_US, frame.rows)
+    return plain(started(frame) - behind.astype(np.int64))
+
+
+def _long_behind(frame: Frame, column: Column) -> Values:
+    behind = frame.rng(column.name).exponential(40.0 * DAY_US, frame.rows)
     return plain(started(frame) - behind.astype(np.int64))
 
 
@@ -97,10 +102,10 @@ def _step(frame: Frame, column: Column) -> Values:
     for step, share in zip(_STEPS, _STEPS_SHARES, strict=True):
         missing = missing | ~frame.chance(f"reaches {step}", share)
         if step != "sent_at":
-            missing = missing | actors.failed(frame)
+            missing = missing | course.failed(frame)
         if step == name:
             break
-    return plain(at + _passed_us(frame, name), missing | actors.unfinished(frame))
+    return plain(at + _passed_us(frame, name), missing | course.unfinished(frame))
 
 
 def _passed_us(frame: Frame, name: str) -> Ints:
@@ -154,7 +159,8 @@ _TIMESTAMPS = rules(
     (r"(complet|paid|received).*", _ended_well_at),
     (_END, _ended_at),
     (_START, _started_at),
-    (r"(last_|published|first_|scheduled|valid_from).*", _behind),
+    (r"(last_|scheduled).*", _behind),
+    (r"(published|first_|valid_from).*", _long_behind),
     otherwise=_started_at,
 )
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from lake_assets.catalog import Column
-from lake_assets.sample_data import actors
+from lake_assets.sample_data import actors, course
 from lake_assets.sample_data.frame import Frame
 from lake_assets.sample_data.pools import pool_of
 from lake_assets.sample_data.rules import baskets
@@ -32,10 +32,10 @@ def words(frame: Frame, column: Column) -> Values:
     """A text column."""
     name = column.name
     pool = pool_of(column)
-    if name in actors.STATUS_NAMES:
-        return actors.status(frame, name, pool or _STATES)
+    if name in course.STATUS_NAMES:
+        return course.status(frame, name, pool or _STATES)
     if name.startswith(("error_", "failure_")):
-        return _of(frame, column, pool).where_null(~actors.failed(frame))
+        return _of(frame, column, pool).where_null(~course.failed(frame))
     if name in {"model", "model_id"}:
         return coded(actors.model(frame), tuple(each.name for each in actors.models_of(frame)))
     if name in {"provider", "inference_provider"}:

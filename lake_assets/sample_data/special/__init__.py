@@ -9,13 +9,13 @@ from types import MappingProxyType
 
 from lake_assets.catalog import Column
 from lake_assets.sample_data.frame import Frame
-from lake_assets.sample_data.special import agents, business, gateway, product
+from lake_assets.sample_data.special import agents, agreeing, business, gateway, product
 from lake_assets.sample_data.values import Values
 
 SPECIAL: Mapping[tuple[str, str], Callable[[Frame, Column], Values]] = MappingProxyType(
     {
         (partition, column): make
-        for module in (agents, business, gateway, product)
+        for module in (agents, agreeing, business, gateway, product)
         for partition, columns in module.SPECIAL.items()
         for column, make in columns.items()
     }

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lake_assets.catalog import Column
-from lake_assets.sample_data import actors
+from lake_assets.sample_data import actors, course, usage
 from lake_assets.sample_data.frame import Frame
 from lake_assets.sample_data.rules import identity, times
 from lake_assets.sample_data.seeds import mix64
@@ -43,7 +43,7 @@ def _lay_spans(frame: Frame) -> _Spans | None:
     runs, rows = relative
     is_root = np.append(True, rows[1:] != rows[:-1]) if len(rows) else np.zeros(0, dtype=np.bool_)
     root = np.maximum.accumulate(np.where(is_root, np.arange(frame.rows), 0))
-    whole = actors.taken_us(runs)[rows]
+    whole = usage.taken_us(runs)[rows]
     share = np.where(is_root, 1.0, frame.rng("span share").beta(1.2, 6.0, frame.rows))
     taken = np.where(is_root, whole, (whole * share).astype(np.int64) // 1_000 * 1_000)
     begin = times.started(runs)[rows]
@@ -86,13 +86,13 @@ def _span_ended(frame: Frame, column: Column) -> Values:
     spans = _spans(frame)
     if spans is None:
         return times.timestamp(frame, column)
-    return plain(spans.started + spans.taken).where_null(actors.unfinished(frame))
+    return plain(spans.started + spans.taken).where_null(course.unfinished(frame))
 
 
 def _span_duration(frame: Frame, _column: Column) -> Values:
     spans = _spans(frame)
-    taken = spans.taken if spans else actors.taken_us(frame)
-    return plain(taken // 1_000).where_null(actors.unfinished(frame))
+    taken = spans.taken if spans else usage.taken_us(frame)
+    return plain(taken // 1_000).where_null(course.unfinished(frame))
 
 
 def _running(frame: Frame, _column: Column) -> Values:
@@ -175,6 +175,11 @@ def _quota(frame: Frame, column: Column) -> Values:
     )
 
 
+def _content_chars(frame: Frame, _column: Column) -> Values:
+    content = frame.values("content")
+    return plain(np.array([len(text) for text in content.words])[content.data])
+
+
 SPECIAL: Mapping[str, Mapping[str, Callable[[Frame, Column], Values]]] = MappingProxyType(
     {
         "platform/agent_traces": {
@@ -196,6 +201,7 @@ SPECIAL: Mapping[str, Mapping[str, Callable[[Frame, Column], Values]]] = Mapping
             **dict.fromkeys(_TAILS, _percentile),
         },
         "platform/agent_quality_trends": {"trend_date": _yesterday},
+        "platform/agent_swarm_messages": {"content_chars": _content_chars},
         "platform/zeromemory_stats": {"storage_bytes": _storage},
         "platform/swarm_quotas": dict.fromkeys(
             ("limit_value", "used_value", "remaining_value"), _quota

@@ -10,13 +10,15 @@ from types import MappingProxyType
 import numpy as np
 
 from lake_assets.catalog import Column
-from lake_assets.sample_data import actors
+from lake_assets.sample_data import usage
 from lake_assets.sample_data.frame import DAY_US, Frame
 from lake_assets.sample_data.pools import WORDS
+from lake_assets.sample_data.rhythm import falling_weights
 from lake_assets.sample_data.rules import times
 from lake_assets.sample_data.values import MICRO, Ints, Mask, Values, coded, plain
 
 DEALS, STAGES = "business/crm/deals", "business/crm/pipeline"
+PRODUCTS = "business/commerce/products"
 GRANTS, CLASSES = "business/equity/grants", "business/equity/share_classes"
 
 _STAGE_CHANCES: Mapping[str, float] = MappingProxyType(
@@ -113,12 +115,12 @@ def _answered_at(frame: Frame, _column: Column) -> Values:
 
 
 def _hung_up(frame: Frame, _column: Column) -> Values:
-    talk = np.where(_answered(frame), actors.taken_us(frame), 0)
+    talk = np.where(_answered(frame), usage.taken_us(frame), 0)
     return plain(times.started(frame) + _ring_us(frame) + talk)
 
 
 def _talk_s(frame: Frame, _column: Column) -> Values:
-    return plain(np.where(_answered(frame), actors.taken_us(frame) // MICRO, 0))
+    return plain(np.where(_answered(frame), usage.taken_us(frame) // MICRO, 0))
 
 
 def _shares(frame: Frame, column: Column) -> Values:
@@ -180,6 +182,21 @@ def _par_value(frame: Frame, _column: Column) -> Values:
     return plain(np.array([1, 10, 100])[frame.rng("par").integers(0, 3, frame.rows)])
 
 
+def _compared(frame: Frame, column: Column) -> Values:
+    """The former price and the cost of a product, from its price."""
+    price = frame.values("price").data
+    share = 40 if column.name == "cost" else 125
+    values = plain(price // 100 * share)
+    return values.where_null(frame.chance(column.name, 0.05 if column.name == "cost" else 0.7))
+
+
+def _one_of(*numbers: float) -> Callable[[Frame, Column], Values]:
+    def make(frame: Frame, column: Column) -> Values:
+        return plain(np.array(numbers)[frame.choose(column.name, falling_weights(len(numbers)))])
+
+    return make
+
+
 _SHARES = ("quantity", "vested_quantity", "exercised_quantity", "cancelled_quantity")
 
 SPECIAL: Mapping[str, Mapping[str, Callable[[Frame, Column], Values]]] = MappingProxyType(
@@ -199,6 +216,7 @@ SPECIAL: Mapping[str, Mapping[str, Callable[[Frame, Column], Values]]] = Mapping
             "status": _deal_status,
             "probability": _deal_chance,
         },
+        PRODUCTS: dict.fromkeys(("cost", "compare_at_price"), _compared),
         "business/invoicing/invoices": {
             "issue_date": _issued,
             "due_date": _due,
@@ -209,12 +227,19 @@ SPECIAL: Mapping[str, Mapping[str, Callable[[Frame, Column], Values]]] = Mapping
             "ended_at": _hung_up,
             "duration_s": _talk_s,
         },
-        GRANTS: {"share_class_id": _share_class, **dict.fromkeys(_SHARES, _shares)},
+        GRANTS: {
+            "vesting_months": _one_of(48, 36, 24),
+            "cliff_months": _one_of(12, 0, 6),
+            "share_class_id": _share_class,
+            **dict.fromkeys(_SHARES, _shares),
+        },
         CLASSES: {
             "name": _class_name,
             "issued_shares": _issued_shares,
             "authorized_shares": _authorized,
             "par_value": _par_value,
+            "liquidation_preference": _one_of(1.0, 1.5, 2.0),
+            "votes_per_share": _one_of(1.0, 10.0, 0.0),
         },
     }
 )

@@ -11,7 +11,7 @@ from types import MappingProxyType
 import numpy as np
 
 from lake_assets.catalog import Column
-from lake_assets.sample_data import actors
+from lake_assets.sample_data import actors, course
 from lake_assets.sample_data.frame import Frame
 from lake_assets.sample_data.rhythm import falling_weights
 from lake_assets.sample_data.rules import identity, money, words
@@ -59,22 +59,22 @@ def _tool_of_request(frame: Frame, column: Column) -> Values:
 
 
 def _delivery(frame: Frame, column: Column) -> Values:
-    return identity.own_key(frame, column).take(actors.attempts(frame).first)
+    return identity.own_key(frame, column).take(course.attempts(frame).first)
 
 
 def _of_first_attempt(frame: Frame, column: Column) -> Values:
     """What all attempts of a delivery share."""
     make = identity.identity if identity.is_identity(column.name) else words.words
-    return make(frame, column).take(actors.attempts(frame).first)
+    return make(frame, column).take(course.attempts(frame).first)
 
 
 def _attempt(frame: Frame, _column: Column) -> Values:
-    return plain(actors.attempts(frame).number)
+    return plain(course.attempts(frame).number)
 
 
 def _next_retry(frame: Frame, _column: Column) -> Values:
-    wait = 60 * MICRO * (2 ** actors.attempts(frame).number)
-    return plain(actors.moment(frame) + wait).where_null(~actors.failed(frame))
+    wait = 60 * MICRO * (2 ** course.attempts(frame).number)
+    return plain(actors.moment(frame) + wait).where_null(~course.failed(frame))
 
 
 _SIGNS = {"purchase": 1, "grant": 1, "refund": 1, "usage": -1, "expiry": -1, "adjustment": 1}
