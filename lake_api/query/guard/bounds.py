@@ -35,19 +35,6 @@ class Bounds:
         self._limits = limits
         self._factor = 1.0
         self._longest = 1.0
-        self._rules: Mapping[str, Callable[[exp.Expr, str], None]] = {
-            "aggregate_name": self._aggregate_name,
-            "bar": self._bar,
-            "count": self._count,
-            "distance": self._distance,
-            "format": self._format,
-            "pad": self._pad,
-            "range": self._range,
-            "regex": self._regex,
-            "repeat": self._repeat,
-            "resize": self._pad,
-            "to_base": self._to_base,
-        }
 
     def check(self, nodes: Iterable[exp.Expr]) -> None:
         """Judge the arguments of every call.
@@ -57,7 +44,7 @@ class Bounds:
         """
         for node in nodes:
             if isinstance(node, _REGEX_OPERATORS):
-                self._regex(node, "a regular expression")
+                self.regex(node, "a regular expression")
             elif isinstance(node, _COUNTED) and node.args.get("count"):
                 self._count_is(node.args["count"], node)
             elif isinstance(node, exp.Columns):
@@ -65,9 +52,10 @@ class Bounds:
             elif isinstance(node, exp.Func):
                 name = called_name(node, self._sql)
                 known = FUNCTIONS.get(name) if name else None
-                if known is not None and known.bound in self._rules:
+                rule = _RULES.get(known.bound) if known is not None else None
+                if known is not None and rule is not None:
                     self._refuse_method(node, known.name)
-                    self._rules[known.bound](node, known.name)
+                    rule(self, node, known.name)
 
     def _refuse_method(self, node: exp.Expr, name: str) -> None:
         # As `x.repeat(3)` the arguments stand one place further left.
@@ -122,7 +110,8 @@ class Bounds:
                 "Use a smaller number.",
             )
 
-    def _repeat(self, node: exp.Expr, name: str) -> None:
+    def repeat(self, node: exp.Expr, name: str) -> None:
+        """How often a text is repeated; repeats of repeats multiply."""
         subject, count = self._argument(node, 0), self._argument(node, 1)
         times = max(1.0, self._bounded(count, node, name))
         if isinstance(subject, exp.Literal) and subject.is_string:
@@ -131,22 +120,26 @@ class Bounds:
             self._factor *= times
         self._grow(node, name)
 
-    def _pad(self, node: exp.Expr, name: str) -> None:
+    def pad(self, node: exp.Expr, name: str) -> None:
+        """How long a text or list is made."""
         length = self._bounded(self._argument(node, 1), node, name)
         self._longest = max(self._longest, length)
         self._grow(node, name)
 
-    def _bar(self, node: exp.Expr, name: str) -> None:
+    def bar(self, node: exp.Expr, name: str) -> None:
+        """How wide a bar is drawn."""
         width = self._argument(node, 3)
         if width is not None:
             self._at_most(self._bounded(width, node, name), _MANY_BAR_CHARS, node, name)
 
-    def _to_base(self, node: exp.Expr, name: str) -> None:
+    def to_base(self, node: exp.Expr, name: str) -> None:
+        """How many digits are written at least."""
         length = self._argument(node, 2)
         if length is not None:
             self._at_most(self._bounded(length, node, name), 64, node, name)
 
-    def _count(self, node: exp.Expr, name: str) -> None:
+    def count(self, node: exp.Expr, name: str) -> None:
+        """How many values an aggregate keeps."""
         arguments = self._arguments(node)
         if len(arguments) > 1:
             self._count_is(arguments[-1], node, name)
@@ -174,7 +167,8 @@ class Bounds:
             "Write it as '…'; to look for the text of another column use contains or LIKE.",
         )
 
-    def _regex(self, node: exp.Expr, name: str) -> None:
+    def regex(self, node: exp.Expr, name: str) -> None:
+        """The pattern of a regular expression."""
         del name
         pattern = self._text(self._argument(node, 1), node, "The regular expression")
         self._pattern(pattern, node)
@@ -193,7 +187,8 @@ class Bounds:
         if isinstance(node.this, exp.Literal):
             self._pattern(str(node.this.name), node)
 
-    def _format(self, node: exp.Expr, name: str) -> None:
+    def format(self, node: exp.Expr, name: str) -> None:
+        """The widths inside a format string."""
         template = self._text(self._argument(node, 0), node, "The format")
         widths = [int(digits[:9]) for digits in _WIDTH.findall(template)]
         if ("*" in template and name == "printf") or re.search(r":[^}]*\{", template):
@@ -205,7 +200,8 @@ class Bounds:
             )
         self._at_most(max(widths, default=0), self._limits.max_format_width, node, name)
 
-    def _aggregate_name(self, node: exp.Expr, name: str) -> None:
+    def aggregate_name(self, node: exp.Expr, name: str) -> None:
+        """The aggregate that a list function calls by name."""
         called = self._text(self._argument(node, 1), node, f"The aggregate of {name}").lower()
         known = FUNCTIONS.get(called)
         if known is None or not known.allowed or "aggregate" not in known.kinds:
@@ -216,7 +212,8 @@ class Bounds:
                 "Name an aggregate such as 'sum', 'avg' or 'max'.",
             )
 
-    def _distance(self, node: exp.Expr, name: str) -> None:
+    def distance(self, node: exp.Expr, name: str) -> None:
+        """At least one of the texts that are compared is short."""
         if not any(self._is_short(argument) for argument in self._arguments(node)[:2]):
             raise self._refuse(
                 node,
@@ -236,7 +233,8 @@ class Bounds:
             return chars is not None and 0 <= chars <= self._limits.max_distance_chars
         return False
 
-    def _range(self, node: exp.Expr, name: str) -> None:
+    def range(self, node: exp.Expr, name: str) -> None:
+        """How many values a series has."""
         if not isinstance(node, exp.GenerateSeries):
             raise self._refuse(
                 node,
@@ -279,6 +277,23 @@ class Bounds:
     def _refuse(self, node: exp.Expr, code: Code, detail: str, hint: str) -> QueryRejected:
         start, end = span(node) or (None, None)
         return refusal(code, self._sql, detail, start=start, end=end, hint=hint)
+
+
+_RULES: Mapping[str, Callable[[Bounds, exp.Expr, str], None]] = {
+    "aggregate_name": Bounds.aggregate_name,
+    "bar": Bounds.bar,
+    "count": Bounds.count,
+    "distance": Bounds.distance,
+    "format": Bounds.format,
+    "pad": Bounds.pad,
+    "range": Bounds.range,
+    "regex": Bounds.regex,
+    "repeat": Bounds.repeat,
+    "resize": Bounds.pad,
+    "to_base": Bounds.to_base,
+}
+BOUND_RULES: frozenset[str] = frozenset(_RULES)
+"""What `functions.csv` may name as a bound, beside `volatile`, which bounds no argument."""
 
 
 def _makes_rows(node: exp.Expr) -> bool:

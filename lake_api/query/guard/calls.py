@@ -5,8 +5,9 @@ Does not belong here: the list itself (`query.functions`), arguments (`bounds`).
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
+from itertools import pairwise
 
 from sqlglot import exp
 
@@ -14,6 +15,7 @@ from lake_api.errors import QueryRejected
 from lake_api.query.functions import ALLOWED_FUNCTIONS, FUNCTIONS
 from lake_api.query.guard.codes import Code, refusal
 from lake_api.query.guard.nodes import span, written_at
+from lake_api.query.guard.text import Token
 
 # Expressions that sqlglot counts among functions, and that call nothing by name.
 _NO_CALL = frozenset(
@@ -122,7 +124,7 @@ def check_calls(nodes: Iterable[exp.Expr], sql: str) -> frozenset[str]:
     """The functions that the query calls.
 
     Raises:
-        QueryRejected: one is not on the reviewed list, or has a schema before its name.
+        QueryRejected: one is not on the reviewed list.
     """
     found: set[str] = set()
     for node in nodes:
@@ -135,30 +137,60 @@ def check_calls(nodes: Iterable[exp.Expr], sql: str) -> frozenset[str]:
             found.add(name)
         elif isinstance(node, exp.Func) and type(node).__name__ not in _NO_CALL:
             raise _refused(node, type(node).__name__.lower(), sql)
-        elif isinstance(node, exp.Dot):
-            _check_schema(node, sql)
         elif isinstance(node, exp.Column) and not node.table:
             _check_column(node, sql)
     return frozenset(found)
 
 
-def _check_schema(dot: exp.Dot, sql: str) -> None:
-    first: exp.Expr = dot
-    while isinstance(first, exp.Dot):
-        first = first.this
-    called = isinstance(dot.expression, exp.Func)
-    if called and isinstance(first, (exp.Identifier, exp.Column)):
-        name = first.name if isinstance(first, exp.Identifier) else first.parts[0].name
-        if _fold(str(name)) in _REAL_SCHEMAS:
-            start, end = span(first) or (None, None)
-            raise refusal(
-                Code.QUALIFIED_FUNCTION,
-                sql,
-                "A function has a schema before its name.",
-                start=start,
-                end=end,
-                hint="Call it by its name alone.",
-            )
+def check_written_calls(tokens: Sequence[Token], sql: str) -> frozenset[str]:
+    """The functions that stand in the text before a bracket, whatever the tree says.
+
+    sqlglot drops some arguments that a function should not have, and forgets some names.
+
+    Raises:
+        QueryRejected: a refused function is called, or one with a schema before its name.
+    """
+    found: set[str] = set()
+    for index, (token, opening) in enumerate(pairwise(tokens)):
+        if opening.text != "(" or token.kind not in {"word", "name"}:
+            continue
+        _refuse_schema(tokens, index, sql)
+        name = _fold(token.text.strip('"'))
+        if name in ALLOWED_FUNCTIONS:
+            found.add(name)
+        elif name in FUNCTIONS and not _names_columns(tokens, index):
+            raise _refused_at(name, sql, token.start, token.end)
+    return frozenset(found)
+
+
+def _names_columns(tokens: Sequence[Token], index: int) -> bool:
+    """Whether the word at `index` names a table or CTE, and the bracket after it its columns."""
+    before = tokens[index - 1].text.upper() if index else ""
+    if before in {"AS", ")", "WITH", "RECURSIVE"}:
+        return True
+    depth = 0
+    for position in range(index + 1, len(tokens)):
+        depth += {"(": 1, ")": -1}.get(tokens[position].text, 0)
+        if depth == 0:
+            after = [token.text.upper() for token in tokens[position + 1 : position + 3]]
+            return after == ["AS", "("]
+    return False
+
+
+def _refuse_schema(tokens: Sequence[Token], index: int, sql: str) -> None:
+    """Refuse `main.upper(x)`; `column.upper()` looks the same, and is allowed."""
+    if index < 2 or tokens[index - 1].text != ".":
+        return
+    schema = tokens[index - 2]
+    if _fold(schema.text.strip('"')) in _REAL_SCHEMAS:
+        raise refusal(
+            Code.QUALIFIED_FUNCTION,
+            sql,
+            "A function has a schema before its name.",
+            start=schema.start,
+            end=schema.end,
+            hint="Call it by its name alone.",
+        )
 
 
 def _check_column(column: exp.Column, sql: str) -> None:
@@ -173,6 +205,10 @@ def _check_column(column: exp.Column, sql: str) -> None:
 
 def _refused(node: exp.Expr, name: str, sql: str) -> QueryRejected:
     start, end = span(node) or (None, None)
+    return _refused_at(name, sql, start, end)
+
+
+def _refused_at(name: str, sql: str, start: int | None, end: int | None) -> QueryRejected:
     known = FUNCTIONS.get(name)
     if known is not None:
         return refusal(

@@ -17,7 +17,7 @@ from sqlglot.errors import SqlglotError
 from lake_api.errors import QueryRejected
 from lake_api.query.functions import VOLATILE_FUNCTIONS
 from lake_api.query.guard.bounds import Bounds
-from lake_api.query.guard.calls import check_calls
+from lake_api.query.guard.calls import check_calls, check_written_calls
 from lake_api.query.guard.codes import Code, refusal
 from lake_api.query.guard.limits import GuardLimits
 from lake_api.query.guard.nodes import STATEMENT_NODES, check_nodes
@@ -26,7 +26,10 @@ from lake_api.query.guard.text import Token, lex
 from lake_assets.catalog import Catalog, Dataset
 
 _DIALECT = DuckDB()
+# What sqlglot raises by mistake on text such as `a ->> )`, where it means a syntax error.
+_PARSER_FAULTS = (TypeError, AttributeError, ValueError, LookupError)
 _FIRST_WORDS = frozenset({"SELECT", "WITH", "FROM"})
+_SHOWS = frozenset({"SHOW", "DESCRIBE", "DESC", "SUMMARIZE"})
 _PIVOTS = frozenset({"PIVOT", "UNPIVOT", "PIVOT_WIDER", "PIVOT_LONGER"})
 _VERB_WORDS = """
     ABORT ALTER ANALYZE ATTACH BEGIN CALL CHECKPOINT COMMENT COMMIT CONNECT COPY CREATE DEALLOCATE
@@ -91,7 +94,7 @@ class Guard:
         nodes = check_nodes(root, sql, self._limits)
         datasets = check_tables(root, sql, named)
         _check_lambdas(nodes, sql, tokens)
-        functions = check_calls(nodes, sql)
+        functions = check_calls(nodes, sql) | check_written_calls(tokens, sql)
         Bounds(sql, self._limits).check(nodes)
         return CheckedQuery(
             sql=sql,
@@ -104,6 +107,21 @@ class Guard:
 
 
 def _check_start(sql: str, tokens: list[Token]) -> None:
+    for opening, word, after in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        # sqlglot reads `SELECT (SHOW tables)` as a column with an alias.
+        if (
+            opening.text == "("
+            and word.text.upper() in _SHOWS
+            and after.kind in {"word", "name", "string"}
+        ):
+            raise refusal(
+                Code.BLOCKED_STATEMENT,
+                sql,
+                f"{word.text.upper()} is not allowed.",
+                start=word.start,
+                end=word.end,
+                hint="The tool's documentation lists datasets and columns.",
+            )
     first = next((token for token in tokens if token.text != "("), tokens[0])
     word = first.text.upper()
     if word in _FIRST_WORDS:
@@ -125,7 +143,7 @@ def _check_start(sql: str, tokens: list[Token]) -> None:
 def _parse(sql: str) -> exp.Expr:
     try:
         parsed = _DIALECT.parse(sql)
-    except SqlglotError as error:
+    except (SqlglotError, *_PARSER_FAULTS) as error:
         raise _syntax_error(sql, error) from None
     except RecursionError:
         raise refusal(
@@ -154,7 +172,7 @@ def _parse(sql: str) -> exp.Expr:
     return root
 
 
-def _syntax_error(sql: str, error: SqlglotError) -> QueryRejected:
+def _syntax_error(sql: str, error: Exception) -> QueryRejected:
     details = getattr(error, "errors", None) or [{}]
     line, column = details[0].get("line"), details[0].get("col")
     near = str(details[0].get("highlight") or "")

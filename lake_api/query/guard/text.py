@@ -77,6 +77,7 @@ def lex(sql: str, limits: GuardLimits) -> list[Token]:
             tokens.append(token)
         position = end
     _refuse_size(sql, tokens, limits)
+    _refuse_operators(sql, tokens)
     return _one_statement(sql, tokens)
 
 
@@ -217,6 +218,15 @@ def _refuse_ambiguous(sql: str, before: Token | None, token: Token) -> None:
         )
 
 
+_OPERATOR_SIGNS = frozenset("+-*/%^<>=!~|&@#")
+# A run that holds one of these and ends in + or - is one operator to the engine.
+_JOINS_SIGNS = re.compile(r"[~!@#%^&|]")
+_OPERATOR_TEXT = """
+    + - * / % ^ ** // < > <= >= = == <> != || -> ->> ~ !~ ~~ !~~ ~~* !~~* ~~~ & && | << >> @ @>
+    <@ ^@ <-> <=> => #
+"""
+_OPERATORS = frozenset(_OPERATOR_TEXT.split())
+_BEFORE_SIGNS = _OPERATORS | {""}
 # A colon after one of these starts no slice, struct field, cast or alias.
 _BEFORE_PARAMETERS = frozenset(
     {*"(,=<>+-*/|", "SELECT", "WHERE", "AND", "OR", "BY", "LIMIT", "LIKE"}
@@ -253,6 +263,38 @@ def _refuse_size(sql: str, tokens: list[Token], limits: GuardLimits) -> None:
                 start=token.start,
                 hint="Name the inner parts in a WITH clause.",
             )
+
+
+def _refuse_operators(sql: str, tokens: list[Token]) -> None:
+    """Refuse runs of signs that are no operator, where one parser may see one and one several."""
+    index = 0
+    while index < len(tokens):
+        first = index
+        while _is_operator_sign(tokens[index]) and (
+            index == first or tokens[index - 1].end == tokens[index].start
+        ):
+            index += 1
+            if index == len(tokens):
+                break
+        if index == first:
+            index += 1
+            continue
+        run = sql[tokens[first].start : tokens[index - 1].end]
+        signed = not _JOINS_SIGNS.search(run) and run.rstrip("+-") in _BEFORE_SIGNS
+        if run in _OPERATORS or signed:
+            continue
+        raise refusal(
+            Code.AMBIGUOUS_TEXT,
+            sql,
+            f"{run[:20]} is no operator.",
+            start=tokens[first].start,
+            end=tokens[index - 1].end,
+            hint="Put a space between operators, and write NOT instead of !.",
+        )
+
+
+def _is_operator_sign(token: Token) -> bool:
+    return token.kind == "sign" and token.text in _OPERATOR_SIGNS
 
 
 def _one_statement(sql: str, tokens: list[Token]) -> list[Token]:

@@ -1,0 +1,80 @@
+"""The reviewed functions against the installed engine and the parser."""
+
+from collections import defaultdict
+
+import duckdb
+import pytest
+from sqlglot import exp
+
+from lake_api.query.functions import (
+    ALLOWED_FUNCTIONS,
+    CATEGORIES,
+    FUNCTIONS,
+    TABLE_FUNCTIONS,
+    VOLATILE_FUNCTIONS,
+)
+from lake_api.query.guard.bounds import BOUND_RULES
+from lake_api.query.guard.calls import ALLOWED_CALLS
+from lake_api.query.guard.nodes import ALLOWED_NODES
+
+
+@pytest.fixture(scope="module")
+def engine_functions() -> dict[str, set[str]]:
+    """Kinds by name, as the engine lists them."""
+    found: dict[str, set[str]] = defaultdict(set)
+    with duckdb.connect() as connection:
+        rows = connection.execute(
+            "SELECT DISTINCT lower(function_name), function_type FROM duckdb_functions()"
+        ).fetchall()
+    for name, kind in rows:
+        found[name].add(kind)
+    return found
+
+
+def test_every_function_of_the_engine_is_classified(
+    engine_functions: dict[str, set[str]],
+) -> None:
+    unreviewed = sorted(set(engine_functions) - set(FUNCTIONS))
+
+    assert not unreviewed, f"review these in functions.csv: {unreviewed}"
+
+
+def test_no_classified_function_is_gone_or_of_another_kind(
+    engine_functions: dict[str, set[str]],
+) -> None:
+    for name, function in FUNCTIONS.items():
+        if function.kinds != ("syntax",):
+            assert set(function.kinds) == engine_functions[name], name
+
+
+def test_every_row_has_a_known_category_and_bound() -> None:
+    assert {function.category for function in FUNCTIONS.values()} == set(CATEGORIES)
+    bounds = {function.bound for function in FUNCTIONS.values()} - {"", "volatile"}
+    assert bounds == BOUND_RULES
+
+
+def test_no_function_of_a_dangerous_category_is_allowed() -> None:
+    dangerous = {
+        "engine_internal", "file", "hidden_sql", "host", "introspection", "memory", "raises",
+        "settings", "state", "table", "time_waster",
+    }  # fmt: skip
+    assert not [f.name for f in FUNCTIONS.values() if f.allowed and f.category in dangerous]
+
+
+def test_only_three_table_functions_are_allowed() -> None:
+    also_tables = {
+        name for name in ALLOWED_FUNCTIONS
+        if {"table", "table_macro"} & set(FUNCTIONS[name].kinds)
+    }  # fmt: skip
+
+    # `repeat` and `histogram` are allowed as the scalar and the aggregate of the same name.
+    assert also_tables - TABLE_FUNCTIONS == {"repeat", "histogram"}
+
+
+def test_volatile_functions_are_allowed_ones() -> None:
+    assert {"now", "today", "random", "uuid"} <= VOLATILE_FUNCTIONS <= ALLOWED_FUNCTIONS
+
+
+def test_listed_node_types_exist_in_the_parser() -> None:
+    for name in ALLOWED_NODES | ALLOWED_CALLS:
+        assert issubclass(getattr(exp, name), exp.Expr), name
