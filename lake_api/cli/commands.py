@@ -1,0 +1,206 @@
+"""Every command: its name, its arguments, its sentence of help.
+
+Belongs here: what can be typed.
+Does not belong here: what it does. That is in the modules beside this one, imported when their
+command runs: `lake --help` must not wait for HTTP, tables or the stack.
+"""
+# ruff: noqa: PLC0415 - see above
+
+import sys
+from datetime import datetime
+
+import click
+
+from lake_api.cli.failure import LakeGroup
+
+_DAY = click.DateTime(formats=["%Y-%m-%d"])
+_PORT = click.IntRange(1, 65_535)
+_POSITIVE = click.IntRange(min=1)
+
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_api_url = click.option(
+    "--api-url",
+    envvar="LAKE_API_URL",
+    help="The service to ask, in place of the one that `lake up` runs [env: LAKE_API_URL].",
+)
+
+
+@click.group(cls=LakeGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="ainative-lake", prog_name="lake")
+def main() -> None:
+    """A data lake that agents can be trusted with."""
+
+
+@main.command()
+@click.option("--detach", is_flag=True, help="Return once all parts are ready; they go on.")
+@click.option("--api-port", type=_PORT, help="Port of the service; 8000, else any free one.")
+@click.option("--dagster-port", type=_PORT, help="Port of the UI; 3000, else any free one.")
+@click.option("--s3-port", type=_PORT, help="Port of the S3 server; 8333, else any free one.")
+@click.option("--postgres-port", type=_PORT, help="Port of Postgres; 5432, else any free one.")
+@click.option("--schedules/--no-schedules", default=True, help="Run tasks at their times.")
+def up(*, detach: bool, schedules: bool, **ports: int | None) -> None:
+    """Start everything; Ctrl-C stops it.
+
+    S3 and Postgres are embedded, or your own where MINIO_URL or PLATFORM_DATABASE_URL is set.
+    """
+    from lake_api.cli.up import run_up
+
+    chosen = {name.removesuffix("_port"): port for name, port in ports.items() if port is not None}
+    run_up(detach=detach, schedules=schedules, ports=chosen)
+
+
+@main.command()
+def down() -> None:
+    """Stop what `lake up` started."""
+    from lake_api.cli.up import run_down
+
+    run_down()
+
+
+@main.command()
+@_as_json
+def status(*, as_json: bool) -> None:
+    """Show what runs, and where.
+
+    The exit code is 1 when nothing runs.
+    """
+    from lake_api.cli.status import run_status
+
+    run_status(as_json=as_json)
+
+
+@main.command()
+@click.argument("part")
+@click.option("--lines", type=_POSITIVE, default=50, show_default=True, help="How many.")
+def logs(*, part: str, lines: int) -> None:
+    """Print the last log lines of a PART."""
+    from lake_api.cli.status import run_logs
+
+    run_logs(part, lines=lines)
+
+
+@main.command()
+def env() -> None:
+    """Print the settings as exports for a shell.
+
+    They are those of the running stack, its secrets included: `eval "$(lake env)"`.
+    """
+    from lake_api.cli.status import run_env
+
+    run_env()
+
+
+@main.command()
+@click.argument("sql")
+@click.option("--limit", type=int, default=100, show_default=True, help="Rows, at most 1000.")
+@_as_json
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@_api_url
+def query(*, sql: str, limit: int, as_json: bool, as_csv: bool, api_url: str | None) -> None:
+    """Ask one SELECT.
+
+    With `-` in its place, the SQL is read from standard input.
+    """
+    from lake_api.cli.query import run_query
+
+    if as_json and as_csv:
+        raise click.UsageError("Choose either --json or --csv.")
+    text = sys.stdin.read() if sql == "-" else sql
+    run_query(text, limit=limit, style="json" if as_json else "csv" if as_csv else "table",
+              api_url=api_url)  # fmt: skip
+
+
+@main.command()
+@click.argument("task")
+@click.option("--date", "day", type=_DAY, help="The day to write, such as 2026-11-21.")
+@click.option("--from", "first", type=_DAY, help="First day of a range.")
+@click.option("--to", "last", type=_DAY, help="Last day of the range; without it, all since.")
+@click.option("--wait/--no-wait", default=True, show_default=True, help="Wait for its end.")
+@_as_json
+@_api_url
+def trigger(
+    *,
+    task: str,
+    day: datetime | None,
+    first: datetime | None,
+    last: datetime | None,
+    wait: bool,
+    as_json: bool,
+    api_url: str | None,
+) -> None:
+    """Launch a TASK now.
+
+    One day is one run, a range one backfill; without days, the newest complete one.
+    """
+    from lake_api.cli.trigger import run_trigger
+
+    if day and (first or last):
+        raise click.UsageError("Choose either --date, or --from and --to.")
+    if last and not first:
+        raise click.UsageError("--to needs --from.")
+    given = {"date": day, "start_date": first, "end_date": last}
+    kwargs = {name: value.date().isoformat() for name, value in given.items() if value}
+    run_trigger(task, kwargs, wait=wait, as_json=as_json, api_url=api_url)
+
+
+@main.command("sample-data")
+@click.option("--days", type=_POSITIVE, default=30, show_default=True, help="Days of events.")
+@click.option(
+    "--rows-per-day",
+    type=_POSITIVE,
+    default=2000,
+    show_default=True,
+    help="Rows of the busiest table on a weekday; the others follow.",
+)
+@click.option("--seed", type=int, default=7, show_default=True, help="Same seed, same rows.")
+@click.option("--last-day", type=_DAY, help="Newest day; without it, yesterday in UTC.")
+@click.option(
+    "--database-url", help="The database to fill, in place of the one that `lake up` runs."
+)
+@_as_json
+def sample_data(
+    *,
+    days: int,
+    rows_per_day: int,
+    seed: int,
+    last_day: datetime | None,
+    database_url: str | None,
+    as_json: bool,
+) -> None:
+    """Fill the platform database with rows.
+
+    They are realistic, and the same ones every time.
+
+    The tables of an earlier sample are replaced; any other table of theirs is never touched.
+    """
+    from lake_api.cli.sample_data import run_sample_data
+
+    run_sample_data(
+        days=days,
+        rows_per_day=rows_per_day,
+        seed=seed,
+        last_day=last_day.date() if last_day else None,
+        database_url=database_url,
+        as_json=as_json,
+    )
+
+
+@main.command()
+@_as_json
+def datasets(*, as_json: bool) -> None:
+    """List tables, kinds and tasks."""
+    from lake_api.cli.datasets import run_datasets
+
+    run_datasets(as_json=as_json)
+
+
+@main.command()
+def demo() -> None:
+    """Show the whole way once.
+
+    From rows in Postgres to answers over HTTP, with nothing left behind. It has a stack of its
+    own: neither a running `lake up` nor your own servers are touched.
+    """
+    from lake_api.cli.demo import run_demo
+
+    run_demo()

@@ -1,0 +1,98 @@
+"""`lake sample-data`.
+
+Belongs here: which database is filled, and showing how it goes.
+Does not belong here: the rows (`lake_assets.sample_data`).
+"""
+
+import json
+from datetime import UTC, date, datetime, timedelta
+
+import click
+import psycopg
+
+from lake_api.cli import tables
+from lake_api.cli.failure import CommandFailed
+from lake_api.cli.progress import live_line
+from lake_api.cli.running import require_running
+from lake_assets.catalog import Catalog, PostgresSource, load_catalog
+from lake_assets.sample_data import (
+    SampleDataRefused,
+    SampleReport,
+    SampleSpec,
+    load_sample_data,
+)
+
+
+def run_sample_data(
+    *,
+    days: int,
+    rows_per_day: int,
+    seed: int,
+    last_day: date | None,
+    database_url: str | None,
+    as_json: bool,
+) -> None:
+    """Fill the database and print what was written.
+
+    Raises:
+        CommandFailed: there is no database that may be filled, or it does not answer.
+    """
+    url = database_url or _embedded_database()
+    spec = SampleSpec(
+        last_day=last_day or datetime.now(tz=UTC).date() - timedelta(days=1),
+        days=days,
+        rows_per_day=rows_per_day,
+        seed=seed,
+    )
+    try:
+        report = _load(url, load_catalog(), spec)
+    except SampleDataRefused as error:
+        raise CommandFailed(
+            str(error), hint="Nothing was changed; give the URL of an empty database."
+        ) from error
+    except psycopg.Error as error:
+        raise CommandFailed(
+            f"the database did not take it: {str(error).splitlines()[0]}",
+            hint="Check --database-url: it needs a role that may create tables.",
+        ) from error
+    if as_json:
+        click.echo(json.dumps(_facts(spec, report), indent=2))
+        return
+    first_day = spec.last_day - timedelta(days=spec.days - 1)
+    click.echo(
+        f"{report.rows:,} rows in {len(report.tables)} tables, {first_day} to {spec.last_day}, "
+        f"in {report.duration_s:.1f} s"
+    )
+
+
+def _embedded_database() -> str:
+    url = require_running().owner_database_url
+    if url is None:
+        raise CommandFailed(
+            "the platform database is your own, and sample data goes nowhere unasked",
+            hint="Name the database to fill with --database-url.",
+        )
+    return url
+
+
+def _load(url: str, catalog: Catalog, spec: SampleSpec) -> SampleReport:
+    total = sum(isinstance(dataset.source, PostgresSource) for dataset in catalog)
+    with live_line(tables.stderr()) as line:
+        done = 0
+
+        def follow(partition: str, rows: int) -> None:
+            nonlocal done
+            done += 1
+            line(f"tables filled, {partition} with {rows:,} rows", done=done, total=total)
+
+        return load_sample_data(url, catalog, spec, progress=follow)
+
+
+def _facts(spec: SampleSpec, report: SampleReport) -> dict[str, object]:
+    return {
+        "first_day": (spec.last_day - timedelta(days=spec.days - 1)).isoformat(),
+        "last_day": spec.last_day.isoformat(),
+        "rows": report.rows,
+        "duration_s": round(report.duration_s, 3),
+        "tables": {table.table: table.rows for table in report.tables},
+    }

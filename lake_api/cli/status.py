@@ -1,0 +1,106 @@
+"""`lake status`, `lake logs`, `lake env`: what there is to know about the running stack.
+
+Belongs here: showing its state.
+Does not belong here: changing it (`up`).
+"""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from lake_api.cli import tables
+from lake_api.cli.failure import CommandFailed
+from lake_api.cli.running import find_running, require_running
+from lake_api.cli.text import visible
+from lake_api.nearest import did_you_mean
+from lake_api.stack.process import log_tail
+from lake_api.stack.state import StackState
+from lake_assets.catalog import load_catalog
+
+
+def run_status(*, as_json: bool) -> None:
+    """Print the state; exit code 1 when nothing runs."""
+    state = find_running()
+    if as_json:
+        click.echo(json.dumps(facts(state), indent=2))
+    elif state is None:
+        click.echo("The lake is not running; `lake up` (or `make up`) starts it.")
+    else:
+        print_state(state, tables.stdout())
+    if state is None:
+        sys.exit(1)
+
+
+def run_logs(part: str, *, lines: int) -> None:
+    """Print the end of a part's log.
+
+    Raises:
+        CommandFailed: there is no such part, or it has no log here.
+    """
+    parts = {one.name: one for one in require_running().parts}
+    found = parts.get(part)
+    if found is None:
+        raise CommandFailed(
+            f"there is no part `{visible(part)}`",
+            hint=did_you_mean(part, parts, otherwise=f"The parts are {', '.join(parts)}."),
+        )
+    if found.log is None:
+        raise CommandFailed(
+            f"{part} is your own server, started elsewhere", hint="Its log is where you run it."
+        )
+    click.echo(log_tail(Path(found.log), lines))
+
+
+def run_env() -> None:
+    """Print the settings of the parts for a shell to evaluate."""
+    state = require_running()
+    for name, value in sorted({**state.settings, "LAKE_API_URL": state.api_url}.items()):
+        click.echo(f"export {name}={shlex.quote(value)}")
+
+
+def facts(state: StackState | None) -> dict[str, Any]:
+    """What `--json` tells; no secret is among it."""
+    if state is None:
+        return {"running": False}
+    return {
+        "running": True,
+        "pid": state.pid,
+        "started_at": state.started_at,
+        "api_url": state.api_url,
+        "dagster_url": state.dagster_url,
+        "s3_endpoint": state.s3_endpoint,
+        "internal_api_key_file": state.internal_api_key_file,
+        "schedules": state.schedules,
+        "datasets": len(load_catalog()),
+        "parts": {
+            part.name: {"state": part.state, "pid": part.pid, "log": part.log}
+            for part in state.parts
+        },
+    }
+
+
+def print_state(state: StackState, console: Console) -> None:
+    """The URLs, and how each part does."""
+    tables.print_rows(
+        console,
+        ("part", "state", "pid"),
+        [(part.name, part.state, part.pid) for part in state.parts],
+        column_types=("VARCHAR", "VARCHAR", "BIGINT"),
+    )
+    tables.print_facts(
+        console,
+        [
+            ("service", state.api_url),
+            ("its docs", f"{state.api_url}/docs"),
+            ("Dagster UI", state.dagster_url),
+            ("S3", state.s3_endpoint),
+            ("internal API key in", state.internal_api_key_file),
+            ("schedules", "on" if state.schedules else "off"),
+            ("datasets", f"{len(load_catalog())} (`lake datasets`)"),
+        ],
+    )

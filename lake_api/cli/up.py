@@ -1,0 +1,74 @@
+"""`lake up` and `lake down`.
+
+Belongs here: one run of the stack, from the command to its end.
+Does not belong here: starting and watching parts (`stack.supervisor`).
+"""
+
+import os
+import threading
+from collections.abc import Mapping
+
+import click
+
+from lake_api.cli import tables
+from lake_api.cli.failure import CommandFailed
+from lake_api.cli.signals import ignoring, interrupting, setting
+from lake_api.cli.status import print_state
+from lake_api.stack.state import default_home, project_root, read_state
+from lake_api.stack.supervisor import Ports, Supervisor, start_detached, stop_running
+
+
+def run_up(*, detach: bool, schedules: bool, ports: Mapping[str, int]) -> None:
+    """Start all parts; return when told to stop, or at once when detached.
+
+    Raises:
+        CommandFailed: a stack runs already.
+        StackError: a part did not start.
+    """
+    root = project_root()
+    home = default_home(root)
+    running = read_state(home)
+    if running is not None:
+        raise CommandFailed(
+            f"the lake is running already: service {running.api_url}, Dagster UI "
+            f"{running.dagster_url}",
+            hint="`lake status` shows it, `lake down` stops it.",
+        )
+    if detach:
+        click.echo("Starting the lake in the background …", err=True)
+        arguments = [f"--{name}-port={port}" for name, port in ports.items()]
+        arguments.append("--schedules" if schedules else "--no-schedules")
+        state = start_detached(arguments, home=home, env=os.environ)
+        print_state(state, tables.stdout())
+        click.echo("`lake down` stops everything.")
+        return
+    supervisor = Supervisor(
+        home=home,
+        root=root,
+        env=os.environ,
+        ports=Ports(**ports),
+        schedules=schedules,
+        on_event=click.echo,
+    )
+    _run_until_told(supervisor)
+
+
+def run_down() -> None:
+    """Stop the running stack, if there is one."""
+    stopped = stop_running(default_home(project_root()))
+    click.echo("The lake is stopped." if stopped else "The lake was not running.")
+
+
+def _run_until_told(supervisor: Supervisor) -> None:
+    stopping = threading.Event()
+    with interrupting():
+        try:
+            state = supervisor.start()
+            print_state(state, tables.stdout())
+            click.echo("Ctrl-C stops everything.")
+            with setting(stopping):
+                supervisor.watch(stopping)
+        finally:
+            with ignoring():
+                click.echo("Stopping …")
+                supervisor.stop()
