@@ -92,6 +92,10 @@ class EmbeddedPostgres:
 
     def _start(self, port: int) -> PostgresServer:
         directory = private_directory(self.directory.absolute())
+        if not (directory / f"{_SUPERUSER}.secret").exists():
+            # The directory was removed and made again: its passwords are gone, and so is the use
+            # of data that was kept for it elsewhere.
+            remove_outside_home(directory)
         home = find_home(directory, _install())
         if not (home.data / "PG_VERSION").exists():
             _initialise(home, secret(directory / f"{_SUPERUSER}.secret"))

@@ -1,0 +1,109 @@
+"""What is written down about a running stack, and who may run one.
+
+Belongs here: the state file and the lock beside it.
+Does not belong here: starting or stopping anything (`supervisor`).
+"""
+
+import fcntl
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from lake_api.stack.errors import StackError
+from lake_api.stack.secret_files import write_private
+
+_STATE = "stack.json"
+_LOCK = "lock"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartState:
+    """One part: `running`, `external` (the user's own), `restarting` or `failed`."""
+
+    name: str
+    state: str
+    pid: int | None = None
+    log: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackState:
+    """A running stack. `settings` holds secrets: it is never shown, only handed to processes."""
+
+    pid: int
+    started_at: str
+    api_url: str
+    dagster_url: str
+    s3_endpoint: str
+    internal_api_key_file: str
+    owner_database_url: str | None = field(repr=False)
+    schedules: bool
+    parts: tuple[PartState, ...]
+    settings: Mapping[str, str] = field(repr=False)
+
+
+class AlreadyRunning(StackError):
+    """Another process runs the stack of this state directory."""
+
+
+def project_root() -> Path:
+    """The checkout: where `dagster.yaml` and `workspace.yaml` stand."""
+    return Path(__file__).parents[2]
+
+
+def default_home(root: Path) -> Path:
+    """The state directory: `LAKE_STATE_DIR`, or `.lake` in the checkout."""
+    chosen = os.environ.get("LAKE_STATE_DIR", "").strip()
+    return Path(chosen).absolute() if chosen else root / ".lake"
+
+
+def lock(home: Path) -> IO[str]:
+    """Take the stack's lock; it is held until the returned file is closed, or its process ends.
+
+    Raises:
+        AlreadyRunning: somebody else holds it.
+    """
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle = (home / _LOCK).open("w")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        handle.close()
+        raise AlreadyRunning(
+            "the lake is running already", hint="`lake status` shows it, `lake down` stops it"
+        ) from None
+    return handle
+
+
+def is_running(home: Path) -> bool:
+    """Whether some process holds the stack's lock."""
+    if not (home / _LOCK).exists():
+        return False
+    try:
+        lock(home).close()
+    except AlreadyRunning:
+        return True
+    return False
+
+
+def write_state(home: Path, state: StackState) -> None:
+    """Replace the state file in one step."""
+    write_private(home / _STATE, msgspec.json.format(msgspec.json.encode(state)).decode())
+
+
+def read_state(home: Path) -> StackState | None:
+    """The running stack, or None; what a crashed one left behind is no running stack."""
+    try:
+        content = (home / _STATE).read_bytes()
+    except FileNotFoundError:
+        return None
+    return msgspec.json.decode(content, type=StackState) if is_running(home) else None
+
+
+def clear_state(home: Path) -> None:
+    """Forget the stack."""
+    (home / _STATE).unlink(missing_ok=True)

@@ -1,0 +1,442 @@
+"""All parts together: started in order, watched, started again, stopped in reverse order.
+
+Belongs here: which parts a stack has, the settings that they share, and their life.
+Does not belong here: how one part is started (`s3`, `postgres`, `dagster`), the command line.
+"""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+from urllib.parse import urlsplit
+
+import httpx
+import psutil
+
+from lake_api.stack import dagster
+from lake_api.stack.errors import StackError
+from lake_api.stack.ports import LOOPBACK, choose_port
+from lake_api.stack.postgres import EmbeddedPostgres
+from lake_api.stack.process import Child, Launch, child_environment
+from lake_api.stack.s3 import EmbeddedS3
+from lake_api.stack.secret_files import secret, write_private
+from lake_api.stack.state import (
+    PartState,
+    StackState,
+    clear_state,
+    is_running,
+    lock,
+    read_state,
+    write_state,
+)
+
+_RESTARTS = 3
+_RESTART_WINDOW_S = 120.0
+_READY_S = 90.0
+_STOP_S = 40.0
+_WATCH_S = 0.5
+_API_SETTINGS = ("AINATIVE_", "LAKE_", "MINIO_")
+_API_BASICS = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """The ports that parts take where they are free."""
+
+    api: int = 8000
+    dagster: int = 3000
+    code: int = 4266
+    s3: int = 8333
+    postgres: int = 5432
+
+
+@dataclass(slots=True, kw_only=True)
+class _Part:
+    """One part: how it is started, and the process that it is now."""
+
+    name: str
+    start: Callable[[], Child]
+    child: Child | None = None
+    state: str = "starting"
+    ends: list[float] = field(default_factory=list[float])
+
+
+class Supervisor:
+    """A stack of parts in one state directory.
+
+    `env` is the environment that settings come from: with `MINIO_URL` or `MINIO_ENDPOINT` set,
+    that S3 is used in place of the embedded one, with `PLATFORM_DATABASE_URL` that Postgres.
+    """
+
+    def __init__(
+        self,
+        *,
+        home: Path,
+        root: Path,
+        env: Mapping[str, str],
+        ports: Ports | None = None,
+        schedules: bool = True,
+        on_event: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._home = home
+        self._root = root
+        self._ports = ports or Ports()
+        self._schedules = schedules
+        self._say = on_event
+        self._settings = dict(env)
+        self._parts: list[_Part] = []
+        self._lock: IO[str] | None = None
+        self._state: StackState | None = None
+        self._owner_database_url: str | None = None
+        self._is_new_bucket = False
+
+    def start(self) -> StackState:
+        """Start every part; return when all are ready.
+
+        Raises:
+            AlreadyRunning: a stack runs in this state directory.
+            StackError: a part did not start; what had started is stopped.
+        """
+        self._lock = lock(self._home)
+        try:
+            self._start_parts()
+        except BaseException:
+            self.stop()
+            raise
+        self._state = self._describe()
+        write_state(self._home, self._state)
+        return self._state
+
+    def _start_parts(self) -> None:
+        self._choose_ports()
+        with ThreadPoolExecutor(max_workers=3) as pool:
+            # The code server needs neither S3 nor Postgres until a run does.
+            first = [pool.submit(self._start_s3), pool.submit(self._start_postgres)]
+            for future in first:
+                future.result()
+            self._configure()
+            env = child_environment(self._settings)
+            api = pool.submit(self._run, "api", self._api)
+            self._run("dagster-code", lambda: self._code_server(env))
+            web = pool.submit(self._run, "dagster-webserver", lambda: self._webserver(env))
+            self._run("dagster-daemon", lambda: self._daemon(env))
+            for future in (web, api):
+                future.result()
+        self._wait_for_dagster()
+        if self._is_new_bucket:
+            self._ensure_bucket()
+
+    def _choose_ports(self) -> None:
+        taken: set[int] = set()
+        chosen: dict[str, int] = {}
+        for name in ("api", "dagster", "code"):
+            chosen[name] = choose_port(getattr(self._ports, name), taken=taken)
+            taken.add(chosen[name])
+        self._ports = replace(self._ports, **chosen)
+
+    # ---- parts
+
+    def _run(self, name: str, start: Callable[[], Child]) -> None:
+        part = _Part(name=name, start=start)
+        self._parts.append(part)
+        started = time.monotonic()
+        part.child = start()
+        part.state = "running"
+        self._say(f"{name} is ready after {time.monotonic() - started:.1f} s")
+
+    def _start_s3(self) -> None:
+        if self._settings.get("MINIO_URL") or self._settings.get("MINIO_ENDPOINT"):
+            self._parts.append(_Part(name="s3", start=_not_ours, state="external"))
+            return
+        directory = self._home / "s3"
+        self._is_new_bucket = not directory.exists()
+        port = self._ports.s3
+
+        def start() -> Child:
+            nonlocal port
+            server = EmbeddedS3(directory).start(port=port)
+            self._settings |= {
+                "MINIO_URL": server.endpoint,
+                "MINIO_ACCESS_KEY": server.writer.access_key,
+                "MINIO_SECRET_KEY": server.writer.secret_key,
+                "LAKE_READER_ACCESS_KEY": server.reader.access_key,
+                "LAKE_READER_SECRET_KEY": server.reader.secret_key,
+            }
+            # Started again, it must be where the others know it.
+            port = _port(server.endpoint)
+            return server.child
+
+        self._run("s3", start)
+
+    def _start_postgres(self) -> None:
+        if self._settings.get("PLATFORM_DATABASE_URL"):
+            self._parts.append(_Part(name="postgres", start=_not_ours, state="external"))
+            return
+        port = self._ports.postgres
+
+        def start() -> Child:
+            nonlocal port
+            server = EmbeddedPostgres(self._home / "postgres").start(port=port)
+            self._settings["PLATFORM_DATABASE_URL"] = server.reader_url
+            self._owner_database_url = server.url
+            port = _port(server.url)
+            return server.child
+
+        self._run("postgres", start)
+
+    def _configure(self) -> None:
+        """The settings that parts find each other by."""
+        dagster_dir = self._home / "dagster"
+        dagster_dir.mkdir(exist_ok=True)
+        self._settings |= {
+            "AINATIVE_INTERNAL_API_KEY": self._settings.get("AINATIVE_INTERNAL_API_KEY")
+            or secret(self._key_file),
+            "DAGSTER_HOME": str(self._root),
+            "LAKE_DAGSTER_DIR": str(dagster_dir),
+            "LAKE_DAGSTER_URL": f"http://{LOOPBACK}:{self._ports.dagster}",
+            "LAKE_CODE_PORT": str(self._ports.code),
+            "LAKE_CACHE_DIR": self._settings.get("LAKE_CACHE_DIR") or str(self._home / "cache"),
+            "LAKE_SCHEDULES": "on" if self._schedules else "off",
+        }
+
+    def _code_server(self, env: Mapping[str, str]) -> Child:
+        return dagster.start_code_server(
+            root=self._root, env=env, port=self._ports.code, log=self._log("dagster-code")
+        )
+
+    def _webserver(self, env: Mapping[str, str]) -> Child:
+        return dagster.start_webserver(
+            root=self._root, env=env, port=self._ports.dagster, log=self._log("dagster-webserver")
+        )
+
+    def _daemon(self, env: Mapping[str, str]) -> Child:
+        return dagster.start_daemon(root=self._root, env=env, log=self._log("dagster-daemon"))
+
+    def _api(self) -> Child:
+        child = Child(
+            Launch(
+                name="api",
+                argv=[sys.executable, "-m", "lake_api.serve", f"--port={self._ports.api}"],
+                env=child_environment(api_environment(self._settings)),
+                cwd=self._root,
+                log=self._log("api"),
+            )
+        )
+        child.wait_until(lambda: _is_healthy(self.api_url), timeout_s=_READY_S)
+        return child
+
+    @property
+    def api_url(self) -> str:
+        """Where the query service listens."""
+        return f"http://{LOOPBACK}:{self._ports.api}"
+
+    @property
+    def _key_file(self) -> Path:
+        return self._home / "internal-api-key"
+
+    def _log(self, name: str) -> Path:
+        return self._home / "logs" / f"{name}.log"
+
+    def _wait_for_dagster(self) -> None:
+        url = self._settings["LAKE_DAGSTER_URL"]
+        deadline = time.monotonic() + _READY_S
+        while not dagster.is_ready(url):
+            for part in self._parts:
+                if part.child is not None and part.child.exit_code is not None:
+                    raise StackError(
+                        f"{part.name} ended while it started", log=part.child.log_tail()
+                    )
+            if time.monotonic() > deadline:
+                raise StackError(
+                    "Dagster did not load the definitions in time",
+                    log=_log_tail(self._log("dagster-code")),
+                )
+            time.sleep(0.1)
+        self._say("Dagster has loaded the definitions and takes runs")
+
+    def _ensure_bucket(self) -> None:
+        """Give a new embedded S3 its bucket, the way that a user's own gets it: by its task."""
+        answer = httpx.post(
+            f"{self.api_url}/api/v1/internal/tasks/trigger",
+            json={"task": "lake.ensure_bucket"},
+            headers={"X-Internal-API-Key": self._settings["AINATIVE_INTERNAL_API_KEY"]},
+            timeout=30.0,
+            trust_env=False,
+        )
+        if answer.is_error:
+            raise StackError("the task lake.ensure_bucket could not be started", log=answer.text)
+
+    # ---- life
+
+    def watch(self, stopping: threading.Event) -> None:
+        """Start parts again that end by themselves, until `stopping` is set."""
+        while not stopping.wait(_WATCH_S):
+            for part in self._parts:
+                if (
+                    part.child is not None
+                    and part.state == "running"
+                    and part.child.exit_code is not None
+                ):
+                    self._restart(part, stopping)
+
+    def _restart(self, part: _Part, stopping: threading.Event) -> None:
+        now = time.monotonic()
+        part.ends = [moment for moment in part.ends if now - moment < _RESTART_WINDOW_S] + [now]
+        child = part.child
+        code = child.exit_code if child else None
+        if child is not None:
+            child.stop()
+        if len(part.ends) > _RESTARTS:
+            self._note(part, "failed")
+            self._say(f"{part.name} ended again (exit code {code}); it stays down, see its log")
+            return
+        self._note(part, "restarting")
+        self._say(f"{part.name} ended by itself (exit code {code}); starting it again")
+        if stopping.wait(2.0 ** (len(part.ends) - 1) - 1):
+            return
+        try:
+            part.child = part.start()
+        except StackError as error:
+            self._say(f"{part.name}: {error.message}")
+        self._note(part, "running")
+
+    def _note(self, part: _Part, state: str) -> None:
+        part.state = state
+        if self._state is not None:
+            self._state = replace(self._state, parts=self._part_states())
+            write_state(self._home, self._state)
+
+    def stop(self) -> None:
+        """Stop what runs, in reverse order; the data stay."""
+        for part in reversed(self._parts):
+            if part.child is not None:
+                part.child.stop()
+                self._say(f"{part.name} is stopped")
+        self._parts.clear()
+        if self._lock is not None:
+            clear_state(self._home)
+            self._lock.close()
+            self._lock = None
+
+    def _describe(self) -> StackState:
+        return StackState(
+            pid=os.getpid(),
+            started_at=datetime.now(tz=UTC).isoformat(timespec="seconds"),
+            api_url=self.api_url,
+            dagster_url=self._settings["LAKE_DAGSTER_URL"],
+            s3_endpoint=self._settings.get("MINIO_URL") or self._settings["MINIO_ENDPOINT"],
+            internal_api_key_file=str(self._write_key()),
+            owner_database_url=self._owner_database_url,
+            schedules=self._schedules,
+            parts=self._part_states(),
+            settings={
+                name: value
+                for name, value in self._settings.items()
+                if name.startswith((*_API_SETTINGS, "DAGSTER_", "PLATFORM_"))
+            },
+        )
+
+    def _write_key(self) -> Path:
+        """The key file, also where the key came from the environment."""
+        key = self._settings["AINATIVE_INTERNAL_API_KEY"]
+        if secret(self._key_file) != key:
+            write_private(self._key_file, key)
+        return self._key_file
+
+    def _part_states(self) -> tuple[PartState, ...]:
+        return tuple(
+            PartState(
+                name=part.name,
+                state=part.state,
+                pid=part.child.pid if part.child else None,
+                log=str(part.child.launch.log) if part.child else None,
+            )
+            for part in self._parts
+        )
+
+
+def api_environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """What the query service gets to know: its own settings, and S3 as the reader only."""
+    env = {
+        name: value
+        for name, value in settings.items()
+        if name.startswith(_API_SETTINGS) or name in _API_BASICS
+    }
+    if env.get("LAKE_READER_ACCESS_KEY"):
+        env["MINIO_ACCESS_KEY"] = env["LAKE_READER_ACCESS_KEY"]
+        env["MINIO_SECRET_KEY"] = env.get("LAKE_READER_SECRET_KEY", "")
+    return env
+
+
+def start_detached(arguments: Sequence[str], *, home: Path, env: Mapping[str, str]) -> StackState:
+    """Run `lake up` with `arguments` in the background; return when the stack is ready.
+
+    Raises:
+        AlreadyRunning: a stack runs in this state directory.
+        StackError: it did not get ready; the error has its log.
+    """
+    lock(home).close()
+    log_path = home / "logs" / "up.log"
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    with log_path.open("wb") as log:
+        process = subprocess.Popen(  # noqa: S603 - this program itself
+            [sys.executable, "-m", "lake_api.cli", "up", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env=dict(env),
+        )
+    while process.poll() is None:
+        state = read_state(home)
+        if state is not None and state.pid == process.pid:
+            return state
+        time.sleep(0.1)
+    raise StackError("the lake did not start", log=_log_tail(log_path))
+
+
+def stop_running(home: Path) -> bool:
+    """Stop the stack of a state directory; False when none runs.
+
+    Raises:
+        StackError: it did not stop in time.
+    """
+    state = read_state(home)
+    if state is None:
+        return False
+    with suppress(psutil.NoSuchProcess):
+        psutil.Process(state.pid).terminate()
+    deadline = time.monotonic() + _STOP_S
+    while is_running(home):
+        if time.monotonic() > deadline:
+            raise StackError("the lake did not stop in time", hint=f"kill process {state.pid}")
+        time.sleep(0.1)
+    return True
+
+
+def _log_tail(path: Path, lines: int = 30) -> str:
+    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+
+
+def _port(url: str) -> int:
+    """The port of a URL that names one."""
+    return urlsplit(url).port or 0
+
+
+def _not_ours() -> Child:
+    raise StackError("this part is not started by the stack")
+
+
+def _is_healthy(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/healthz", timeout=2.0, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
