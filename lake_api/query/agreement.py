@@ -135,7 +135,8 @@ def _refuse_places(node: Node, kind: str | None) -> None:
     places = [str(node[place]).lower() for place in _PLACES if node.get(place)]
     # `column.upper()` is a function whose schema is the column; real schemas stay refused.
     if places and (kind not in _CALLS or not _REAL_PLACES.isdisjoint(places)):
-        raise _Disagreement("the engine sees a name with a schema or catalog")
+        what = "table" if kind in _TABLE_REFS else "name"
+        raise _Disagreement(f"the engine sees a {what} with a schema or catalog")
     if node.get("at_clause"):
         raise _Disagreement("the engine sees a time-travel clause")
 

@@ -132,7 +132,7 @@ def check_calls(nodes: Iterable[exp.Expr], sql: str) -> frozenset[str]:
         if isinstance(node, exp.Func) and type(node).__name__ not in ALLOWED_CALLS:
             raise _refused(node, name or type(node).sql_names()[0].lower(), sql)
         if name is not None:
-            if name not in ALLOWED_FUNCTIONS and type(node).__name__ not in _UNNAMED:
+            if name not in ALLOWED_FUNCTIONS:
                 raise _refused(node, name, sql)
             found.add(name)
         elif isinstance(node, exp.Func) and type(node).__name__ not in _NO_CALL:
@@ -179,10 +179,11 @@ def _names_columns(tokens: Sequence[Token], index: int) -> bool:
 
 def _refuse_schema(tokens: Sequence[Token], index: int, sql: str) -> None:
     """Refuse `main.upper(x)`; `column.upper()` looks the same, and is allowed."""
-    if index < 2 or tokens[index - 1].text != ".":
-        return
-    schema = tokens[index - 2]
-    if _fold(schema.text.strip('"')) in _REAL_SCHEMAS:
+    while index >= 2 and tokens[index - 1].text == ".":
+        index -= 2
+        schema = tokens[index]
+        if _fold(schema.text.strip('"')) not in _REAL_SCHEMAS:
+            continue
         raise refusal(
             Code.QUALIFIED_FUNCTION,
             sql,

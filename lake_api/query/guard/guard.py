@@ -112,7 +112,7 @@ def _check_start(sql: str, tokens: list[Token]) -> None:
         if (
             opening.text == "("
             and word.text.upper() in _SHOWS
-            and after.kind in {"word", "name", "string"}
+            and (after.kind in {"word", "name", "string"} or after.text == ")")
         ):
             raise refusal(
                 Code.BLOCKED_STATEMENT,
