@@ -60,7 +60,9 @@ def rows_wanted(checked: CheckedQuery, *, row_cap: int) -> int | None:
     limit = tree.args.get("limit")
     if limit is None:
         return row_cap + 1
-    count = limit.expression if isinstance(limit, exp.Limit) else None
+    if not isinstance(limit, exp.Limit) or limit.args.get("limit_options"):
+        return None  # FETCH, or a percentage of all rows
+    count = limit.expression
     if not isinstance(count, exp.Literal) or not count.is_int:
         return None
     return min(int(count.name), row_cap + 1)

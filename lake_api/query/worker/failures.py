@@ -18,6 +18,28 @@ from lake_api.nearest import did_you_mean
 _FILE = re.compile(r"""["']?[^\s"',]*/[^\s"',]*\.(parquet|duckdb)[^\s"',]*["']?""")
 _FUNCTION_KINDS = ("Function", "Macro")
 
+_MISSING_COLUMN = re.compile(
+    r"""does not have a column named "(.+?)"|Column "(.+?)" (?:in EXCLUDE|does not exist)"""
+)
+_KNOWN_MESSAGES = (
+    (
+        "No function matches",
+        "type_mismatch",
+        "Cast the arguments to the types that the function takes.",
+    ),
+    (
+        "must appear in the GROUP BY",
+        "not_grouped",
+        "Add the column to GROUP BY, or use GROUP BY ALL.",
+    ),
+    (
+        "Ambiguous reference",
+        "ambiguous_column",
+        "Write the table's name or alias before the column.",
+    ),
+)
+"""Parts of messages that have a code and a hint of their own."""
+
 _CODES: Mapping[str, str] = {
     "Parser": "syntax_error",
     "Syntax": "syntax_error",
@@ -126,36 +148,36 @@ def explain(text: str, *, sql: str, columns: Sequence[str]) -> Explained:
 
 
 def _rejected(raw: _Raw, *, sql: str, columns: Sequence[str]) -> Explained:
-    code, hint = _CODES[raw.exception_type], None
-    detail = _scrubbed(raw.exception_message)
-    if raw.error_subtype == "COLUMN_NOT_FOUND" and raw.name:
+    code, hint, name = _CODES[raw.exception_type], None, raw.name
+    message = raw.exception_message
+    detail = _scrubbed(message)
+    missing = _MISSING_COLUMN.search(message)
+    if missing or (raw.error_subtype == "COLUMN_NOT_FOUND" and raw.name):
+        name = (missing[1] or missing[2]) if missing else raw.name
         code = "unknown_column"
-        detail = f"There is no column `{raw.name}` here."
-        hint = did_you_mean(
-            raw.name.rpartition(".")[2],
-            columns,
-            otherwise=f"The columns are {', '.join(columns)}." if columns else "",
-        )
-    elif raw.error_subtype == "MISSING_ENTRY" and raw.type.endswith(_FUNCTION_KINDS):
-        code = "unknown_function"
-        detail = f"There is no function `{raw.name}`."
+        detail = f"There is no column `{name}` here."
+        known = f"The columns are {', '.join(columns)}."
+        hint = did_you_mean(name.rpartition(".")[2], columns, otherwise=known if columns else "")
     elif raw.error_subtype == "MISSING_ENTRY":
+        is_function = raw.type.endswith(_FUNCTION_KINDS)
+        code = "unknown_function" if is_function else "unknown_table"
+        detail = f"There is no {'function' if is_function else 'dataset'} `{raw.name}`."
+    elif message.startswith("Referenced table"):
         code = "unknown_table"
-        detail = f"There is no dataset `{raw.name}`."
-    elif raw.exception_message.startswith("No function matches"):
-        code = "type_mismatch"
-        hint = "Cast the arguments to the types that the function takes."
-    elif "must appear in the GROUP BY" in raw.exception_message:
-        code = "not_grouped"
-        hint = "Add the column to GROUP BY, or use GROUP BY ALL."
-    elif code == "type_mismatch":
+        hint = "A table with an alias is called by its alias only."
+    else:
+        for start, known_code, known_hint in _KNOWN_MESSAGES:
+            if start in message:
+                code, hint = known_code, known_hint
+                break
+    if code == "type_mismatch" and hint is None:
         hint = "Use TRY_CAST to get NULL where a value does not convert."
     return Explained(
         rejected=True,
         code=code,
         detail=detail,
         hint=hint or None,
-        fragment=raw.name or None,
+        fragment=name or None,
         offset=_character_offset(sql, raw.position),
     )
 

@@ -13,6 +13,19 @@ import duckdb
 from lake_api.query.messages import WorkerConfig
 
 MAX_EXPRESSION_DEPTH = 200
+# SET alone is not inherited by cursors. The order matters: allowed directories can't be set after
+# external access is off, and nothing can after the lock.
+_STATEMENTS = (
+    "SET GLOBAL TimeZone = 'UTC'",
+    f"SET GLOBAL max_expression_depth = {MAX_EXPRESSION_DEPTH}",
+    "SET GLOBAL preserve_insertion_order = true",
+    "SET GLOBAL parquet_metadata_cache = true",
+    # A file's name has its ETag's digest: what was read once under it never changes.
+    "SET GLOBAL validate_external_file_cache = 'NO_VALIDATION'",
+    "SET GLOBAL allowed_directories = [{objects}]",
+    "SET GLOBAL enable_external_access = false",
+    "SET GLOBAL lock_configuration = true",
+)
 _WARM_UP = "SELECT now(), 1.5::DECIMAL(3, 1), uuid(), INTERVAL 1 DAY, DATE '2024-01-01'"
 
 
@@ -49,20 +62,8 @@ def open_locked(config: WorkerConfig) -> duckdb.DuckDBPyConnection:
             "errors_as_json": "true",
         },
     )
-    # SET alone is not inherited by cursors. The order matters: allowed directories can't be set
-    # after external access is off, and nothing can after the lock.
-    for statement in (
-        "SET GLOBAL TimeZone = 'UTC'",
-        f"SET GLOBAL max_expression_depth = {MAX_EXPRESSION_DEPTH}",
-        "SET GLOBAL preserve_insertion_order = true",
-        "SET GLOBAL parquet_metadata_cache = true",
-        # A file's name has its ETag's digest: what was read once under it never changes.
-        "SET GLOBAL validate_external_file_cache = 'NO_VALIDATION'",
-        f"SET GLOBAL allowed_directories = [{_text(config.objects_dir)}]",
-        "SET GLOBAL enable_external_access = false",
-        "SET GLOBAL lock_configuration = true",
-    ):
-        connection.execute(statement)
+    for statement in _STATEMENTS:
+        connection.execute(statement.format(objects=_text(config.objects_dir)))
     _check_settings(connection, config)
     _check_attempts(connection, config)
     # Imports what turns values into Python's, so that the first query does not pay for it.

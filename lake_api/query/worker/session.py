@@ -107,7 +107,7 @@ class Session:
         clock.stage("vote")
         for view in job.views:
             self._check_cancelled(job)
-            found = inspect_files(cursor, view.new_files)
+            found = inspect_files(cursor, view)
             facts.extend(found)
             cursor.execute(view_sql(with_facts(view, found)))
         clock.stage("bind")

@@ -8,7 +8,7 @@ file lacks is NULL, one that is not declared is ignored. (One scan over all of t
 first file's types for every file, and round what does not fit.)
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import duckdb
 import msgspec
@@ -22,8 +22,26 @@ _TOP_LEVEL = """
 """
 
 
-def inspect_files(cursor: duckdb.DuckDBPyConnection, files: Sequence[str]) -> tuple[FileFacts, ...]:
-    """The schema that each file's footer tells; a file that can't be read has none."""
+def inspect_files(cursor: duckdb.DuckDBPyConnection, view: View) -> tuple[FileFacts, ...]:
+    """The schema of each new file of the view; one that can't be read as the view has none."""
+    kinds = {name.lower(): kind for name, kind in view.columns}
+    return tuple(
+        fact if _fits(fact, kinds) else FileFacts(file=fact.file, columns=None)
+        for fact in _inspect(cursor, view.new_files)
+    )
+
+
+def _fits(fact: FileFacts, kinds: Mapping[str, str]) -> bool:
+    """Whether no column is nested where the view's is not; such a cast fails with every row."""
+    return not any(
+        kind.endswith(("]", ")"))
+        and not kind.startswith("DECIMAL")
+        and kinds.get(name.lower(), "VARCHAR") != "VARCHAR"
+        for name, kind in fact.columns or ()
+    )
+
+
+def _inspect(cursor: duckdb.DuckDBPyConnection, files: Sequence[str]) -> tuple[FileFacts, ...]:
     if not files:
         return ()
     try:
@@ -33,7 +51,7 @@ def inspect_files(cursor: duckdb.DuckDBPyConnection, files: Sequence[str]) -> tu
             return (FileFacts(file=files[0], columns=None),)
     # One bad file fails the whole call: halve until it is alone.
     middle = len(files) // 2
-    return (*inspect_files(cursor, files[:middle]), *inspect_files(cursor, files[middle:]))
+    return (*_inspect(cursor, files[:middle]), *_inspect(cursor, files[middle:]))
 
 
 def _read_footers(cursor: duckdb.DuckDBPyConnection, files: Sequence[str]) -> tuple[FileFacts, ...]:
