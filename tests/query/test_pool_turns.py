@@ -1,0 +1,124 @@
+import asyncio
+import time
+
+import pytest
+
+from lake_api.errors import QueryUnavailable
+from lake_api.query.turns import Turns
+
+
+def turns(*, slots=1, queue=100, agent_limit=100, agent_running=100) -> Turns[int]:
+    made: Turns[int] = Turns(queue=queue, agent_limit=agent_limit, agent_running=agent_running)
+    for slot in range(slots):
+        made.offer(slot)
+    return made
+
+
+def soon() -> float:
+    return time.monotonic() + 5
+
+
+async def served_in_order(line: Turns[int], agents: list[str]) -> list[str]:
+    """Who is served when one slot is handed from query to query."""
+    order: list[str] = []
+
+    async def one(agent: str) -> None:
+        slot = await line.take(agent, deadline=soon())
+        order.append(agent)
+        await asyncio.sleep(0)
+        line.leave(agent)
+        line.offer(slot)
+
+    await asyncio.gather(*(one(agent) for agent in agents))
+    return order
+
+
+def test_agents_take_turns(background):
+    async def run():
+        return await served_in_order(turns(), ["heavy"] * 4 + ["a", "b", "a"])
+
+    order = background.run(run())
+    assert order[:4] == ["heavy", "heavy", "a", "b"]
+    assert sorted(order) == ["a", "a", "b", "heavy", "heavy", "heavy", "heavy"]
+
+
+def test_one_agent_leaves_a_slot_for_others(background):
+    async def run():
+        line = turns(slots=2, agent_running=1)
+        await line.take("heavy", deadline=soon())
+        waiting = asyncio.create_task(line.take("heavy", deadline=soon()))
+        await asyncio.sleep(0.01)
+        assert not waiting.done()
+        slot = await line.take("light", deadline=soon())
+        line.leave("heavy")
+        line.offer(0)
+        assert await waiting == 0
+        return slot
+
+    assert background.run(run()) == 1
+
+
+def refusal(background, work) -> QueryUnavailable:
+    with pytest.raises(QueryUnavailable) as caught:
+        background.run(work)
+    assert (caught.value.code, caught.value.retry) == ("too_busy", True)
+    return caught.value
+
+
+def test_a_full_queue_refuses_at_once(background):
+    async def run():
+        line = turns(slots=0, queue=1)
+        first = asyncio.create_task(line.take("a", deadline=soon()))
+        await asyncio.sleep(0)
+        try:
+            await line.take("b", deadline=soon())
+        finally:
+            first.cancel()
+
+    assert refusal(background, run()).retry_after_s == 1
+
+
+def test_an_agent_has_a_limit_of_its_own(background):
+    async def run():
+        line = turns(slots=3, agent_limit=2)
+        await line.take("a", deadline=soon())
+        await line.take("a", deadline=soon())
+        await line.take("b", deadline=soon())
+        await line.take("a", deadline=soon())
+
+    refusal(background, run())
+
+
+def test_nobody_waits_beyond_the_deadline(background):
+    async def run():
+        line = turns(slots=0)
+        try:
+            await line.take("a", deadline=time.monotonic() + 0.05)
+        finally:
+            line.offer(0)
+            # Who gave up holds nothing.
+            assert await line.take("b", deadline=soon()) == 0
+
+    refusal(background, run())
+
+
+def test_a_turn_that_comes_while_leaving_is_passed_on(background):
+    async def run():
+        line = turns(slots=0)
+        leaving = asyncio.create_task(line.take("a", deadline=soon()))
+        await asyncio.sleep(0)
+        line.offer(7)
+        leaving.cancel()
+        await asyncio.wait({leaving})
+        return leaving.cancelled(), await line.take("b", deadline=soon())
+
+    assert background.run(run()) == (True, 7)
+
+
+def test_a_withdrawn_slot_is_not_given(background):
+    async def run():
+        line = turns(slots=1)
+        line.withdraw(0)
+        await line.take("a", deadline=time.monotonic() + 0.05)
+
+    refusal(background, run())
