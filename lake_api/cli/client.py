@@ -31,10 +31,13 @@ _Answer = TypeVar("_Answer")
 
 
 class LakeClient:
-    """One service. `key` is the internal API key; only tasks need it."""
+    """One service. `key` is the internal API key, `dagster_url` the UI's; only tasks need them."""
 
-    def __init__(self, *, api_url: str, key: str | None = None) -> None:
+    def __init__(
+        self, *, api_url: str, key: str | None = None, dagster_url: str | None = None
+    ) -> None:
         self.api_url = api_url.rstrip("/")
+        self.dagster_url = dagster_url
         headers = {"X-Agent-ID": AGENT_ID}
         if key:
             headers["X-Internal-API-Key"] = key
@@ -119,7 +122,8 @@ def connect(api_url: str | None, *, admin: bool = False) -> LakeClient:
 
 def connect_to(state: StackState) -> LakeClient:
     """The service of a stack, with its key."""
-    return LakeClient(api_url=state.api_url, key=_read_key(Path(state.internal_api_key_file)))
+    key = _read_key(Path(state.internal_api_key_file))
+    return LakeClient(api_url=state.api_url, key=key, dagster_url=state.dagster_url)
 
 
 def _read_key(path: Path) -> str:

@@ -28,7 +28,7 @@ from lake_api.stack.ports import free_ports
 from lake_api.stack.postgres import EmbeddedPostgres
 from lake_api.stack.state import StackState, project_root
 from lake_api.stack.supervisor import Ports, Supervisor
-from lake_assets.catalog import Catalog, Kind, PostgresSource, load_catalog
+from lake_assets.catalog import Catalog, Dataset, Kind, PostgresSource, load_catalog
 from lake_assets.sample_data import SampleSpec, load_sample_data
 
 DAYS = 14
@@ -182,7 +182,7 @@ def _ensure_bucket(client: LakeClient) -> None:
     launched = client.trigger("lake.ensure_bucket", {})
     ended = wait_for_end(client, launched.task_id, follow=lambda _: None)
     if ended.status != "succeeded":
-        raise task_failed(launched.task, ended)
+        raise task_failed(client, launched.task, ended)
 
 
 def _materialize(
@@ -195,17 +195,17 @@ def _materialize(
         "dagster/asset_partition_range_end": (today - timedelta(days=1)).isoformat(),
     }
     with DagsterRuns(state.dagster_url) as runs, live_line(console) as line:
-        launched = {
-            runs.launch("platform_events", range_tags): "platform_events",
-            runs.launch("platform_snapshots", {"dagster/partition": today.isoformat()}): (
-                "platform_snapshots"
-            ),
-        }
+        launched = [
+            # Two runs, because two cores are what the smallest machine has.
+            runs.launch("platform_events", events[::2], range_tags),
+            runs.launch("platform_events", events[1::2], range_tags),
+            runs.launch("platform_snapshots", snapshots, {"dagster/partition": today.isoformat()}),
+        ]
         while True:
             stands = {run_id: runs.progress(run_id) for run_id in launched}
             for run_id, stand in stands.items():
                 if stand.state in {"failed", "canceled"}:
-                    raise task_failed(f"the run of {launched[run_id]}", client.task(run_id))
+                    raise task_failed(client, "a run over many datasets", client.task(run_id))
             written = sum(stand.materialized for stand in stands.values())
             line("  partitions written", done=written, total=expected)
             if all(stand.state == "succeeded" for stand in stands.values()):
@@ -230,7 +230,7 @@ def _ask(client: LakeClient, question: Question, catalog: Catalog, console: Cons
             f"“{question.title}” could not be answered: {answer.error.detail}",
             hint="Run the demo again.",
         )
-    print_answer(answer, console)
+    print_answer(answer, console, more=f"the demo shows {_SHOWN_ROWS}")
     is_exported = all(
         isinstance(catalog[partition].source, PostgresSource) for partition in answer.partitions
     )
@@ -241,9 +241,9 @@ def _ask(client: LakeClient, question: Question, catalog: Catalog, console: Cons
         )
 
 
-def _platform(catalog: Catalog, kind: Kind) -> list[str]:
+def _platform(catalog: Catalog, kind: Kind) -> list[Dataset]:
     return [
-        dataset.partition
+        dataset
         for dataset in catalog
         if isinstance(dataset.source, PostgresSource) and dataset.kind is kind
     ]

@@ -4,7 +4,7 @@ Belongs here: launching a job's run through Dagster's GraphQL, and counting what
 Does not belong here: tasks (`lake_api.tasks`, over HTTP).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from lake_api.cli.failure import CommandFailed
 from lake_api.tasks.dagster import CODE_LOCATION, LAUNCH_RUN, REPOSITORY
 from lake_api.tasks.schemas import TaskState
 from lake_api.tasks.status import RUN_STATES
+from lake_assets.catalog import Dataset
 
 RUN_PROGRESS = """
 query RunProgress($runId: ID!) {
@@ -48,13 +49,14 @@ class DagsterRuns:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    def launch(self, job: str, tags: Mapping[str, str]) -> str:
-        """Queue a run of a job and return its id."""
+    def launch(self, job: str, datasets: Iterable[Dataset], tags: Mapping[str, str]) -> str:
+        """Queue a run over some datasets of a job and return its id."""
         params = {
             "selector": {
                 "repositoryName": REPOSITORY,
                 "repositoryLocationName": CODE_LOCATION,
                 "jobName": job,
+                "assetSelection": [{"path": list(dataset.asset_key)} for dataset in datasets],
             },
             "executionMetadata": {
                 "tags": [{"key": key, "value": value} for key, value in tags.items()]

@@ -44,22 +44,20 @@ def run_query(sql: str, *, limit: int, style: Style, api_url: str | None) -> Non
     if style == "csv":
         click.echo(tables.as_csv(answer.columns, answer.rows), nl=False)
     elif style == "table":
-        print_answer(answer, tables.stdout())
+        more = f"--limit takes up to {MAX_ROWS}, or narrow the query"
+        print_answer(answer, tables.stdout(), more=more)
         return
     print_warnings(answer.warnings, tables.stderr())
 
 
-def print_answer(answer: QueryAnswer, console: Console) -> None:
-    """The table, where it came from, and what to know about it."""
+def print_answer(answer: QueryAnswer, console: Console, *, more: str) -> None:
+    """The table, where it came from, and what to know about it; `more` is how to get the rest."""
     tables.print_rows(console, answer.columns, answer.rows, column_types=answer.column_types)
     rows = "1 row" if answer.row_count == 1 else f"{answer.row_count:,} rows"
     source = f" from {_sources(answer.freshness)}" if answer.freshness else ""
     console.print(f"{rows} in {answer.elapsed_ms:.1f} ms{source}", style="dim")
     if answer.truncated:
-        console.print(
-            f"There are more rows; --limit takes up to {MAX_ROWS}, or narrow the query.",
-            style="yellow",
-        )
+        console.print(f"There are more rows: {more}.", style="yellow")
     print_warnings(answer.warnings, console)
 
 

@@ -80,10 +80,10 @@ def _load(url: str, catalog: Catalog, spec: SampleSpec) -> SampleReport:
     with live_line(tables.stderr()) as line:
         done = 0
 
-        def follow(partition: str, rows: int) -> None:
+        def follow(_partition: str, _rows: int) -> None:
             nonlocal done
             done += 1
-            line(f"tables filled, {partition} with {rows:,} rows", done=done, total=total)
+            line("tables filled", done=done, total=total)
 
         return load_sample_data(url, catalog, spec, progress=follow)
 

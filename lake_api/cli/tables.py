@@ -53,7 +53,7 @@ def print_rows(
     names = [visible(name) for name in columns]
     cells = [[_cell(value) for value in row] for row in rows]
     fitting = _fitting(names, cells, width=console.width, limit=limit)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
     for index, name in enumerate(names[:fitting]):
         numeric = index < len(column_types) and is_numeric(column_types[index])
         table.add_column(

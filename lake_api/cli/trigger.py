@@ -52,7 +52,7 @@ def run_trigger(
     if as_json:
         click.echo(msgspec.json.encode(ended))
     if ended.status != "succeeded":
-        raise task_failed(launched.task, ended)
+        raise task_failed(client, launched.task, ended)
     if not as_json:
         _print_ended(ended)
 
@@ -69,15 +69,14 @@ def wait_for_end(
         time.sleep(_POLL_S)
 
 
-def task_failed(task: str, ended: TaskStatus) -> CommandFailed:
+def task_failed(client: LakeClient, task: str, ended: TaskStatus) -> CommandFailed:
     """The failure of a task that ended otherwise than well."""
     how = "was canceled" if ended.status == "canceled" else "failed"
     counts = ended.partitions
     days = f" ({counts.failed} of {counts.total} days)" if counts.total > 1 else ""
     why = f": {visible(ended.error)}" if ended.error else ""
-    return CommandFailed(
-        f"{task} {how}{days}{why}", hint=f"The Dagster UI has its log at {ended.dagster_url}."
-    )
+    log = f"{client.dagster_url or 'the Dagster UI, '}{ended.dagster_url}"
+    return CommandFailed(f"{task} {how}{days}{why}", hint=f"Its log is at {log}")
 
 
 def _wait(client: LakeClient, launched: TriggerAnswer) -> TaskStatus:
