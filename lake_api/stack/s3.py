@@ -86,7 +86,7 @@ class EmbeddedS3:
         child = Child(
             Launch(
                 name="s3",
-                argv=[os.fspath(weed_binary()), *_options(ports)],
+                argv=[os.fspath(weed_binary()), *_options(ports, self.bucket)],
                 env=_environment(directory),
                 # Sockets and files are named relative to it: a socket's path may have 107 bytes.
                 cwd=directory,
@@ -184,9 +184,12 @@ def _note_sockets(directory: Path, ports: _Ports) -> tuple[Path, ...]:
     return tuple(_SOCKET_FOLDER / name for name in names)
 
 
-def _options(ports: _Ports) -> list[str]:
+def _options(ports: _Ports, bucket: str) -> list[str]:
     options = {
         "dir": "data",
+        # There from the first moment, so that readers find an empty lake and not none at all;
+        # its lifecycle rule comes with the task `lake.ensure_bucket`.
+        "bucket": bucket,
         "ip": LOOPBACK,
         "ip.bind": LOOPBACK,
         "disableHttp": "true",

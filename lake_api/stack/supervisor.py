@@ -25,7 +25,7 @@ from lake_api.stack import dagster
 from lake_api.stack.errors import StackError
 from lake_api.stack.ports import LOOPBACK, choose_port
 from lake_api.stack.postgres import EmbeddedPostgres
-from lake_api.stack.process import Child, Launch, child_environment
+from lake_api.stack.process import STOP_GRACE_S, Child, Launch, child_environment
 from lake_api.stack.s3 import EmbeddedS3
 from lake_api.stack.secret_files import secret, write_private
 from lake_api.stack.state import (
@@ -43,6 +43,8 @@ _RESTART_WINDOW_S = 120.0
 _READY_S = 90.0
 _STOP_S = 40.0
 _WATCH_S = 0.5
+# The code server waits for its clients to hang up, which nobody needs; it keeps nothing.
+_GRACE_S = {"dagster-code": 1.0}
 _API_SETTINGS = ("AINATIVE_", "LAKE_", "MINIO_")
 _API_BASICS = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
@@ -318,7 +320,7 @@ class Supervisor:
         """Stop what runs, in reverse order; the data stay."""
         for part in reversed(self._parts):
             if part.child is not None:
-                part.child.stop()
+                part.child.stop(grace_s=_GRACE_S.get(part.name, STOP_GRACE_S))
                 self._say(f"{part.name} is stopped")
         self._parts.clear()
         if self._lock is not None:
