@@ -10,17 +10,13 @@ process, started while the others serve.
 """
 
 import asyncio
-import contextlib
 import itertools
 import logging
-import sys
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from lake_api.errors import Position, QueryRejected, QueryUnavailable
 from lake_api.query.messages import (
@@ -30,23 +26,13 @@ from lake_api.query.messages import (
     FileFacts,
     FromWorker,
     Job,
-    Ready,
-    Refused,
     WorkerConfig,
-    decode_from_worker,
-    frame_length,
-    to_frame,
 )
 from lake_api.query.turns import Turns
+from lake_api.query.worker_process import WorkerFailed, WorkerProcess
 
-_START_TIMEOUT_S = 30.0
 _RESTART_DELAY_S = 1.0
-_ENVIRONMENT: Mapping[str, str] = {"LANG": "C.UTF-8", "TZ": "UTC", "MALLOC_ARENA_MAX": "2"}
 _LOG = logging.getLogger(__name__)
-
-
-class WorkerFailed(Exception):
-    """A worker did not start, or is not there any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,90 +46,6 @@ class PoolLimits:
     grace_s: float
     queue: int
     agent_concurrency: int
-
-
-class _Worker:
-    """One process and its two pipes; one job at a time."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        if process.stdin is None or process.stdout is None:
-            raise WorkerFailed("it has no pipes")
-        self._process = process
-        self._jobs = process.stdin
-        self._answers = process.stdout
-
-    @classmethod
-    async def start(cls, config: WorkerConfig) -> "_Worker":
-        """A worker that has proved that it is locked.
-
-        Raises:
-            WorkerFailed: it did not, or not in time.
-        """
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-I",
-            "-m",
-            "lake_api.query.worker",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            env=dict(_ENVIRONMENT),
-        )
-        worker = cls(process)
-        try:
-            async with asyncio.timeout(_START_TIMEOUT_S):
-                worker.send(config)
-                match await worker.receive():
-                    case Ready():
-                        return worker
-                    case Refused(reason=reason):
-                        raise WorkerFailed(reason)
-                    case _:
-                        raise WorkerFailed("it spoke out of turn")
-        except (TimeoutError, WorkerFailed) as error:
-            await worker.kill()
-            raise WorkerFailed(f"a query worker did not start: {error}") from error
-        except asyncio.CancelledError:
-            await worker.kill()
-            raise
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    @property
-    def is_alive(self) -> bool:
-        return self._process.returncode is None
-
-    def send(self, message: WorkerConfig | Job | Cancel) -> None:
-        """Write a message; a worker that is gone shows when its answer is read."""
-        with contextlib.suppress(OSError, RuntimeError):
-            self._jobs.write(to_frame(message))
-
-    async def receive(self) -> FromWorker:
-        """The next message.
-
-        Raises:
-            WorkerFailed: the worker is gone, or says what no worker says.
-        """
-        try:
-            header = await self._answers.readexactly(4)
-            body = await self._answers.readexactly(frame_length(header))
-            return decode_from_worker(body)
-        except (asyncio.IncompleteReadError, OSError, ValueError, msgspec.MsgspecError) as error:
-            raise WorkerFailed("the worker is gone") from error
-
-    async def wait(self) -> None:
-        """Wait until the process has ended."""
-        await self._process.wait()
-
-    async def kill(self) -> None:
-        """End the process now."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
-        # Closing the pipe transports keeps them from warning when they are collected.
-        self._jobs.close()
-        await self._process.wait()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +65,7 @@ class WorkerPool:
         self._objects_dir = objects_dir
         self._engine_dir = engine_dir
         self._ids = itertools.count(1)
-        self._workers: dict[int, _Worker] = {}
+        self._workers: dict[int, WorkerProcess] = {}
         self._turns: Turns[int] = Turns(
             queue=limits.queue,
             agent_limit=limits.agent_concurrency,
@@ -280,7 +182,9 @@ class WorkerPool:
             await _end(worker)
         return reply
 
-    async def _stop(self, worker: _Worker, job: Job, reading: "asyncio.Task[FromWorker]") -> None:
+    async def _stop(
+        self, worker: WorkerProcess, job: Job, reading: "asyncio.Task[FromWorker]"
+    ) -> None:
         worker.send(Cancel(id=job.id))
         done, _ = await asyncio.wait({reading}, timeout=self._limits.grace_s)
         if not done or reading.exception() is not None:
@@ -288,7 +192,7 @@ class WorkerPool:
             await _end(worker)
 
     async def _start(self, slot: int) -> None:
-        worker = await _Worker.start(
+        worker = await WorkerProcess.start(
             WorkerConfig(
                 objects_dir=str(self._objects_dir),
                 database=str(self._engine_dir / f"empty-{slot}.duckdb"),
@@ -302,7 +206,7 @@ class WorkerPool:
         self._spawn(self._watch(slot, worker))
         self._turns.offer(slot)
 
-    async def _watch(self, slot: int, worker: _Worker) -> None:
+    async def _watch(self, slot: int, worker: WorkerProcess) -> None:
         """Start another worker when this one has ended, for whatever reason."""
         await worker.wait()
         self._turns.withdraw(slot)
@@ -321,7 +225,7 @@ class WorkerPool:
         task.add_done_callback(self._tasks.discard)
 
 
-async def _end(worker: _Worker) -> None:
+async def _end(worker: WorkerProcess) -> None:
     """End a worker that must not go on; its watcher starts another one."""
     await worker.kill()
     _LOG.warning("query worker %d was stopped; another one is started", worker.pid)

@@ -34,9 +34,13 @@ class Cache:
         return self.wanted(day)
 
     def wanted(self, day: date = DAY) -> Wanted:
+        return next(one for one in self.listed() if one.partition.day == day)
+
+    def listed(self) -> list[Wanted]:
+        """Every object of the dataset, oldest day first."""
         store = SnapshotStore(open_small(self.lake.location), check_s=0.5, relist_s=300)
         snapshot = self.lake.background.run(store.get(RUNS))
-        return Wanted(dataset=RUNS, partition=snapshot.by_day[day])
+        return [Wanted(dataset=RUNS, partition=one) for one in snapshot.partitions]
 
     async def _read(self, wanted) -> list[bytes]:
         async with self.cache.pinned(wanted) as paths:
@@ -115,7 +119,7 @@ def test_many_are_fetched_at_once_and_each_once(lake, directory, fetches):
     days = [DAY + timedelta(days=number) for number in range(60)]
     for day in days:
         lake.put_bytes(RUNS, day, str(day).encode())
-    wanted = [cache.wanted(day) for day in days]
+    wanted = cache.listed()
 
     async def together():
         return await asyncio.gather(*(cache._read(wanted) for _ in range(3)))

@@ -9,6 +9,7 @@ Started as `python -I -m lake_api.query.worker` with an environment of nothing b
 
 import os
 import queue
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -39,6 +40,8 @@ _SYSTEM_READS = ("/proc/self/cgroup", "/proc/meminfo", "/sys/fs/cgroup", "/usr/s
 
 def main() -> None:
     """Lock, prove it, serve until the pipe closes."""
+    # Ctrl-C is meant for the parent, which closes the pipe when it is done.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with_parent()
     jobs, answers = _take_pipes()
     config_frame = read_frame(jobs)

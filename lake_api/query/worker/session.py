@@ -162,16 +162,27 @@ def _execute(
 ) -> tuple[list[str], list[str], Iterator[Sequence[Any]]]:
     """Run the caller's text unchanged; names, types, and rows as they are asked for."""
     if job.top_n:
-        # Telling the engine the cap spares it the sorting of rows that nobody will see. The
-        # capped relation renames columns that share a name, so the names are the text's own.
-        relation = cursor.sql(job.sql)
-        names = list(relation.columns)
-        capped = relation.limit(job.row_cap + 1)
-        return names, [str(kind) for kind in capped.types], iter(capped.fetchall())
+        # The vote has parsed the text; what does not parse is the capped form of it, when a
+        # comment follows its semicolon.
+        with contextlib.suppress(duckdb.ParserException):
+            return _execute_capped(cursor, job)
     cursor.execute(job.sql)
     described: Sequence[Sequence[Any]] = cursor.description or ()
     names = [str(column[0]) for column in described]
     return names, [str(column[1]) for column in described], _chunked(cursor.fetchmany)
+
+
+def _execute_capped(
+    cursor: duckdb.DuckDBPyConnection, job: Job
+) -> tuple[list[str], list[str], Iterator[Sequence[Any]]]:
+    """The same, telling the engine the cap: it need not sort rows that nobody will see.
+
+    The capped relation renames columns that share a name, so the names are the text's own.
+    """
+    relation = cursor.sql(job.sql)
+    names = list(relation.columns)
+    capped = relation.limit(job.row_cap + 1)
+    return names, [str(kind) for kind in capped.types], iter(capped.fetchall())
 
 
 def _chunked(fetch: Callable[[int], Sequence[Sequence[Any]]]) -> Iterator[Sequence[Any]]:
