@@ -61,9 +61,9 @@ def rendered(page: str) -> str:
     """A page with its generated parts as they should be."""
     text = (ROOT / page).read_text()
     for name, render in PARTS[page].items():
-        pattern = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)", re.DOTALL)
+        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
         made = render().replace("\\", r"\\")  # backslashes are kept as they are
-        text, found = pattern.subn(rf"\1{made}\2", text)
+        text, found = pattern.subn(rf"\g<1>{made}\n\g<2>", text)
         if found != 1:
             raise SystemExit(f"{page}: wants one part <!-- {name} --> … <!-- /{name} -->")
     return text

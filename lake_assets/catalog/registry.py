@@ -105,6 +105,8 @@ def _tasks_of(dataset: Dataset) -> Iterator[Task]:
 def load_catalog(package: str = DATASETS_PACKAGE) -> Catalog:
     """The catalogue of every module in `package`: its `DATASETS`, and `TASKS` where it has any.
 
+    Datasets come in the order of the package's `GROUPS`, then as declared.
+
     Raises:
         CatalogError: a module has neither, or the declarations can't stand together.
     """
@@ -119,4 +121,8 @@ def load_catalog(package: str = DATASETS_PACKAGE) -> Catalog:
             raise CatalogError(f"{module.__name__} declares neither DATASETS nor TASKS")
         datasets.extend(found or ())
         tasks.extend(maintenance or ())
+    order: tuple[str, ...] = getattr(root, "GROUPS", ())
+    datasets.sort(
+        key=lambda dataset: order.index(dataset.group) if dataset.group in order else len(order)
+    )
     return Catalog(datasets, tasks)
