@@ -56,7 +56,7 @@ class PlatformExport:
     """One dataset's rows within one transaction."""
 
     def __init__(self, connection: postgres.Connection, table: PlatformTable) -> None:
-        self._connection = connection
+        self.connection = connection
         self.table = table
 
     def day(self, day: date) -> Generator[pa.RecordBatch]:
@@ -67,7 +67,7 @@ class PlatformExport:
         Raises:
             SourceUnavailable: the database broke off.
         """
-        with self._connection.cursor() as cursor:
+        with self.connection.cursor() as cursor:
             try:
                 cursor.execute(select_statement(self.table, day))
                 with cursor.fetch_record_batch() as reader:
