@@ -120,7 +120,7 @@ def run_demo() -> None:
     supervisor = Supervisor(
         home=home,
         root=project_root(),
-        env=own_environment(os.environ),
+        env=own_environment(os.environ, home),
         ports=Ports(api=api, dagster=dagster, code=code, s3=s3, postgres=postgres),
         schedules=False,
         on_event=lambda text: console.print(f"  {text}"),
@@ -140,9 +140,12 @@ def run_demo() -> None:
     steps.print()
 
 
-def own_environment(env: Mapping[str, str]) -> dict[str, str]:
-    """The environment without anything that could lead the demo to somebody's own servers."""
-    return {name: value for name, value in env.items() if not name.startswith(_TARGETS)}
+def own_environment(env: Mapping[str, str], home: Path) -> dict[str, str]:
+    """The environment without a way to somebody's own servers, and with temporary files at home."""
+    kept = {name: value for name, value in env.items() if not name.startswith(_TARGETS)}
+    scratch = home / "tmp"
+    scratch.mkdir()
+    return {**kept, "TMPDIR": str(scratch)}
 
 
 def _play(supervisor: Supervisor, steps: Steps, console: Console) -> None:
