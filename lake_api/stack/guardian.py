@@ -17,12 +17,17 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Iterable
 from functools import cache
 
 import psutil
 
 GRACE_S = 4.0
 POLL_S = 0.5
+_NOT_FOR_IT = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+_KILL_S = 2.0
+_WAIT_S = 0.02
 
 
 class Guardian:
@@ -30,15 +35,21 @@ class Guardian:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        # -P: the folder of this file must not shadow modules of the standard library.
-        self._process = subprocess.Popen(  # noqa: S603 - this very file
-            [sys.executable, "-P", __file__, str(os.getpid())],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            cwd="/",
-        )
+        # Whoever interrupts the parent's terminal or service means the parent, not its guardian.
+        # A child inherits what is blocked, so that this holds from its first moment.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _NOT_FOR_IT)
+        try:
+            # -P: the folder of this file must not shadow modules of the standard library.
+            self._process = subprocess.Popen(  # noqa: S603 - this very file
+                [sys.executable, "-P", __file__, str(os.getpid())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                cwd="/",
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         atexit.register(self.close)
 
     @property
@@ -81,39 +92,60 @@ def guardian() -> Guardian:
     return Guardian()
 
 
-def end_trees(signals: dict[int, signal.Signals], *, grace_s: float) -> None:
-    """Send each process its signal; after the grace kill it, its tree and their groups."""
-    roots: dict[psutil.Process, signal.Signals] = {}
-    for pid, stop_signal in signals.items():
-        with contextlib.suppress(psutil.NoSuchProcess):
-            roots[psutil.Process(pid)] = stop_signal
-    # Listed before anything ends: a child whose parent is gone can't be found any more.
-    trees = {process for root in roots for process in (root, *_below(root))}
-    for root, stop_signal in roots.items():
-        with contextlib.suppress(psutil.NoSuchProcess):
-            root.send_signal(stop_signal)
-    _, alive = psutil.wait_procs(roots, timeout=grace_s)
-    for root in alive:
-        trees |= {root, *_below(root)}
-    for process in trees:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    for pid in signals:
-        end_group(pid)
-    psutil.wait_procs(trees, timeout=grace_s)
-
-
-def end_group(leader: int) -> None:
-    """Kill what is left of a part's process group, also when its leader has ended."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(leader, signal.SIGKILL)
-
-
-def _below(process: psutil.Process) -> list[psutil.Process]:
+def descendants(pid: int) -> set[psutil.Process]:
+    """Everything that a process has started, and what that has started."""
     try:
-        return process.children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
+        return set(psutil.Process(pid).children(recursive=True))
+    except psutil.Error:
+        return set()
+
+
+def kill_left(group: int, tree: set[psutil.Process]) -> None:
+    """Kill what is left of a part: its known descendants, and its process group."""
+    for process in tree:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    # Finds what started after the tree was read, also when the group's leader has ended.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)
+    _wait_ended(tree, timeout_s=_KILL_S)
+
+
+def _wait_ended(processes: Iterable[psutil.Process], *, timeout_s: float) -> set[psutil.Process]:
+    """The processes that still run after the timeout.
+
+    One that has ended counts even while its parent has not collected it: orphans belong to the
+    system's first process, and in a container that may never do so.
+    """
+    running = {process for process in processes if _runs(process)}
+    deadline = time.monotonic() + timeout_s
+    while running and time.monotonic() < deadline:
+        time.sleep(_WAIT_S)
+        running = {process for process in running if _runs(process)}
+    return running
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def _end_orphans(listed: dict[int, signal.Signals]) -> None:
+    """Ask each part to stop; after the grace kill it with all that it started."""
+    # Listed before anything ends: a child whose parent is gone can't be found any more.
+    trees = {pid: descendants(pid) for pid in listed}
+    parts: list[psutil.Process] = []
+    for pid, stop_signal in listed.items():
+        with contextlib.suppress(psutil.Error):
+            part = psutil.Process(pid)
+            part.send_signal(stop_signal)
+            parts.append(part)
+    for part in _wait_ended(parts, timeout_s=GRACE_S):
+        trees[part.pid] |= {part, *descendants(part.pid)}
+    for pid, tree in trees.items():
+        kill_left(pid, tree)
 
 
 def _apply(line: bytes, listed: dict[int, signal.Signals]) -> None:
@@ -125,15 +157,16 @@ def _apply(line: bytes, listed: dict[int, signal.Signals]) -> None:
 
 
 def _main(parent: int) -> None:
-    # Whoever interrupts the parent's terminal or service means the parent, not its guardian.
-    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ignored, signal.SIG_IGN)
     listed: dict[int, signal.Signals] = {}
     rest = b""
     with selectors.DefaultSelector() as selector:
         selector.register(sys.stdin, selectors.EVENT_READ)
-        while os.getppid() == parent:
-            if not selector.select(POLL_S):
+        while True:
+            # Asked before the pipe is: once the parent is gone, what it wrote is there to be read.
+            orphaned = os.getppid() != parent
+            if not selector.select(0 if orphaned else POLL_S):
+                if orphaned:
+                    break
                 continue
             data = os.read(sys.stdin.fileno(), 65536)
             if not data:
@@ -141,7 +174,7 @@ def _main(parent: int) -> None:
             *lines, rest = (rest + data).split(b"\n")
             for line in lines:
                 _apply(line, listed)
-    end_trees(listed, grace_s=GRACE_S)
+    _end_orphans(listed)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,6 @@ Does not belong here: tables and rows (`lake_assets.sample_data`); where its fil
 
 Roles: `lake_owner` owns the databases and may make more; `lake_reader` may only select, and its
 sessions are read-only from the start. Passwords are random and kept with mode 0600.
-
-Commits do not wait for the disk (`synchronous_commit = off`): what a killed server had just
-committed survives, but a power cut may lose the last fraction of a second. The files stay
-consistent either way.
 """
 
 import os
@@ -41,7 +37,6 @@ _READY_S = 30.0
 _SETTINGS = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
-    "synchronous_commit": "off",
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "max_wal_size": "2GB",
@@ -113,7 +108,7 @@ class EmbeddedPostgres:
                 run_as=home.run_as,
             )
         )
-        child.wait_until(lambda: _is_ready(home.data), timeout_s=_READY_S)
+        child.wait_until(lambda: _is_ready(home.data, child.pid), timeout_s=_READY_S)
         passwords = {
             role: secret(directory / f"{role}.secret") for role in (_SUPERUSER, OWNER, READER)
         }
@@ -192,13 +187,13 @@ def _initialise(home: PostgresHome, password: str) -> None:
         )
 
 
-def _is_ready(data: Path) -> bool:
-    """The last line of postmaster.pid is the server's own word on its state."""
+def _is_ready(data: Path, pid: int) -> bool:
+    """What the server itself says in postmaster.pid, unless a killed one has left that behind."""
     try:
         lines = (data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return False
-    return len(lines) >= 8 and lines[7].strip() == "ready"
+    return len(lines) >= 8 and lines[0] == str(pid) and lines[7].strip() == "ready"
 
 
 def _ensure_databases(url: str, passwords: dict[str, str]) -> None:

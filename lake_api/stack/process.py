@@ -12,8 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from lake_api.stack.errors import StackError
-from lake_api.stack.guardian import end_group, end_trees, guardian
+from lake_api.stack.guardian import descendants, guardian, kill_left
 
 STOP_GRACE_S = 6.0
 _POLL_S = 0.03
@@ -118,12 +120,16 @@ class Child:
 
     def stop(self, *, grace_s: float = STOP_GRACE_S) -> None:
         """Ask the part to stop; after the grace, kill it with all that it started."""
+        tree = descendants(self.pid) if self.exit_code is None else set[psutil.Process]()
         if self.exit_code is None:
-            end_trees({self.pid: self.launch.stop_signal}, grace_s=grace_s)
-            self._process.wait()
-        else:
-            # Its number is free, but not the one of its group while that has members.
-            end_group(self.pid)
+            self._process.send_signal(self.launch.stop_signal)
+            try:
+                self._process.wait(timeout=grace_s)
+            except subprocess.TimeoutExpired:
+                tree |= descendants(self.pid)
+                self._process.kill()
+                self._process.wait()
+        kill_left(self.pid, tree)
         guardian().forget(self.pid)
         for path in self.launch.leftovers:
             path.unlink(missing_ok=True)

@@ -1,0 +1,171 @@
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from botocore.exceptions import ClientError
+
+from lake_api.stack.ports import LOOPBACK
+from lake_api.stack.s3 import EmbeddedS3, S3Server, weed_binary
+from lake_assets.catalog import LakeLocation
+from tests.conftest import boto3_client
+from tests.stack.conftest import Eventually
+
+KEYS = ("raw/music/plays/date=2026-11-21/data.parquet", "derived/x/_version.json", "exports/e.csv")
+
+
+def refusal(call: Callable[..., Any], **arguments: Any) -> int:
+    """The status that a call of the reader is refused with."""
+    try:
+        call(**arguments)
+    except ClientError as error:
+        return error.response["ResponseMetadata"]["HTTPStatusCode"]
+    return 200
+
+
+@pytest.fixture(scope="module")
+def filled(s3: S3Server) -> S3Server:
+    """The server with one object below each prefix, and one outside of them."""
+    writer = boto3_client(s3.writer)
+    for key in (*KEYS, "private/secret.txt"):
+        writer.put_object(Bucket=s3.writer.bucket, Key=key, Body=b"content")
+    return s3
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_the_reader_gets_and_changes_nothing(filled: S3Server, key: str) -> None:
+    reader, bucket = boto3_client(filled.reader), filled.reader.bucket
+    assert reader.get_object(Bucket=bucket, Key=key)["Body"].read() == b"content"
+    assert refusal(reader.put_object, Bucket=bucket, Key=key, Body=b"changed") == 403
+    assert refusal(reader.delete_object, Bucket=bucket, Key=key) == 403
+    assert refusal(reader.create_multipart_upload, Bucket=bucket, Key=key) == 403
+    assert (
+        refusal(reader.copy_object, Bucket=bucket, Key=f"{key}.copy", CopySource=f"{bucket}/{key}")
+        == 403
+    )
+    many = reader.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key}]})
+    assert [error["Code"] for error in many["Errors"]] == ["AccessDenied"]
+    assert reader.get_object(Bucket=bucket, Key=key)["Body"].read() == b"content"
+
+
+def test_the_reader_lists_datasets_only(filled: S3Server) -> None:
+    reader, bucket = boto3_client(filled.reader), filled.reader.bucket
+    for prefix in ("raw/", "raw/music/plays/", "derived/"):
+        assert reader.list_objects_v2(Bucket=bucket, Prefix=prefix)["KeyCount"] >= 1
+    for prefix in ("", "exports/", "private/"):
+        assert refusal(reader.list_objects_v2, Bucket=bucket, Prefix=prefix) == 403
+    assert refusal(reader.get_object, Bucket=bucket, Key="private/secret.txt") == 403
+
+
+def test_the_reader_changes_no_bucket(filled: S3Server) -> None:
+    reader, bucket = boto3_client(filled.reader), filled.reader.bucket
+    assert refusal(reader.delete_bucket_lifecycle, Bucket=bucket) == 403
+    assert refusal(reader.create_bucket, Bucket="another") == 403
+    assert refusal(reader.delete_bucket, Bucket=bucket) == 403
+
+
+def test_nobody_else_gets_in(filled: S3Server) -> None:
+    url = f"{filled.endpoint}/{filled.writer.bucket}/{KEYS[0]}"
+    assert httpx.get(url, trust_env=False).status_code == 403
+    stranger = boto3_client(replace(filled.writer, secret_key="guessed"))
+    assert refusal(stranger.get_object, Bucket=filled.writer.bucket, Key=KEYS[0]) == 403
+
+
+def test_the_bucket_has_its_lifecycle_rule(s3: S3Server) -> None:
+    answer = boto3_client(s3.writer).get_bucket_lifecycle_configuration(Bucket=s3.writer.bucket)
+    (rule,) = answer["Rules"]
+    assert (rule["Filter"]["Prefix"], rule["Expiration"]["Days"]) == ("exports/", 7)
+
+
+def test_every_port_is_on_loopback_and_none_serves_objects_without_a_key(filled: S3Server) -> None:
+    listening = [
+        connection.laddr
+        for connection in psutil.Process(filled.child.pid).net_connections(kind="tcp")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert {address.ip for address in listening} == {LOOPBACK}
+    assert len(listening) == 10
+    statuses: set[int] = set()
+    for address in listening:
+        root = f"http://{LOOPBACK}:{address.port}"
+        for path in (f"/buckets/{filled.writer.bucket}/{KEYS[0]}", "/dir/assign", "/1,01"):
+            try:
+                statuses.add(httpx.get(root + path, trust_env=False).status_code)
+            except httpx.RemoteProtocolError:
+                continue  # a gRPC port speaks no HTTP/1
+    assert statuses <= {401, 403, 404}
+    assert 404 in statuses
+
+
+def object_keys(location: LakeLocation) -> list[str]:
+    listed = boto3_client(location).list_objects_v2(Bucket=location.bucket)
+    return [entry["Key"] for entry in listed.get("Contents", ())]
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return tmp_path / "s3"
+
+
+def test_objects_and_keys_survive_a_restart_on_other_ports(directory: Path, s3: S3Server) -> None:
+    first = EmbeddedS3(directory).start()
+    # The session's server has the preferred port, or somebody else has.
+    assert first.endpoint != s3.endpoint
+    try:
+        writer = boto3_client(first.writer)
+        writer.create_bucket(Bucket=first.writer.bucket)
+        body = os.urandom(9_000_000)
+        writer.put_object(Bucket=first.writer.bucket, Key="raw/large", Body=body)
+    finally:
+        first.stop()
+    assert first.child.exit_code is not None
+
+    second = EmbeddedS3(directory).start()
+    try:
+        assert second.writer == replace(first.writer, endpoint=second.endpoint)
+        found = boto3_client(second.reader).get_object(Bucket=second.reader.bucket, Key="raw/large")
+        assert found["Body"].read() == body
+    finally:
+        second.stop()
+
+
+def test_a_killed_server_keeps_what_it_had_answered(
+    directory: Path, eventually: Eventually, is_gone: Callable[[int], bool]
+) -> None:
+    first = EmbeddedS3(directory).start()
+    writer = boto3_client(first.writer)
+    writer.create_bucket(Bucket=first.writer.bucket)
+    keys = [f"raw/part-{number:02}" for number in range(20)]
+    for key in keys:
+        writer.put_object(Bucket=first.writer.bucket, Key=key, Body=b"kept")
+    psutil.Process(first.child.pid).kill()
+    assert eventually(lambda: is_gone(first.child.pid))
+    first.stop()
+
+    second = EmbeddedS3(directory).start()
+    try:
+        assert object_keys(second.writer) == keys
+    finally:
+        second.stop()
+
+
+def test_secrets_are_for_the_owner_only_and_a_new_directory_is_small(directory: Path) -> None:
+    server = EmbeddedS3(directory).start()
+    server.stop()
+    private = [directory / "identities.json", *directory.glob("*.secret"), *directory.glob("*.log")]
+    assert len(private) == 8
+    assert {stat.S_IMODE(path.stat().st_mode) for path in private} == {0o600}
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+    used = sum(path.stat().st_blocks * 512 for path in directory.rglob("*"))
+    assert used < 2_000_000
+    assert not any(path.exists() for path in server.child.launch.leftovers)
+
+
+def test_the_program_comes_from_the_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert weed_binary().name == "weed"
