@@ -9,6 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+_BUCKETS = 16
+"""Hashes are sorted bucket by bucket at the end, so that no second copy of them all is needed."""
+
 
 class KeyCounter:
     """Counts rows whose key columns were seen before in the same partition.
@@ -19,8 +22,7 @@ class KeyCounter:
 
     def __init__(self, key: tuple[str, ...]) -> None:
         self._key = key
-        self._hashes = np.empty(0, dtype=np.uint64)
-        self._rows = 0
+        self._buckets: list[list[npt.NDArray[np.uint64]]] = [[] for _ in range(_BUCKETS)]
         self._connection: duckdb.DuckDBPyConnection | None = None
 
     def add(self, batch: pa.RecordBatch) -> None:
@@ -32,22 +34,24 @@ class KeyCounter:
         quoted = ", ".join(f'"{name}"' for name in self._key)
         self._connection.register("batch", pa.Table.from_batches([batch.select(list(self._key))]))
         query = f"SELECT hash({quoted}) AS h FROM batch"  # noqa: S608 - declared column names
-        self._append(self._connection.execute(query).fetchnumpy()["h"])
-
-    def _append(self, hashes: npt.NDArray[np.uint64]) -> None:
-        needed = self._rows + len(hashes)
-        if needed > len(self._hashes):
-            grown = np.empty(max(needed, len(self._hashes) * 3 // 2), dtype=np.uint64)
-            grown[: self._rows] = self._hashes[: self._rows]
-            self._hashes = grown
-        self._hashes[self._rows : needed] = hashes
-        self._rows = needed
+        hashes = np.sort(self._connection.execute(query).fetchnumpy()["h"])
+        edges = np.arange(1, _BUCKETS, dtype=np.uint64) << np.uint64(60)
+        for bucket, part in zip(
+            self._buckets, np.split(hashes, np.searchsorted(hashes, edges)), strict=True
+        ):
+            # A copy, since a view would keep the whole batch's hashes alive.
+            bucket.append(part.copy())
 
     def duplicates(self) -> int:
         """Rows beyond the first of each key. Ends the counting."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-        seen = self._hashes[: self._rows]
-        seen.sort()
-        return int(np.count_nonzero(seen[1:] == seen[:-1]))
+        return sum(_repeats(parts) for parts in self._buckets if parts)
+
+
+def _repeats(parts: list[npt.NDArray[np.uint64]]) -> int:
+    seen = np.concatenate(parts)
+    parts.clear()
+    seen.sort()
+    return int(np.count_nonzero(seen[1:] == seen[:-1]))

@@ -18,6 +18,10 @@ from obstore.store import S3Store
 
 from lake_assets.catalog import Dataset, LakeLocation, dataset_prefix, day_of_key, version_key
 
+_PART_BYTES = 8 * 1024 * 1024
+_PARTS_AT_ONCE = 4
+"""With parts of this size and number, an upload holds 32 MB beside what is being encoded."""
+
 
 class StorageError(RuntimeError):
     """The object store did not do what was asked; trying again may help."""
@@ -65,7 +69,9 @@ class LakeStore:
             StorageError: the store refused or did not answer.
         """
         try:
-            result = obstore.put(self._store, key, content)
+            result = obstore.put(
+                self._store, key, content, chunk_size=_PART_BYTES, max_concurrency=_PARTS_AT_ONCE
+            )
         except obstore.exceptions.BaseError as error:
             raise StorageError(f"writing to object storage failed: {_first_line(error)}") from error
         return (result.get("e_tag") or "").strip('"')

@@ -19,7 +19,7 @@ from lake_assets.storage.keys import KeyCounter
 from lake_assets.storage.schema import arrow_schema
 from lake_assets.storage.store import LakeStore
 
-ROW_GROUP_BYTES = 64 * 1024 * 1024
+ROW_GROUP_BYTES = 32 * 1024 * 1024
 """Arrow bytes gathered before a row group is written: bounds memory, keeps statistics useful."""
 
 
