@@ -28,6 +28,7 @@ from lake_api.stack.ports import free_ports
 from lake_api.stack.postgres import EmbeddedPostgres
 from lake_api.stack.state import StackState, project_root
 from lake_api.stack.supervisor import Ports, Supervisor
+from lake_api.tasks.schemas import TriggerAnswer
 from lake_assets.catalog import Catalog, Dataset, Kind, PostgresSource, load_catalog
 from lake_assets.sample_data import SampleSpec, load_sample_data
 
@@ -151,14 +152,15 @@ def own_environment(env: Mapping[str, str], home: Path) -> dict[str, str]:
 def _play(supervisor: Supervisor, steps: Steps, console: Console) -> None:
     catalog = load_catalog()
     today = datetime.now(tz=UTC).date()
-    with steps.step("Start S3, Postgres, Dagster and the service"):
+    with steps.step("Start S3, Postgres, Dagster, service"):
         state = supervisor.start()
-    with steps.step(f"Fill Postgres with {DAYS} days of sample data"):
-        _fill(state, catalog, today, console)
     with connect_to(state) as client:
-        with steps.step("Make sure of the bucket (task lake.ensure_bucket)"):
-            _ensure_bucket(client)
-        with steps.step(f"Write {DAYS} days of every Postgres dataset to S3 through Dagster runs"):
+        with steps.step("Fill Postgres, make the bucket"):
+            launched = client.trigger("lake.ensure_bucket", {})
+            _fill(state, catalog, today, console)
+            _wait_for(client, launched)
+            console.print(f"  {launched.task} succeeded")
+        with steps.step(f"Write {DAYS} days through Dagster runs"):
             _materialize(state, client, catalog, today, console)
         with steps.step("Ask over HTTP"):
             for question in QUESTIONS:
@@ -178,11 +180,10 @@ def _fill(state: StackState, catalog: Catalog, today: date, console: Console) ->
             line("  tables filled", done=done, total=total)
 
         report = load_sample_data(state.owner_database_url, catalog, spec, progress=follow)
-    console.print(f"  {report.rows:,} rows in {len(report.tables)} tables")
+    console.print(f"  {report.rows:,} rows of {DAYS} days in {len(report.tables)} tables")
 
 
-def _ensure_bucket(client: LakeClient) -> None:
-    launched = client.trigger("lake.ensure_bucket", {})
+def _wait_for(client: LakeClient, launched: TriggerAnswer) -> None:
     ended = wait_for_end(client, launched.task_id, follow=lambda _: None)
     if ended.status != "succeeded":
         raise task_failed(client, launched.task, ended)
