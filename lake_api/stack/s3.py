@@ -94,8 +94,23 @@ class EmbeddedS3:
                 leftovers=_note_sockets(directory, ports),
             )
         )
-        child.wait_until(lambda: http_status(port) is not None, timeout_s=_READY_S)
+        child.wait_until(lambda: _is_ready(port, reader), timeout_s=_READY_S)
         return S3Server(child=child, writer=writer, reader=reader)
+
+
+def _is_ready(port: int, reader: LakeLocation) -> bool:
+    """Whether readers find the lake: the gateway answers well before the bucket is made."""
+    if http_status(port) is None:
+        return False
+    from obstore.exceptions import BaseError  # noqa: PLC0415 - slow, and not for every command
+
+    from lake_api.query.reader_store import open_small  # noqa: PLC0415
+
+    try:
+        open_small(reader).list_with_delimiter(_READABLE[0])
+    except BaseError:
+        return False
+    return True
 
 
 def weed_binary() -> Path:
@@ -218,7 +233,7 @@ def _options(ports: _Ports, bucket: str) -> list[str]:
 
 def _environment(directory: Path) -> dict[str, str]:
     # Nothing of the caller's own S3 settings may reach the server.
-    kept = {name: os.environ[name] for name in ("PATH", "TMPDIR", "LANG") if name in os.environ}
+    kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     keys = {
         f"WEED_JWT_{name}": secret(directory / f"{name.lower()}.secret")
         for name in (
@@ -228,4 +243,6 @@ def _environment(directory: Path) -> dict[str, str]:
             "FILER_SIGNING_READ_KEY",
         )
     }
-    return child_environment(kept, {"HOME": os.fspath(directory), **keys})
+    # It writes logs of its own to the folder for temporary files.
+    own = {"HOME": os.fspath(directory), "TMPDIR": os.fspath(directory)}
+    return child_environment(kept, own | keys)

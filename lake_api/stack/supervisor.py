@@ -198,10 +198,14 @@ class Supervisor:
         """The settings that parts find each other by."""
         dagster_dir = self._home / "dagster"
         dagster_dir.mkdir(exist_ok=True)
+        # Dagster puts folders beside its configuration: not into the checkout.
+        config = dagster_dir / "dagster.yaml"
+        config.unlink(missing_ok=True)
+        config.symlink_to(self._root / "dagster.yaml")
         self._settings |= {
             "AINATIVE_INTERNAL_API_KEY": self._settings.get("AINATIVE_INTERNAL_API_KEY")
             or secret(self._key_file),
-            "DAGSTER_HOME": str(self._root),
+            "DAGSTER_HOME": str(dagster_dir),
             "LAKE_DAGSTER_DIR": str(dagster_dir),
             "LAKE_DAGSTER_URL": f"http://{LOOPBACK}:{self._ports.dagster}",
             "LAKE_CODE_PORT": str(self._ports.code),
