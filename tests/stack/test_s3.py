@@ -102,14 +102,22 @@ def test_every_port_is_on_loopback_and_none_serves_objects_without_a_key(filled:
     assert 404 in statuses
 
 
-def object_keys(location: LakeLocation) -> list[str]:
-    listed = boto3_client(location).list_objects_v2(Bucket=location.bucket)
-    return [entry["Key"] for entry in listed.get("Contents", ())]
-
-
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     return tmp_path / "s3"
+
+
+def test_the_bucket_is_there_when_the_server_is_ready(directory: Path) -> None:
+    server = EmbeddedS3(directory).start()
+    try:
+        assert object_keys(server.writer) == []
+    finally:
+        server.stop()
+
+
+def object_keys(location: LakeLocation) -> list[str]:
+    listed = boto3_client(location).list_objects_v2(Bucket=location.bucket)
+    return [entry["Key"] for entry in listed.get("Contents", ())]
 
 
 def test_objects_and_keys_survive_a_restart_on_other_ports(directory: Path, s3: S3Server) -> None:
@@ -118,7 +126,6 @@ def test_objects_and_keys_survive_a_restart_on_other_ports(directory: Path, s3: 
     assert first.endpoint != s3.endpoint
     try:
         writer = boto3_client(first.writer)
-        writer.create_bucket(Bucket=first.writer.bucket)
         body = os.urandom(9_000_000)
         writer.put_object(Bucket=first.writer.bucket, Key="raw/large", Body=body)
     finally:
@@ -139,7 +146,6 @@ def test_a_killed_server_keeps_what_it_had_answered(
 ) -> None:
     first = EmbeddedS3(directory).start()
     writer = boto3_client(first.writer)
-    writer.create_bucket(Bucket=first.writer.bucket)
     keys = [f"raw/part-{number:02}" for number in range(20)]
     for key in keys:
         writer.put_object(Bucket=first.writer.bucket, Key=key, Body=b"kept")
