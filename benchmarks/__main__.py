@@ -1,0 +1,27 @@
+"""`python -m benchmarks [query|export] [options]`: query when nothing is named.
+
+Belongs here: choosing the measurement.
+Does not belong here: measuring (`benchmarks.query`, `benchmarks.export`).
+"""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+_MODULES = {"query": "benchmarks.query.main", "export": "benchmarks.export"}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the named measurement with the options after its name."""
+    name, rest = "query", list(arguments)
+    if rest and not rest[0].startswith("-"):
+        name = rest.pop(0)
+    if name not in _MODULES:
+        print(f"there is no measurement {name!r}; there are {', '.join(_MODULES)}", file=sys.stderr)
+        return 2
+    # Only what is measured is imported: the export side brings Dagster with it.
+    return int(importlib.import_module(_MODULES[name]).main(rest))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,211 @@
+"""How the contenders are measured: in turns within one run, so that a busy machine hits all alike.
+
+Belongs here: order, repetition, what counts as one sample.
+Does not belong here: what a contender is (`contenders`), what the numbers must be (`bars`).
+"""
+
+import itertools
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmarks.query.contender import Answer, AskFailed, Contender
+from benchmarks.query.queries import BY_NAME, HEAVY, LIGHT, QUERIES, Query, Rows, same_rows
+from benchmarks.query.venvs import PeerMissing
+from lake_assets.catalog import LakeLocation
+
+_BLOCK_CALLS = 12
+_SLOW_MS = 1_500.0
+_TEXTS_PER_CLIENT = 4_000
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How much is measured."""
+
+    rounds: int
+    block_s: float
+    cold: Sequence[tuple[str, int]]
+    """Names of queries, and how often each is asked of a fresh process."""
+    load_s: float
+    clients: Sequence[int]
+
+
+def say(text: str) -> None:
+    """Tell what is being done."""
+    print(f"  {text}", flush=True)
+
+
+def fresh(query: Query) -> str:
+    """The query's text as it was never sent before."""
+    return query.sql(next(_numbers))
+
+
+def right_answers(
+    contenders: Sequence[Contender], floor: Contender
+) -> Mapping[str, Mapping[str, str]]:
+    """By contender and query: `equal`, or what is wrong. Also warms everybody's caches."""
+    expected = {query.name: floor.ask(fresh(query)).rows for query in QUERIES}
+    found: dict[str, dict[str, str]] = {}
+    for contender in contenders:
+        found[contender.name] = {}
+        for query in QUERIES:
+            try:
+                rows = contender.ask(fresh(query)).rows
+            except AskFailed as error:
+                found[contender.name][query.name] = f"failed: {error}"
+                continue
+            equal = _is_right(query, rows, expected[query.name], floor)
+            found[contender.name][query.name] = "equal" if equal else "DIFFERENT"
+        say(f"{contender.name}: {_summary(found[contender.name])}")
+    return found
+
+
+def _summary(outcomes: Mapping[str, str]) -> str:
+    wrong = [f"{name}: {outcome}" for name, outcome in outcomes.items() if outcome != "equal"]
+    return "; ".join(wrong) or f"all {len(outcomes)} answers equal the memory table's"
+
+
+def _is_right(query: Query, rows: Rows, expected: Rows, floor: Contender) -> bool:
+    if not query.any_rows_check:
+        return same_rows(rows, expected)
+    ids = ", ".join(f"'{row[0]}'" for row in rows)
+    known = floor.ask(query.any_rows_check.replace("{ids}", ids)).rows
+    return len(rows) == len(expected) and same_rows(_sorted(rows), _sorted(known))
+
+
+def _sorted(rows: Rows) -> Rows:
+    return sorted(rows, key=str)
+
+
+def warm_times(
+    contenders: Sequence[Contender], plan: Plan
+) -> Mapping[str, Mapping[str, Sequence[float]]]:
+    """Milliseconds by contender and query; every text is new, all data was read before."""
+    found: dict[str, dict[str, list[float]]] = {one.name: {} for one in contenders}
+    for query in QUERIES:
+        for turn in range(plan.rounds):
+            for contender in contenders:
+                taken = found[contender.name].setdefault(query.name, [])
+                # What takes seconds has little noise to average away.
+                if turn and taken and min(taken) > _SLOW_MS:
+                    continue
+                taken.extend(_block(contender, query, plan.block_s))
+        say(f"warm {query.name}")
+    return found
+
+
+def _block(contender: Contender, query: Query, seconds: float) -> list[float]:
+    """A block of calls at a stretch: the first pays for what others left in the processor."""
+    taken: list[float] = []
+    until = time.perf_counter() + seconds
+    while not taken or (len(taken) < _BLOCK_CALLS and time.perf_counter() < until):
+        try:
+            taken.append(contender.ask(fresh(query)).taken_ms)
+        except AskFailed:
+            break
+    return taken
+
+
+def repeated_times(endpoint: Contender, *, calls: int = 40) -> Mapping[str, Sequence[Answer]]:
+    """Answers of the endpoint to texts that it has answered just before."""
+    found: dict[str, Sequence[Answer]] = {}
+    for query in QUERIES:
+        sql = fresh(query)
+        endpoint.ask(sql)
+        found[query.name] = [endpoint.ask(sql) for _ in range(calls)]
+    return found
+
+
+def cold_times(
+    contenders: Sequence[Contender], location: LakeLocation, plan: Plan
+) -> Mapping[str, Mapping[str, Sequence[float]]]:
+    """Milliseconds of the first query of a fresh process with empty caches."""
+    found: dict[str, dict[str, list[float]]] = {one.name: {} for one in contenders}
+    for name, samples in plan.cold:
+        for _ in range(samples):
+            for contender in contenders:
+                taken_ms = _cold(contender, location, BY_NAME[name])
+                if taken_ms is not None:
+                    found[contender.name].setdefault(name, []).append(taken_ms)
+        say(f"cold {name}")
+    return found
+
+
+def _cold(contender: Contender, location: LakeLocation, query: Query) -> float | None:
+    try:
+        contender.start(location)
+        return contender.ask(fresh(query)).taken_ms
+    except (PeerMissing, AskFailed) as error:
+        say(f"{contender.name}, cold {query.name}: {error}")
+        return None
+    finally:
+        contender.stop()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManyClients:
+    """One contender under several clients, each asking the light mix without a pause."""
+
+    clients: int
+    seconds: float
+    taken: Mapping[str, Sequence[float]]
+    failures: Sequence[str]
+
+
+def many_clients(
+    contenders: Sequence[Contender], plan: Plan
+) -> Mapping[str, Sequence[ManyClients]]:
+    """By contender, one result per number of clients."""
+    found: dict[str, list[ManyClients]] = {one.name: [] for one in contenders}
+    for clients in plan.clients:
+        for contender in contenders:
+            try:
+                found[contender.name].append(_load(contender, clients, plan.load_s))
+            except AskFailed as error:
+                say(f"{contender.name}, {clients} clients: {error}")
+        say(f"{clients} clients")
+    return found
+
+
+def _load(contender: Contender, clients: int, seconds: float, *, heavy: int = 0) -> ManyClients:
+    names = [
+        *([LIGHT[call % len(LIGHT)] for call in range(_TEXTS_PER_CLIENT)],) * clients,
+        *([HEAVY] * _TEXTS_PER_CLIENT,) * heavy,
+    ]
+    # Clients begin at different places of the mix, so that they do not march in step.
+    names = [mix[start % len(LIGHT) :] for start, mix in enumerate(names)]
+    texts = [[fresh(BY_NAME[name]) for name in mix] for mix in names]
+    load = contender.load(texts, seconds)
+    taken: dict[str, list[float]] = {}
+    for client, index, taken_ms in load.taken:
+        taken.setdefault(names[client][index], []).append(taken_ms)
+    return ManyClients(
+        clients=clients, seconds=load.seconds, taken=taken, failures=load.failures[:3]
+    )
+
+
+def beside_a_heavy_scan(
+    endpoint: Contender, plan: Plan, *, clients: int = 32
+) -> Mapping[str, ManyClients]:
+    """The light mix of so many clients: alone, with one heavy client, and alone again."""
+    return {
+        "idle": _load(endpoint, clients, plan.load_s),
+        "heavy": _load(endpoint, clients, plan.load_s, heavy=1),
+        "idle again": _load(endpoint, clients, plan.load_s),
+    }
+
+
+def one_day_of(
+    small: Contender, large: Contender, *, rounds: int = 6
+) -> Mapping[str, Sequence[float]]:
+    """Milliseconds of one day of a small and of the large lake, in turns."""
+    query = BY_NAME["one day"]
+    found: dict[str, list[float]] = {"small": [], "large": []}
+    for contender in (small, large):
+        contender.ask(fresh(query))
+    for _ in range(rounds):
+        found["small"].extend(_block(small, query, 1.0))
+        found["large"].extend(_block(large, query, 1.0))
+    return found
