@@ -31,17 +31,17 @@ from lake_api.errors import (
     UnsupportedMediaType,
 )
 from lake_api.identity import Caller, requires_agent
+from lake_api.query.answers import plan_answer, rows_answer, unavailable_answer
 from lake_api.query.guard import CheckedQuery, Guard
 from lake_api.query.rate_limit import counts_call
-from lake_api.query.results import QueryResult
+from lake_api.query.results import QueryPreview, QueryResult
 from lake_api.query.schemas import (
     ANSWER_EXAMPLE,
+    DRY_RUN_EXAMPLE,
     MAX_ROWS,
     REQUEST_EXAMPLE,
     UNAVAILABLE_EXAMPLE,
-    DatasetFreshness,
     QueryAnswer,
-    QueryError,
     QueryRequest,
 )
 from lake_api.web.problems import problem_responses
@@ -59,6 +59,12 @@ class QueryRunner(Protocol):
         """The rows of a checked query, at most `limit` of them; agents take turns."""
         ...
 
+    async def preview(
+        self, checked: CheckedQuery, *, limit: int, timeout_s: float | None = None, agent: str = ""
+    ) -> QueryPreview:
+        """What `run` would read; refuses what `run` refuses."""
+        ...
+
     async def status(self) -> Mapping[str, bool]:
         """Which of its parts work, by name."""
         ...
@@ -72,6 +78,7 @@ _RESPONSES = {
         "not be run.",
         examples=[
             Example(summary="Rows", value=ANSWER_EXAMPLE),
+            Example(summary="Dry run", value=DRY_RUN_EXAMPLE),
             Example(summary="Could not be run", value=UNAVAILABLE_EXAMPLE),
         ],
     ),
@@ -112,7 +119,15 @@ _RESPONSES = {
     responses=_RESPONSES,
 )
 async def query_lake(
-    data: Annotated[QueryRequest, Body(examples=[Example(value=REQUEST_EXAMPLE)])],
+    data: Annotated[
+        QueryRequest,
+        Body(
+            examples=[
+                Example(summary="Rows", value=REQUEST_EXAMPLE),
+                Example(summary="Dry run", value={**REQUEST_EXAMPLE, "dry_run": True}),
+            ]
+        ),
+    ],
     request: LakeRequest,
     query_guard: NamedDependency[SkipValidation[Guard]],
     engine: NamedDependency[SkipValidation[QueryRunner]],
@@ -124,18 +139,26 @@ async def query_lake(
     outcome, rows, checked = "internal_error", 0, None
     try:
         checked = query_guard.check(data.sql)
+        limit = MAX_ROWS if checked.has_limit else data.limit
+        agent = f"{caller.role.value}:{caller.name}"
         try:
-            result = await engine.run(
-                checked,
-                limit=MAX_ROWS if checked.has_limit else data.limit,
-                agent=f"{caller.role.value}:{caller.name}",
-            )
+            if data.dry_run:
+                preview = await engine.preview(checked, limit=limit, agent=agent)
+                answer = plan_answer(
+                    checked, preview, query_id=query_id, elapsed_ms=_elapsed_ms(started)
+                )
+            else:
+                result = await engine.run(checked, limit=limit, agent=agent)
+                rows = result.row_count
+                answer = rows_answer(
+                    checked, result, query_id=query_id, elapsed_ms=_elapsed_ms(started)
+                )
+            outcome = "ok"
         except QueryUnavailable as error:
             outcome = error.code
-            answer = _unavailable(checked, error, query_id=query_id, started=started)
-        else:
-            outcome, rows = "ok", result.row_count
-            answer = _rows(checked, result, query_id=query_id, started=started)
+            answer = unavailable_answer(
+                checked, error, query_id=query_id, elapsed_ms=_elapsed_ms(started)
+            )
     except LakeError as error:
         outcome = error.code
         raise
@@ -161,55 +184,3 @@ async def query_lake(
 
 def _elapsed_ms(started: float) -> float:
     return round((time.perf_counter() - started) * 1000, 3)
-
-
-def _rows(
-    checked: CheckedQuery, result: QueryResult, *, query_id: str, started: float
-) -> QueryAnswer:
-    partitions = tuple(dataset.partition for dataset in checked.datasets)
-    return QueryAnswer(
-        columns=result.columns,
-        rows=cast("list[list[Any]]", msgspec.Raw(result.rows_json)),
-        row_count=result.row_count,
-        source="lake",
-        partition=partitions[0] if partitions else None,
-        column_types=result.column_types,
-        truncated=result.truncated,
-        elapsed_ms=_elapsed_ms(started),
-        query_id=query_id,
-        partitions=partitions,
-        freshness=tuple(
-            DatasetFreshness(
-                partition=one.partition,
-                sql_name=one.sql_name,
-                newest_day=one.newest_day,
-                written_at=one.written_at,
-            )
-            for one in result.freshness
-        ),
-        warnings=result.warnings,
-        error=None,
-    )
-
-
-def _unavailable(
-    checked: CheckedQuery, error: QueryUnavailable, *, query_id: str, started: float
-) -> QueryAnswer:
-    partitions = tuple(dataset.partition for dataset in checked.datasets)
-    return QueryAnswer(
-        columns=(),
-        rows=[],
-        row_count=0,
-        source="unavailable",
-        partition=partitions[0] if partitions else None,
-        column_types=(),
-        truncated=False,
-        elapsed_ms=_elapsed_ms(started),
-        query_id=query_id,
-        partitions=partitions,
-        freshness=(),
-        warnings=(),
-        error=QueryError(
-            code=error.code, detail=error.detail, retry=bool(error.retry), hint=error.hint
-        ),
-    )

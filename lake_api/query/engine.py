@@ -22,13 +22,15 @@ from obstore.store import S3Store
 from lake_api.errors import QueryUnavailable
 from lake_api.query.file_book import FileBook, Part
 from lake_api.query.guard import CheckedQuery
-from lake_api.query.messages import Job
+from lake_api.query.messages import Answer, Job, View
 from lake_api.query.object_cache import CacheSlot, ObjectCache, ObjectChanged, Wanted
 from lake_api.query.plan import prune_days, rows_wanted
 from lake_api.query.pool import PoolLimits, Ran, WorkerPool
 from lake_api.query.reader_store import open_small, open_whole, storage_unavailable
 from lake_api.query.results import (
+    DatasetReads,
     Freshness,
+    QueryPreview,
     QueryResult,
     ResultCache,
     ResultKey,
@@ -177,26 +179,76 @@ class QueryEngine:
             QueryRejected: the engine refuses the text (unknown column, types, …).
             QueryUnavailable: the query is fine and could not be run.
         """
-        ceiling_s = self._settings.query_timeout_s
-        deadline = time.monotonic() + min(timeout_s or ceiling_s, ceiling_s)
-        row_cap = MAX_ROWS if checked.has_limit else max(1, min(limit, MAX_ROWS))
-        query = _Query(
-            checked=checked, row_cap=row_cap, deadline=deadline, agent=agent, stages=_Stages()
-        )
+        query = self._query(checked, limit=limit, timeout_s=timeout_s, agent=agent)
         for _ in range(_LOOKS):
             try:
                 return await self._run(query)
             except ObjectChanged as changed:
-                await _before(deadline, self._snapshots.look_again(changed.dataset))
+                await _before(query.deadline, self._snapshots.look_again(changed.dataset))
         # Objects are replaced faster than they can be read.
         raise storage_unavailable()
 
-    async def _run(self, query: _Query) -> QueryResult:
-        checked = query.checked
-        snapshots = await _before(query.deadline, self._look(checked.datasets))
-        query.stages.add("snapshot")
-        parts = [_plan(checked, snapshot) for snapshot in snapshots]
+    async def preview(
+        self, checked: CheckedQuery, *, limit: int, timeout_s: float | None = None, agent: str = ""
+    ) -> QueryPreview:
+        """What `run` would read, without reading it. A query that it would refuse is refused.
+
+        The text is bound over views of the declared columns, which need no object.
+
+        Raises:
+            QueryRejected: the engine refuses the text.
+            QueryUnavailable: storage or workers are away, or the objects are too large together.
+        """
+        query = self._query(checked, limit=limit, timeout_s=timeout_s, agent=agent)
+        parts = await self._parts(query)
         key = None if checked.volatile else _key(query, parts)
+        from_memory = key is not None and self._results.get(key) is not None
+        first, exact = parts, True
+        if rows_wanted(checked, row_cap=query.row_cap) is not None:
+            first = [_newest(part, _FIRST_DAYS) for part in parts]
+            exact = all(len(part.wanted) <= _FIRST_DAYS for part in parts)
+        self._objects.check_fits([one for part in first for one in part.wanted])
+        query.stages.add("plan")
+        if not from_memory:
+            views = tuple(self._files.view(part, ()) for part in parts)
+            await self._ask_worker(query, views, bind_only=True)
+        return QueryPreview(
+            reads=tuple(self._reads(part) for part in first),
+            exact=exact,
+            from_memory=from_memory,
+            freshness=_freshness(parts),
+            warnings=tuple(one for part in parts for one in self._files.day_warnings(part)),
+            stages_ms=query.stages.taken_ms,
+        )
+
+    def _query(
+        self, checked: CheckedQuery, *, limit: int, timeout_s: float | None, agent: str
+    ) -> _Query:
+        ceiling_s = self._settings.query_timeout_s
+        return _Query(
+            checked=checked,
+            row_cap=MAX_ROWS if checked.has_limit else max(1, min(limit, MAX_ROWS)),
+            deadline=time.monotonic() + min(timeout_s or ceiling_s, ceiling_s),
+            agent=agent,
+            stages=_Stages(),
+        )
+
+    def _reads(self, part: Part) -> DatasetReads:
+        sizes = [one.partition.size_bytes for one in part.wanted]
+        cached = [one.partition.size_bytes for one in part.wanted if self._objects.is_cached(one)]
+        return DatasetReads(
+            dataset=part.snapshot.dataset,
+            first_day=part.wanted[0].partition.day if part.wanted else None,
+            last_day=part.wanted[-1].partition.day if part.wanted else None,
+            objects=len(sizes),
+            size_bytes=sum(sizes),
+            cached_objects=len(cached),
+            cached_bytes=sum(cached),
+        )
+
+    async def _run(self, query: _Query) -> QueryResult:
+        parts = await self._parts(query)
+        key = None if query.checked.volatile else _key(query, parts)
         query.stages.add("plan")
         known = self._results.get(key) if key is not None else None
         if known is not None:
@@ -205,6 +257,11 @@ class QueryEngine:
         if key is not None:
             self._results.put(key, result)
         return result
+
+    async def _parts(self, query: _Query) -> list[Part]:
+        snapshots = await _before(query.deadline, self._look(query.checked.datasets))
+        query.stages.add("snapshot")
+        return [_plan(query.checked, snapshot) for snapshot in snapshots]
 
     async def _look(self, datasets: Sequence[Dataset]) -> list[Snapshot]:
         return list(await asyncio.gather(*(self._snapshots.get(one) for one in datasets)))
@@ -223,31 +280,16 @@ class QueryEngine:
             count *= _MORE_DAYS_FACTOR
 
     async def _read(self, query: _Query, parts: Sequence[Part]) -> QueryResult:
-        checked = query.checked
         async with contextlib.AsyncExitStack() as stack:
             pins = self._objects.pinned([one for part in parts for one in part.wanted])
             paths = iter(await _before(query.deadline, stack.enter_async_context(pins)))
             files = [list(itertools.islice(paths, len(part.wanted))) for part in parts]
             query.stages.add("fetch")
             views = tuple(map(self._files.view, parts, files))
-            ran = await self._pool.run(
-                lambda job_id: Job(
-                    id=job_id,
-                    sql=checked.sql,
-                    views=views,
-                    row_cap=query.row_cap,
-                    byte_cap=self._settings.result_bytes,
-                    top_n=not checked.has_limit and checked.tree.args.get("order") is not None,
-                ),
-                agent=query.agent,
-                deadline=query.deadline,
-                on_facts=self._files.learn,
-            )
-            query.stages.merge(ran)
+            answer = await self._ask_worker(query, views)
         warnings = [
             one for pair in zip(parts, files, strict=True) for one in self._files.warnings(*pair)
         ]
-        answer = ran.answer
         return QueryResult(
             columns=answer.columns,
             column_types=answer.column_types,
@@ -258,6 +300,27 @@ class QueryEngine:
             warnings=(*warnings, *answer.warnings),
             stages_ms=query.stages.taken_ms,
         )
+
+    async def _ask_worker(
+        self, query: _Query, views: tuple[View, ...], *, bind_only: bool = False
+    ) -> Answer:
+        checked = query.checked
+        ran = await self._pool.run(
+            lambda job_id: Job(
+                id=job_id,
+                sql=checked.sql,
+                views=views,
+                row_cap=query.row_cap,
+                byte_cap=self._settings.result_bytes,
+                top_n=not checked.has_limit and checked.tree.args.get("order") is not None,
+                bind_only=bind_only,
+            ),
+            agent=query.agent,
+            deadline=query.deadline,
+            on_facts=self._files.learn,
+        )
+        query.stages.merge(ran)
+        return ran.answer
 
 
 async def _before(deadline: float, work: Awaitable[_T]) -> _T:

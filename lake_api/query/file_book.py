@@ -71,7 +71,12 @@ class FileBook:
             more = f" and {len(bad) - _DAYS_NAMED} more" if len(bad) > _DAYS_NAMED else ""
             days = ", ".join(bad[:_DAYS_NAMED])
             yield f"`{name}`: left out {days}{more}, because the stored data can't be read"
-        days_there = part.snapshot.days
+        yield from self.day_warnings(part)
+
+    @staticmethod
+    def day_warnings(part: Part) -> Iterable[str]:
+        """What the caller should know about the days that are planned."""
+        name, days_there = part.snapshot.dataset.sql_name, part.snapshot.days
         if not days_there:
             yield f"`{name}` has no data yet"
         elif not part.wanted:

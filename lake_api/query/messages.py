@@ -47,14 +47,19 @@ class View(msgspec.Struct, frozen=True):
 
 
 class Job(msgspec.Struct, frozen=True, tag="job"):
-    """One query. `top_n` says that the text orders its rows and has no LIMIT of its own."""
+    """One query.
+
+    `top_n` says that the text orders its rows and has no LIMIT of its own. With `bind_only` the
+    engine says whether it would run the text, and does not run it.
+    """
 
     id: int
     sql: str
     views: tuple[View, ...]
     row_cap: int
     byte_cap: int
-    top_n: bool
+    top_n: bool = False
+    bind_only: bool = False
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):

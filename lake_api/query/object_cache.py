@@ -133,13 +133,18 @@ class ObjectCache:
         """Bytes on disk, those being fetched included."""
         return self._used_bytes
 
-    @asynccontextmanager
-    async def pinned(self, wanted: Sequence[Wanted]) -> AsyncGenerator[list[str]]:
-        """The paths of the wanted objects, in order; they stay until the block is left.
+    def is_cached(self, one: Wanted) -> bool:
+        """Whether a query would find the object here, whole."""
+        name = _Name(one.dataset.sql_name, one.partition.day, one.partition.etag)
+        if name in self._files:
+            return name not in self._fetching
+        return self._adopted.get(self._path(name)) == one.partition.size_bytes
+
+    def check_fits(self, wanted: Sequence[Wanted]) -> None:
+        """Nothing, when the wanted objects can be here together.
 
         Raises:
-            ObjectChanged: an object was replaced or removed since it was listed.
-            QueryUnavailable: storage does not answer, or the objects are too large together.
+            QueryUnavailable: they are too large (`object_too_large`).
         """
         total_bytes = sum(one.partition.size_bytes for one in wanted)
         if total_bytes > self._budget_bytes:
@@ -150,6 +155,16 @@ class ObjectCache:
                 hint="Narrow the days with a filter on `date`, or raise LAKE_CACHE_BYTES.",
                 retry=False,
             )
+
+    @asynccontextmanager
+    async def pinned(self, wanted: Sequence[Wanted]) -> AsyncGenerator[list[str]]:
+        """The paths of the wanted objects, in order; they stay until the block is left.
+
+        Raises:
+            ObjectChanged: an object was replaced or removed since it was listed.
+            QueryUnavailable: storage does not answer, or the objects are too large together.
+        """
+        self.check_fits(wanted)
         pins: list[tuple[_Name, _File]] = []
         try:
             # A generator, so that what is pinned so far is let go when one can't be.

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
+from lake_assets.catalog import Dataset
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Freshness:
@@ -29,6 +31,35 @@ class QueryResult:
     rows_json: bytes
     row_count: int
     truncated: bool
+    freshness: tuple[Freshness, ...]
+    warnings: tuple[str, ...]
+    stages_ms: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetReads:
+    """What a query would read of one dataset; the days are None when it would read nothing."""
+
+    dataset: Dataset
+    first_day: date | None
+    last_day: date | None
+    objects: int
+    size_bytes: int
+    cached_objects: int
+    cached_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryPreview:
+    """What a query would read.
+
+    `exact` is false when it would begin with `reads` and go on with older days if these have too
+    few rows. `from_memory` says that its answer is kept: nothing would be read.
+    """
+
+    reads: tuple[DatasetReads, ...]
+    exact: bool
+    from_memory: bool
     freshness: tuple[Freshness, ...]
     warnings: tuple[str, ...]
     stages_ms: Mapping[str, float]

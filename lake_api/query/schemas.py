@@ -34,6 +34,44 @@ class QueryRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             description="Rows to answer when the SQL has no LIMIT of its own.",
         ),
     ] = DEFAULT_ROWS
+    dry_run: Annotated[
+        bool,
+        msgspec.Meta(
+            description="Answer what would be read, in `plan`, and do not run the query. A query "
+            "that would be refused is refused.",
+        ),
+    ] = False
+
+
+class DatasetPlan(msgspec.Struct, frozen=True):
+    """What would be read of one dataset. An object is one day, and is fetched whole."""
+
+    partition: str
+    sql_name: str
+    first_day: date | None
+    last_day: date | None
+    days: int
+    objects: int
+    bytes: int
+    cached_objects: int
+    cached_bytes: int
+
+
+class QueryPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What a dry run says of a query, dataset by dataset and in sum.
+
+    `exact` is false where any rows would do: the query would begin with these newest days and
+    read older ones only if they have too few rows. `from_memory`: the same answer is kept from
+    before, and nothing would be read.
+    """
+
+    datasets: tuple[DatasetPlan, ...]
+    objects: int
+    bytes: int
+    cached_objects: int
+    cached_bytes: int
+    exact: bool
+    from_memory: bool
 
 
 class DatasetFreshness(msgspec.Struct, frozen=True):
@@ -55,7 +93,10 @@ class QueryError(msgspec.Struct, frozen=True):
 
 
 class QueryAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows, and what they came from. The first five fields are the original contract."""
+    """Rows, and what they came from. The first five fields are the original contract.
+
+    `plan` is there in the answer to a dry run only.
+    """
 
     columns: tuple[str, ...]
     rows: list[list[Any]]
@@ -70,6 +111,7 @@ class QueryAnswer(msgspec.Struct, frozen=True, kw_only=True):
     freshness: tuple[DatasetFreshness, ...]
     warnings: tuple[str, ...]
     error: QueryError | None
+    plan: QueryPlan | msgspec.UnsetType = msgspec.UNSET
 
 
 REQUEST_EXAMPLE = {
@@ -98,6 +140,35 @@ ANSWER_EXAMPLE = {
     ],
     "warnings": [],
     "error": None,
+}
+
+DRY_RUN_EXAMPLE = {
+    **ANSWER_EXAMPLE,
+    "columns": [],
+    "rows": [],
+    "row_count": 0,
+    "column_types": [],
+    "plan": {
+        "datasets": [
+            {
+                "partition": "agent_run_log",
+                "sql_name": "agent_run_log",
+                "first_day": "2026-11-15",
+                "last_day": "2026-11-21",
+                "days": 7,
+                "objects": 7,
+                "bytes": 1543210,
+                "cached_objects": 6,
+                "cached_bytes": 1322751,
+            }
+        ],
+        "objects": 7,
+        "bytes": 1543210,
+        "cached_objects": 6,
+        "cached_bytes": 1322751,
+        "exact": True,
+        "from_memory": False,
+    },
 }
 
 UNAVAILABLE_EXAMPLE = {

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,9 +20,19 @@ from litestar.params import JSONBody
 
 from lake_api.app import create_app
 from lake_api.query.guard import CheckedQuery
-from lake_api.query.results import Freshness, QueryResult
+from lake_api.query.results import Freshness, QueryPreview, QueryResult
 from lake_api.settings import Settings
-from lake_assets.catalog import Catalog, Schedule, Task, derived, event, external, snapshot
+from lake_assets.catalog import (
+    Catalog,
+    LakeLocation,
+    Schedule,
+    Task,
+    derived,
+    event,
+    external,
+    snapshot,
+)
+from tests.api.real_lake import RealLake
 
 KEY = "test-key-of-the-admin"
 NOW = datetime(2026, 11, 22, 10, 30, tzinfo=UTC)
@@ -138,6 +149,23 @@ class ScriptedEngine:
             ),
             warnings=("one warning",),
             stages_ms={"execute": 1.0},
+        )
+
+    async def preview(
+        self,
+        checked: CheckedQuery,  # noqa: ARG002 - part of the engine's contract
+        *,
+        limit: int,
+        timeout_s: float | None = None,  # noqa: ARG002
+        agent: str = "",
+    ) -> QueryPreview:
+        await asyncio.sleep(0)
+        self.limits.append(limit)
+        self.agents.append(agent)
+        if self.failure is not None:
+            raise self.failure
+        return QueryPreview(
+            reads=(), exact=True, from_memory=False, freshness=(), warnings=(), stages_ms={}
         )
 
     async def status(self) -> Mapping[str, bool]:
@@ -264,6 +292,31 @@ def service(shared_service: Service) -> Service:
     shared_service.dagster.answers.clear()
     shared_service.dagster.asked.clear()
     return shared_service
+
+
+@pytest.fixture
+def start_lake(catalog: Catalog, bucket: LakeLocation, tmp_path: Path) -> Iterator[Any]:
+    """Starts the service with its own engine over the test's bucket, with chosen settings."""
+    with ExitStack() as stack:
+
+        def start(**env: str) -> RealLake:
+            cache = tmp_path / "cache"
+            settings = Settings.from_mapping(
+                {
+                    "AINATIVE_INTERNAL_API_KEY": KEY,
+                    "LAKE_CACHE_DIR": str(cache),
+                    "LAKE_DAGSTER_URL": "http://127.0.0.1:9",
+                    "LAKE_QUERY_WORKERS": "1",
+                    "LAKE_SNAPSHOT_CHECK_S": "0.1",
+                    **env,
+                }
+            )
+            app = create_app(settings=settings, catalog=catalog, location=bucket)
+            url = stack.enter_context(serving(app))
+            client = stack.enter_context(httpx.Client(base_url=url, trust_env=False, timeout=60))
+            return RealLake(client=client, bucket=bucket, catalog=catalog, cache=cache)
+
+        yield start
 
 
 def assert_problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:

@@ -305,6 +305,32 @@ def test_what_the_binder_refuses(shared_lake, sql, code, hint):
     assert str(shared_lake.cache) not in told
 
 
+@pytest.mark.parametrize("order", ["", " ORDER BY 1"])
+@pytest.mark.parametrize(
+    ("sql", "code", "fragment"),
+    [
+        ("SELECT agent_idd FROM agent_run_log", "unknown_column", "agent_idd"),
+        ("SELECT sum(agent_id) FROM agent_run_log", "type_mismatch", "sum(agent_id)"),
+        ("SELECT agent_id, sum(tokens) FROM agent_run_log", "not_grouped", "agent_id"),
+    ],
+)
+def test_an_order_changes_nothing_of_a_refusal(shared_lake, sql, order, code, fragment):
+    with pytest.raises(QueryRejected) as caught:
+        shared_lake.query(sql + order)
+    position = caught.value.position
+    assert caught.value.code == code
+    assert position is not None
+    assert sql[position.offset :].startswith(fragment)
+
+
+def test_a_value_that_fails_in_an_ordered_text_has_no_wrong_position(shared_lake):
+    sql = "SELECT CAST(agent_id AS INT) AS number FROM agent_run_log ORDER BY number"
+    with pytest.raises(QueryRejected) as caught:
+        shared_lake.query(sql)
+    assert (caught.value.code, caught.value.position) == ("type_mismatch", None)
+    assert "TRY_CAST" in (caught.value.hint or "")
+
+
 def test_positions_count_characters(shared_lake):
     sql = "SELECT 'é😀', agent_idd FROM agent_run_log"
     with pytest.raises(QueryRejected) as caught:

@@ -129,12 +129,12 @@ def engine_failed(*, recycle: bool = True) -> Explained:
     )
 
 
-def explain(text: str, *, sql: str, columns: Sequence[str]) -> Explained:
+def explain(text: str, *, sql: str | None, columns: Sequence[str]) -> Explained:
     """What the caller is told about an engine error.
 
     Args:
         text: The exception's text.
-        sql: The caller's text, for positions.
+        sql: The caller's text, for positions; None when they are not of it.
         columns: The columns of the datasets in the query, for hints.
     """
     start = text.find("{")
@@ -147,7 +147,7 @@ def explain(text: str, *, sql: str, columns: Sequence[str]) -> Explained:
     return _rejected(raw, sql=sql, columns=columns)
 
 
-def _rejected(raw: _Raw, *, sql: str, columns: Sequence[str]) -> Explained:
+def _rejected(raw: _Raw, *, sql: str | None, columns: Sequence[str]) -> Explained:
     code, hint, name = _CODES[raw.exception_type], None, raw.name
     message = raw.exception_message
     detail = _scrubbed(message)
@@ -188,8 +188,8 @@ def _scrubbed(message: str) -> str:
     return _FILE.sub("the stored data", first)
 
 
-def _character_offset(sql: str, position: str) -> int | None:
+def _character_offset(sql: str | None, position: str) -> int | None:
     """DuckDB counts bytes of UTF-8; callers count characters."""
-    if not position.isdigit():
+    if sql is None or not position.isdigit():
         return None
     return len(sql.encode()[: int(position)].decode(errors="ignore"))

@@ -29,11 +29,21 @@ from lake_api.query.worker.views import inspect_files, view_sql, with_facts
 _FETCH_ROWS = 64
 _INTERRUPT_EVERY_S = 0.02
 
+_REFUSALS = (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError)
+"""What binding a relation raises about a text, in words without a position."""
+
+_BAD_VALUES = (duckdb.InvalidInputException, duckdb.DataError)
+"""What running it raises about a value, with the position in the text that ran."""
+
 Disagreement = Callable[..., str | None]
 
 
 class _Cancelled(Exception):
     """The job was cancelled between two statements."""
+
+
+class _FailedCapped(Exception):
+    """The capped form of the text failed: positions are not those of the caller's text."""
 
 
 class _Rejected(Exception):
@@ -75,6 +85,8 @@ class Session:
             explained = row_too_large()
         except (MemoryError, duckdb.OutOfMemoryException):
             explained = out_of_memory()
+        except _FailedCapped as failed:
+            explained = explain(str(failed), sql=None, columns=(*columns, "date"))
         except duckdb.Error as error:
             explained = explain(str(error), sql=job.sql, columns=(*columns, "date"))
         except (RecursionError, ValueError, OverflowError):
@@ -110,8 +122,10 @@ class Session:
             found = inspect_files(cursor, view)
             facts.extend(found)
             cursor.execute(view_sql(with_facts(view, found)))
-        clock.stage("bind")
         self._check_cancelled(job)
+        if job.bind_only:
+            return _bound(job, cursor, clock)
+        clock.stage("bind")
         names, types, rows = _execute(cursor, job)
         clock.stage("run")
         encoded = encode_rows(
@@ -157,14 +171,36 @@ class Session:
             )
 
 
+def _bound(job: Job, cursor: duckdb.DuckDBPyConnection, clock: "_Clock") -> Answer:
+    """The answer without rows: a relation is bound when it is made, and runs when it is read."""
+    try:
+        relation = cursor.sql(job.sql)
+    except _REFUSALS:
+        # Refuses it once more, in words that have a position.
+        cursor.execute(job.sql)
+        raise
+    clock.stage("bind")
+    return Answer(
+        id=job.id,
+        columns=tuple(relation.columns),
+        column_types=tuple(str(kind) for kind in relation.types),
+        rows_json=b"[]",
+        row_count=0,
+        truncated=False,
+        warnings=(),
+        stages_ms=clock.stages_ms,
+        facts=(),
+    )
+
+
 def _execute(
     cursor: duckdb.DuckDBPyConnection, job: Job
 ) -> tuple[list[str], list[str], Iterator[Sequence[Any]]]:
     """Run the caller's text unchanged; names, types, and rows as they are asked for."""
     if job.top_n:
-        # The vote has parsed the text; what does not parse is the capped form of it, when a
-        # comment follows its semicolon.
-        with contextlib.suppress(duckdb.ParserException):
+        # What does not bind here is refused below, in words that have a position. What does not
+        # parse is only the capped form of the text, when a comment follows its semicolon.
+        with contextlib.suppress(*_REFUSALS):
             return _execute_capped(cursor, job)
     cursor.execute(job.sql)
     described: Sequence[Sequence[Any]] = cursor.description or ()
@@ -182,7 +218,11 @@ def _execute_capped(
     relation = cursor.sql(job.sql)
     names = list(relation.columns)
     capped = relation.limit(job.row_cap + 1)
-    return names, [str(kind) for kind in capped.types], iter(capped.fetchall())
+    try:
+        rows = capped.fetchall()
+    except _BAD_VALUES as error:
+        raise _FailedCapped(str(error)) from error
+    return names, [str(kind) for kind in capped.types], iter(rows)
 
 
 def _chunked(fetch: Callable[[int], Sequence[Sequence[Any]]]) -> Iterator[Sequence[Any]]:
