@@ -14,8 +14,9 @@ from lake_api.cli import tables
 from lake_api.cli.failure import CommandFailed
 from lake_api.cli.signals import ignoring, interrupting, setting
 from lake_api.cli.status import print_state
+from lake_api.stack.detached import start_detached, stop_running
 from lake_api.stack.state import default_home, project_root, read_state
-from lake_api.stack.supervisor import Ports, Supervisor, start_detached, stop_running
+from lake_api.stack.supervisor import Ports, Supervisor
 
 
 def run_up(*, detach: bool, schedules: bool, ports: Mapping[str, int]) -> None:

@@ -135,7 +135,7 @@ class Child:
             path.unlink(missing_ok=True)
 
 
-def log_tail(path: Path, lines: int) -> str:
+def log_tail(path: Path, lines: int = 30) -> str:
     """The last lines of a text file; empty when there is none."""
     try:
         with path.open("rb") as file:

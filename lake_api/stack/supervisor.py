@@ -5,13 +5,11 @@ Does not belong here: how one part is started (`s3`, `postgres`, `dagster`), the
 """
 
 import os
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,29 +17,25 @@ from typing import IO
 from urllib.parse import urlsplit
 
 import httpx
-import psutil
 
 from lake_api.stack import dagster
 from lake_api.stack.errors import StackError
 from lake_api.stack.ports import LOOPBACK, choose_port
 from lake_api.stack.postgres import EmbeddedPostgres
-from lake_api.stack.process import STOP_GRACE_S, Child, Launch, child_environment
+from lake_api.stack.process import STOP_GRACE_S, Child, Launch, child_environment, log_tail
 from lake_api.stack.s3 import EmbeddedS3
 from lake_api.stack.secret_files import secret, write_private
 from lake_api.stack.state import (
     PartState,
     StackState,
     clear_state,
-    is_running,
     lock,
-    read_state,
     write_state,
 )
 
 _RESTARTS = 3
 _RESTART_WINDOW_S = 120.0
 _READY_S = 90.0
-_STOP_S = 40.0
 _WATCH_S = 0.5
 # The code server waits for its clients to hang up, which nobody needs; it keeps nothing.
 _GRACE_S = {"dagster-code": 1.0}
@@ -263,7 +257,7 @@ class Supervisor:
             if time.monotonic() > deadline:
                 raise StackError(
                     "Dagster did not load the definitions in time",
-                    log=_log_tail(self._log("dagster-code")),
+                    log=log_tail(self._log("dagster-code")),
                 )
             time.sleep(0.1)
         self._say("Dagster has loaded the definitions and takes runs")
@@ -380,56 +374,6 @@ def api_environment(settings: Mapping[str, str]) -> dict[str, str]:
         env["MINIO_ACCESS_KEY"] = env["LAKE_READER_ACCESS_KEY"]
         env["MINIO_SECRET_KEY"] = env.get("LAKE_READER_SECRET_KEY", "")
     return env
-
-
-def start_detached(arguments: Sequence[str], *, home: Path, env: Mapping[str, str]) -> StackState:
-    """Run `lake up` with `arguments` in the background; return when the stack is ready.
-
-    Raises:
-        AlreadyRunning: a stack runs in this state directory.
-        StackError: it did not get ready; the error has its log.
-    """
-    lock(home).close()
-    log_path = home / "logs" / "up.log"
-    log_path.parent.mkdir(parents=True, exist_ok=True)
-    with log_path.open("wb") as log:
-        process = subprocess.Popen(  # noqa: S603 - this program itself
-            [sys.executable, "-m", "lake_api.cli", "up", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            env=dict(env),
-        )
-    while process.poll() is None:
-        state = read_state(home)
-        if state is not None and state.pid == process.pid:
-            return state
-        time.sleep(0.1)
-    raise StackError("the lake did not start", log=_log_tail(log_path))
-
-
-def stop_running(home: Path) -> bool:
-    """Stop the stack of a state directory; False when none runs.
-
-    Raises:
-        StackError: it did not stop in time.
-    """
-    state = read_state(home)
-    if state is None:
-        return False
-    with suppress(psutil.NoSuchProcess):
-        psutil.Process(state.pid).terminate()
-    deadline = time.monotonic() + _STOP_S
-    while is_running(home):
-        if time.monotonic() > deadline:
-            raise StackError("the lake did not stop in time", hint=f"kill process {state.pid}")
-        time.sleep(0.1)
-    return True
-
-
-def _log_tail(path: Path, lines: int = 30) -> str:
-    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
 
 
 def _port(url: str) -> int:
