@@ -12,6 +12,7 @@ import queue
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,13 +23,19 @@ from lake_api.query.messages import (
     Job,
     Ready,
     Refused,
+    WorkerConfig,
     decode_config,
     decode_to_worker,
     read_frame,
     to_frame,
 )
 from lake_api.query.worker.locked_engine import NotLocked, create_empty_database, open_locked
-from lake_api.query.worker.sandbox import die_with_parent, limit_resources, restrict_files
+from lake_api.query.worker.sandbox import (
+    die_with_parent,
+    limit_resources,
+    prove_limits,
+    restrict_files,
+)
 from lake_api.query.worker.session import Session
 
 ENVIRONMENT = frozenset({"LANG", "LC_CTYPE", "MALLOC_ARENA_MAX", "TZ"})
@@ -38,8 +45,19 @@ _SYSTEM_READS = ("/proc/self/cgroup", "/proc/meminfo", "/sys/fs/cgroup", "/usr/s
 """What the engine and the interpreter read of the system; nothing in it is anybody's secret."""
 
 
-def main() -> None:
-    """Lock, prove it, serve until the pipe closes."""
+def main(
+    *,
+    open_engine: Callable[[WorkerConfig], duckdb.DuckDBPyConnection] = open_locked,
+    limit: Callable[..., None] = limit_resources,
+    restrict: Callable[..., bool] = restrict_files,
+) -> None:
+    """Lock, prove it, serve until the pipe closes.
+
+    Args:
+        open_engine: Opens the engine; tests give one that forgets a lock.
+        limit: Puts limits on the process; tests give one that does not.
+        restrict: Asks the kernel for file rules; tests give one that only says so.
+    """
     # Ctrl-C is meant for the parent, which closes the pipe when it is done.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with_parent()
@@ -52,11 +70,14 @@ def main() -> None:
         if foreign := sorted(set(os.environ) - ENVIRONMENT):
             raise NotLocked(f"the environment has {len(foreign)} variables too many")
         create_empty_database(config.database)
-        limit_resources(address_space_bytes=config.address_space_bytes)
+        limit(address_space_bytes=config.address_space_bytes)
         readable = [config.objects_dir, config.database, config.canary, *_SYSTEM_READS]
         readable += [sys.prefix, sys.base_prefix, str(Path(__file__).parents[2])]
-        restrict_files(readable=[path for path in readable if os.path.exists(path)])
-        session = Session(open_locked(config))
+        has_rules = restrict(readable=[path for path in readable if os.path.exists(path)])
+        elsewhere = str(Path(config.canary).parent)
+        if missing := prove_limits(has_file_rules=has_rules, unreadable=elsewhere):
+            raise NotLocked(missing)
+        session = Session(open_engine(config))
     except (NotLocked, OSError, ValueError, duckdb.Error) as error:
         _send(answers, Refused(reason=str(error)))
         return

@@ -6,16 +6,35 @@ Does not belong here: the process's own limits (`sandbox`), running queries (`se
 """
 
 import contextlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import duckdb
 
 from lake_api.query.messages import WorkerConfig
 
 MAX_EXPRESSION_DEPTH = 200
+AT_CONNECT: Mapping[str, str] = MappingProxyType(
+    {
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+        "allow_community_extensions": "false",
+        "allow_unsigned_extensions": "false",
+        "allow_persistent_secrets": "false",
+        "python_enable_replacements": "false",
+        "memory_limit": "{memory_bytes}B",
+        "threads": "{threads}",
+        # A temp directory would silently join the allowed directories.
+        "temp_directory": "",
+        "errors_as_json": "true",
+    }
+)
+"""The settings that an engine starts with; braces name fields of `WorkerConfig`."""
+
 # SET alone is not inherited by cursors. The order matters: allowed directories can't be set after
 # external access is off, and nothing can after the lock.
-_STATEMENTS = (
+STATEMENTS: tuple[str, ...] = (
     "SET GLOBAL TimeZone = 'UTC'",
     f"SET GLOBAL max_expression_depth = {MAX_EXPRESSION_DEPTH}",
     "SET GLOBAL preserve_insertion_order = true",
@@ -26,6 +45,7 @@ _STATEMENTS = (
     "SET GLOBAL enable_external_access = false",
     "SET GLOBAL lock_configuration = true",
 )
+"""What is set then, in this order."""
 _WARM_UP = "SELECT now(), 1.5::DECIMAL(3, 1), uuid(), INTERVAL 1 DAY, DATE '2024-01-01'"
 
 
@@ -39,30 +59,29 @@ def create_empty_database(path: str) -> None:
         duckdb.connect(path).close()
 
 
-def open_locked(config: WorkerConfig) -> duckdb.DuckDBPyConnection:
+def open_locked(
+    config: WorkerConfig,
+    *,
+    at_connect: Mapping[str, str] = AT_CONNECT,
+    statements: Sequence[str] = STATEMENTS,
+) -> duckdb.DuckDBPyConnection:
     """A connection that is locked and has proved it.
+
+    Args:
+        config: Where it may read and how much it may use.
+        at_connect: The settings that it starts with; tests leave one out to see it refused.
+        statements: What is set then; tests leave one out as well.
 
     Raises:
         NotLocked: a setting does not read back, or an attempt that must fail did not.
     """
+    values = {"memory_bytes": config.memory_bytes, "threads": config.threads}
     connection = duckdb.connect(
         config.database,
         read_only=True,
-        config={
-            "autoinstall_known_extensions": "false",
-            "autoload_known_extensions": "false",
-            "allow_community_extensions": "false",
-            "allow_unsigned_extensions": "false",
-            "allow_persistent_secrets": "false",
-            "python_enable_replacements": "false",
-            "memory_limit": f"{config.memory_bytes}B",
-            "threads": str(config.threads),
-            # A temp directory would silently join the allowed directories.
-            "temp_directory": "",
-            "errors_as_json": "true",
-        },
+        config={name: value.format(**values) for name, value in at_connect.items()},
     )
-    for statement in _STATEMENTS:
+    for statement in statements:
         connection.execute(statement.format(objects=_text(config.objects_dir)))
     _check_settings(connection, config)
     _check_attempts(connection, config)
@@ -82,6 +101,7 @@ def _check_settings(connection: duckdb.DuckDBPyConnection, config: WorkerConfig)
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
         "enable_external_access": "false",
+        "errors_as_json": "true",
         "lock_configuration": "true",
         "max_expression_depth": str(MAX_EXPRESSION_DEPTH),
         "python_enable_replacements": "false",
@@ -96,6 +116,8 @@ def _check_settings(connection: duckdb.DuckDBPyConnection, config: WorkerConfig)
     for name, value in expected.items():
         if actual.get(name) != value:
             raise NotLocked(f"the setting {name} is not {value!r}")
+    if not 0 < _size_bytes(actual["memory_limit"]) <= config.memory_bytes:
+        raise NotLocked("the setting memory_limit is not what was asked for")
     # The engine itself adds the database's own files, and nothing else may be there.
     allowed = actual.get("allowed_paths", "").strip("[]")
     for path in filter(None, allowed.split(", ")):
@@ -128,6 +150,13 @@ def _check_attempts(connection: duckdb.DuckDBPyConnection, config: WorkerConfig)
                     raise NotLocked(f"`{statement.split()[0]}` failed for another reason") from None
             else:
                 raise NotLocked(f"`{statement.split()[0]}` was possible")
+
+
+def _size_bytes(text: str) -> float:
+    """What the engine means by, for example, `190.7 MiB`; 0 for what has no unit of this kind."""
+    amount, _, unit = text.partition(" ")
+    units = ("bytes", "KiB", "MiB", "GiB", "TiB")
+    return float(amount) * 1024 ** units.index(unit) if unit in units else 0.0
 
 
 def _text(value: str) -> str:

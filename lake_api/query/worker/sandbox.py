@@ -1,6 +1,6 @@
 """The limits that a worker process puts on itself before it opens the engine.
 
-Belongs here: resource limits, dying with the parent, the kernel's file rules.
+Belongs here: resource limits, dying with the parent, the kernel's file rules, reading them back.
 Does not belong here: the engine's own settings (`locked_engine`).
 """
 
@@ -80,6 +80,29 @@ def restrict_files(*, readable: Iterable[str]) -> bool:
         return libc.syscall(_LANDLOCK_RESTRICT_SELF, ruleset, 0) == 0
     finally:
         os.close(ruleset)
+
+
+def prove_limits(*, has_file_rules: bool, unreadable: str) -> str | None:
+    """What is missing of the limits on this process, or None when they hold.
+
+    Args:
+        has_file_rules: Whether `restrict_files` said that the kernel has taken its rules.
+        unreadable: A directory that exists and that those rules do not name.
+    """
+    for name in ("RLIMIT_CORE", "RLIMIT_FSIZE"):
+        if resource.getrlimit(getattr(resource, name)) != (0, 0):
+            return f"{name} is not 0"
+    if sys.platform == "linux":
+        soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+        if soft != hard or hard == resource.RLIM_INFINITY:
+            return "the address space has no bound"
+    if not has_file_rules:
+        return None
+    try:
+        os.scandir(unreadable).close()
+    except PermissionError:
+        return None
+    return "the kernel lets it read other directories"
 
 
 def _allow_reading(libc: ctypes.CDLL, ruleset: int, path: str) -> None:
