@@ -171,19 +171,23 @@ def external(
     schedule: Schedule,
     key: str = "",
     pool: str = "",
+    collect: str = "",
     first_day: date = DEFAULT_FIRST_DAY,
     freshness_h: int = 36,
     proposed: bool = False,
     owner: str = "team:data-platform",
     notes: str = "",
 ) -> Dataset:
-    """What an outside source published for, or was seen with on, the day."""
+    """What an outside source published for, or was seen with on, the day.
+
+    `collect` names the collector, as `lake_assets.sources.fred:COLLECTOR`.
+    """
     return Dataset(
         partition=partition,
         description=description,
         kind=Kind.EXTERNAL,
         group=group,
-        source=ExternalSource(upstream=upstream, pool=pool),
+        source=ExternalSource(upstream=upstream, pool=pool, collect=collect),
         columns=parse_columns(columns),
         tasks=_names(tasks),
         schedule=schedule,

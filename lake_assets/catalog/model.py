@@ -91,10 +91,14 @@ class PostgresSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExternalSource:
-    """An upstream outside the company; `upstream` is its short name, `pool` its rate-limit pool."""
+    """An upstream outside the company; `upstream` is its short name, `pool` its rate-limit pool.
+
+    `collect` is where its collector is found, as `module:NAME`; it is empty while there is none.
+    """
 
     upstream: str
     pool: str = ""
+    collect: str = ""
 
     def __str__(self) -> str:
         return f"api:{self.upstream}"

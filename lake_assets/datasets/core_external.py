@@ -16,6 +16,7 @@ DATASETS: tuple[Dataset, ...] = (
         group=_CORE,
         upstream="npm-downloads+pypistats",
         pool="package-registries",
+        collect="lake_assets.sources.npm_pypi:COLLECTOR",
         tasks="lake.collect_package_stats",
         watermark="metric_date",
         schedule=Schedule(cron="0 6 * * *", newest_lag_d=1, oldest_lag_d=7),

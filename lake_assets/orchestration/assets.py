@@ -12,13 +12,15 @@ from typing import Any
 
 import dagster as dg
 
-from lake_assets.catalog import Dataset, Kind, LakeSource, PostgresSource
+from lake_assets.catalog import Dataset, ExternalSource, Kind, LakeSource, PostgresSource
 from lake_assets.orchestration.checks import check_results, check_specs
+from lake_assets.orchestration.collect import collected
 from lake_assets.orchestration.io_manager import column_schema
 from lake_assets.orchestration.partitions import days_of, partitions_of
 from lake_assets.orchestration.resources import LakeResource, PlatformResource
 from lake_assets.orchestration.rows import DailyRows
-from lake_assets.sources.platform import SourceMismatch, open_export
+from lake_assets.sources.errors import SourceMismatch
+from lake_assets.sources.platform import open_export
 
 Clock = Callable[[], datetime]
 AssetEvents = Iterator[dg.Output[DailyRows] | dg.AssetCheckResult]
@@ -32,12 +34,13 @@ RETRY = dg.RetryPolicy(
 
 def is_built(dataset: Dataset) -> bool:
     """Whether rows of this dataset can be obtained at all in this version."""
+    if isinstance(dataset.source, ExternalSource):
+        return bool(dataset.source.collect)
     return isinstance(dataset.source, PostgresSource)
 
 
 def build_asset(dataset: Dataset, *, clock: Clock) -> dg.AssetsDefinition:
     """The asset of a declaration."""
-    produce = _platform_export(dataset, clock) if is_built(dataset) else _not_built(dataset)
     upstreams = dataset.source.upstreams if isinstance(dataset.source, LakeSource) else ()
     pool = getattr(dataset.source, "pool", "")
     return dg.asset(
@@ -60,7 +63,17 @@ def build_asset(dataset: Dataset, *, clock: Clock) -> dg.AssetsDefinition:
         io_manager_key="lake_io",
         required_resource_keys={"lake", "platform"},
         pool=pool or None,
-    )(produce)
+        # A source that is not configured, or has not published yet, materializes nothing.
+        output_required=not isinstance(dataset.source, ExternalSource),
+    )(_producer(dataset, clock))
+
+
+def _producer(dataset: Dataset, clock: Clock) -> Callable[..., Any]:
+    if not is_built(dataset):
+        return _not_built(dataset)
+    if isinstance(dataset.source, ExternalSource):
+        return collected(dataset, clock)
+    return _platform_export(dataset, clock)
 
 
 def group_name(group: str) -> str:

@@ -19,6 +19,7 @@ import adbc_driver_postgresql.dbapi as postgres
 import pyarrow as pa
 
 from lake_assets.catalog import Column, ColumnType, Dataset, Kind, PostgresSource
+from lake_assets.sources.errors import SourceMismatch, SourceUnavailable
 from lake_assets.sources.read_ahead import read_ahead
 
 _TEXT_TYPES = frozenset({"text", "varchar", "bpchar", "name", "citext"})
@@ -28,14 +29,6 @@ _SESSION = (
     ("timezone", "UTC"),
     ("application_name", "lake-export"),
 )
-
-
-class SourceUnavailable(RuntimeError):
-    """The source did not answer, or broke off; trying again may help."""
-
-
-class SourceMismatch(RuntimeError):
-    """The source is not what the declaration says; trying again will not help."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 import dagster as dg
 import pytest
 
-from lake_assets.catalog import load_catalog
+from lake_assets.catalog import ExternalSource, load_catalog
 from lake_assets.orchestration.build import build_defs
 
 
@@ -65,8 +65,14 @@ def test_schedules_that_can_succeed_run_by_default_only_where_asked():
             if schedule.default_status is dg.DefaultScheduleStatus.RUNNING
         }
 
+    collected = {
+        dataset.daily_task.removeprefix("lake.")
+        for dataset in load_catalog()
+        if isinstance(dataset.source, ExternalSource) and dataset.source.collect
+    }
+    assert "collect_scc_fred_indicators" in collected
     assert running({}) == set()
-    assert running({"LAKE_SCHEDULES": "on"}) == {
+    assert running({"LAKE_SCHEDULES": "on"}) == collected | {
         "ensure_bucket_daily",
         "platform_events",
         "platform_snapshots",

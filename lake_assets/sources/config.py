@@ -1,0 +1,188 @@
+"""What each outside source needs from the environment, as one table of data.
+
+Belongs here: names, sentences and defaults of settings, and turning an environment into values.
+Does not belong here: using them (`http`, the module of the upstream). Standard library only, so
+that a command or a documentation generator can show the table without loading a client.
+
+Every upstream can be pointed elsewhere by its `…_BASE_URL` and slowed down or sped up by its
+`…_REQUESTS_PER_S`. What could not be confirmed about an upstream is a default here, not code.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lake_assets.sources.errors import NotConfigured
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSetting:
+    """One environment variable of a source. A `secret` never appears in a log or an error."""
+
+    name: str
+    sentence: str
+    default: str = ""
+    required: bool = False
+    secret: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upstream:
+    """One outside service: what people call it, and its settings.
+
+    Of the settings named in `one_of` at least one must be set.
+    """
+
+    name: str
+    title: str
+    settings: tuple[SourceSetting, ...]
+    one_of: tuple[str, ...] = ()
+
+    def missing(self, env: Mapping[str, str]) -> tuple[str, ...]:
+        """What a person has to set before this source can be asked; empty if nothing."""
+        needed = [s.name for s in self.settings if s.required and not env.get(s.name, "").strip()]
+        if self.one_of and not any(env.get(name, "").strip() for name in self.one_of):
+            needed.append(" or ".join(self.one_of))
+        return tuple(needed)
+
+    def values(self, env: Mapping[str, str]) -> Mapping[str, str]:
+        """Every setting by name, with defaults where the environment says nothing.
+
+        Raises:
+            NotConfigured: a required setting is missing, or a base URL is none.
+        """
+        if missing := self.missing(env):
+            raise NotConfigured(f"{self.title} is not configured: set {', '.join(missing)}")
+        values = {s.name: env.get(s.name, "").strip() or s.default for s in self.settings}
+        for name in [name for name in values if name.endswith("_BASE_URL")]:
+            values[name] = values[name].rstrip("/")
+            if not values[name].startswith(("https://", "http://")):
+                raise NotConfigured(f"{self.title}: {name} must start with https:// or http://")
+        return values
+
+    def secrets(self, values: Mapping[str, str]) -> tuple[str, ...]:
+        """The values that must not be shown."""
+        return tuple(values[s.name] for s in self.settings if s.secret and values[s.name])
+
+    def requests_per_s(self, values: Mapping[str, str]) -> float:
+        """The pace that the settings ask for.
+
+        Raises:
+            NotConfigured: it is no number above 0.
+        """
+        (name,) = (s.name for s in self.settings if s.name.endswith("_REQUESTS_PER_S"))
+        try:
+            pace = float(values[name])
+        except ValueError:
+            pace = 0.0
+        if not 0 < pace < float("inf"):
+            raise NotConfigured(f"{self.title}: {name} must be a number above 0")
+        return pace
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """The entries of a comma-separated setting, each once, in order."""
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+
+
+def _base_url(name: str, default: str) -> SourceSetting:
+    return SourceSetting(name=name, default=default, sentence="Where it is reached.")
+
+
+def _pace(name: str, default: str) -> SourceSetting:
+    return SourceSetting(name=name, default=default, sentence="Most requests a second to one host.")
+
+
+EDD = Upstream(
+    name="edd",
+    title="California EDD (data.ca.gov)",
+    settings=(
+        _base_url("EDD_BASE_URL", "https://data.ca.gov"),
+        _pace("EDD_REQUESTS_PER_S", "2"),
+        SourceSetting(
+            name="EDD_LAUS_RESOURCES",
+            default="b4bc4656-7866-420f-8d87-4eda4c9996ed",
+            sentence="Ids of the files with unemployment by county.",
+        ),
+        SourceSetting(
+            name="EDD_CES_RESOURCES",
+            default="98b69522-557e-464a-a2be-4226df433da1,6b23e85b-78ad-4c7d-945d-1fc19b52dcba",
+            sentence="Ids of the files with jobs by industry; a new one appears about every year.",
+        ),
+        SourceSetting(
+            name="EDD_COUNTY",
+            default="Santa Clara County",
+            sentence="The county of the unemployment figures.",
+        ),
+        SourceSetting(
+            name="EDD_METRO_AREA",
+            default="San Jose-Sunnyvale-Santa Clara MSA",
+            sentence="The metro area of the jobs by industry.",
+        ),
+    ),
+)
+
+FRED = Upstream(
+    name="fred",
+    title="FRED (St. Louis Fed)",
+    settings=(
+        SourceSetting(
+            name="FRED_API_KEY",
+            sentence="API key, free at fredaccount.stlouisfed.org.",
+            required=True,
+            secret=True,
+        ),
+        _base_url("FRED_BASE_URL", "https://api.stlouisfed.org"),
+        _pace("FRED_REQUESTS_PER_S", "1.5"),
+        SourceSetting(
+            name="FRED_SERIES",
+            default=(
+                "CASANT5URN,ATNHPIUS06085A,CASANT5LFN,CASANT5POP,MHICA06085A052NCEN,GDPALL06085,"
+                "HOWNRATEACS006085,SANJ906URN,SANJ906NA,UNRATE,CPIAUCSL,FEDFUNDS,MORTGAGE30US"
+            ),
+            sentence="Ids of the series; an id that FRED does not know is left out with a warning.",
+        ),
+        SourceSetting(
+            name="FRED_WINDOW_MONTHS",
+            default="24",
+            sentence="How far back a run looks for new and revised observations.",
+        ),
+    ),
+)
+
+PACKAGES = Upstream(
+    name="packages",
+    title="npm and PyPI downloads",
+    settings=(
+        SourceSetting(name="NPM_PACKAGES", sentence="npm packages to count, with their scope."),
+        SourceSetting(name="PYPI_PACKAGES", sentence="PyPI packages to count."),
+        _base_url("NPM_BASE_URL", "https://api.npmjs.org"),
+        _base_url("PYPISTATS_BASE_URL", "https://pypistats.org"),
+        _pace("PACKAGES_REQUESTS_PER_S", "1"),
+    ),
+    one_of=("NPM_PACKAGES", "PYPI_PACKAGES"),
+)
+
+UPSTREAMS: tuple[Upstream, ...] = (EDD, FRED, PACKAGES)
+"""Every outside source, in the order in which people read of them."""
+
+HTTP = Upstream(
+    name="http",
+    title="Requests to any source",
+    settings=(
+        SourceSetting(
+            name="LAKE_HTTP_TIMEOUT_S",
+            default="60",
+            sentence="Seconds of silence after which a request is given up.",
+        ),
+        SourceSetting(
+            name="LAKE_HTTP_ATTEMPTS",
+            default="6",
+            sentence="How often a request is tried before the run fails.",
+        ),
+        SourceSetting(
+            name="LAKE_HTTP_MAX_WAIT_S",
+            default="120",
+            sentence="Longest pause between two tries; a source that asks for more is given up.",
+        ),
+    ),
+)

@@ -1,0 +1,118 @@
+"""California EDD's labor statistics, from the tables of the state's open-data portal.
+
+**What.** LAUS: people in and out of work, by residence, for one county. CES: jobs by industry, by
+workplace, for its metro area, because CES has no counties. One portal file for LAUS, one per range
+of years for CES: their ids are settings.
+
+**Pages.** See `ckan`.
+
+**A day** is the day on which a row was first seen or had changed. A file whose `last_modified` the
+lake already knows is not read again. The portal shows its present state only.
+
+**A revision** is any changed figure or status; Preliminary becomes Final, and every March years are
+rewritten. Moving a row to another file is none.
+
+**Traps.** Numbers are text or not, by import. Rates come as percent or as a share; the counts
+beside them tell which. Areas may end in `**`. Industry codes lose leading zeros.
+
+**Unconfirmed:** that `last_modified` changes with every import, and how CES names `Industry Title`.
+"""
+
+import re
+from calendar import month_name
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+
+from lake_assets.sources import config
+from lake_assets.sources.ckan import Portal
+from lake_assets.sources.collect import Ask, Collector, Row
+from lake_assets.sources.errors import SourceMismatch
+from lake_assets.sources.values import Cells, Written, number, text, whole
+
+
+def collect(ask: Ask) -> Iterator[Row]:
+    """The county's rows of every LAUS file, then the metro area's of every CES file."""
+    county, metro = ask.settings["EDD_COUNTY"], ask.settings["EDD_METRO_AREA"]
+    for program, where in (
+        ("LAUS", {"Area Name": [county, f"{county}**"], "Area Type": ["County"]}),
+        ("CES", {"Area Name": [metro, f"{metro}**"]}),
+    ):
+        files = config.listed(ask.settings[f"EDD_{program}_RESOURCES"])
+        found = [_file(ask, program, resource_id, where) for resource_id in files]
+        if not any(rows is None or rows for rows in found):
+            raise SourceMismatch(f"no {program} file has rows of {where['Area Name'][0]}")
+        for rows in found:
+            yield from rows or ()
+
+
+def _file(
+    ask: Ask, program: str, resource_id: str, where: Mapping[str, Sequence[str]]
+) -> Sequence[Row] | None:
+    """The area's rows of one file, or None if the lake has them as they are."""
+    portal = Portal(ask.http, ask.settings["EDD_BASE_URL"])
+    modified = portal.last_modified(resource_id)
+    columns = ("resource_id", "resource_last_modified")
+    stored = ask.known.values(*columns, other_than=ask.day) if ask.known else set()
+    if modified and (resource_id, modified) in stored:
+        return None
+    file = dict(zip(columns, (resource_id, modified), strict=True))
+    return [file | _row(program, cells) for cells in portal.rows(resource_id, where)]
+
+
+def _row(program: str, cells: Cells) -> dict[str, object]:
+    period = _period(cells)
+    row: dict[str, object] = {
+        "program": program,
+        "area_type": text(cells.get("Area Type")),
+        "area_name": (text(cells["Area Name"]) or "").rstrip("* "),
+        "period_date": period,
+        "year": period.year,
+        "month": period.month,
+        "seasonally_adjusted": text(cells["Seasonally Adjusted (Y/N)"]) == "Y",
+        "status": text(cells.get("Status")),
+    }
+    if program == "CES":
+        return row | {
+            "series_code": (text(cells["Series Code"]) or "").zfill(8),
+            "industry_title": text(cells.get("Industry Title")),
+            "industry_employment": whole(cells["Current Employment"], "Current Employment"),
+        }
+    force, out = (whole(cells[name], name) for name in ("Labor Force", "Unemployment"))
+    return row | {
+        "labor_force": force,
+        "employment": whole(cells["Employment"], "Employment"),
+        "unemployment": out,
+        "unemployment_rate": _percent(cells["Unemployment Rate"], force, out),
+    }
+
+
+def _period(cells: Cells) -> date:
+    """The month, from `07/2026`, `7/1/2026` or `2026-07-01`, else from year and month by name."""
+    written = text(cells.get("Date_Numeric")) or text(cells.get("Date")) or ""
+    iso = re.match(r"(?P<year>\d{4})-(?P<month>\d{1,2})\b", written)
+    american = re.match(r"(?P<month>\d{1,2})/(?:\d{1,2}/)?(?P<year>\d{4})$", written)
+    said_year, named = whole(cells["Year"], "Year"), (text(cells.get("Month")) or "").capitalize()
+    if found := iso or american:
+        year, month = int(found["year"]), int(found["month"])
+    else:
+        year, month = said_year, list(month_name).index(named) if named in month_name else 0
+    if year is None or year != said_year or not 1 <= month <= 12:
+        raise SourceMismatch(f"no month: date `{written}`, year `{said_year}`, month `{named}`")
+    return date(year, month, 1)
+
+
+def _percent(rate: Written, force: int | None, out: int | None) -> float | None:
+    found = number(rate, "Unemployment Rate")
+    if found is None or not force or out is None:
+        return found
+    expected = 100 * out / force
+    return round(found * 100, 4) if abs(found * 100 - expected) < abs(found - expected) else found
+
+
+COLLECTOR = Collector(
+    upstream=config.EDD,
+    collect=collect,
+    reach_d=0,
+    gone="the portal shows its present state only, which belongs to today",
+    bookkeeping=("resource_id", "resource_last_modified"),
+)

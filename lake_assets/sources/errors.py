@@ -1,0 +1,31 @@
+"""What can go wrong between the lake and a source: the one error tree of all collectors.
+
+Belongs here: errors by what the caller should do about them.
+Does not belong here: errors of the lake's own storage (`storage`).
+
+    SourceError
+    ├─ SourceUnavailable   no answer, or not now: trying again may help
+    ├─ SourceMismatch      not what we expect of it: trying again will not help
+    ├─ NotPublishedYet     no fault: the source has not released the day; the next tick asks again
+    └─ NotConfigured       no fault: a required setting is missing, so the source was not asked
+"""
+
+
+class SourceError(RuntimeError):
+    """The first line says what happened, and never holds a secret."""
+
+
+class SourceUnavailable(SourceError):
+    """The source did not answer, or broke off; trying again may help."""
+
+
+class SourceMismatch(SourceError):
+    """The source is not what the declaration says; trying again will not help."""
+
+
+class NotPublishedYet(SourceError):
+    """The source has not released what was asked for; a later tick will find it."""
+
+
+class NotConfigured(SourceError):
+    """A required setting is missing; the message names it."""

@@ -1,0 +1,94 @@
+"""Reading values as outside sources write them: numbers and days in text.
+
+Belongs here: spellings that several sources share, and saying which field does not fit.
+Does not belong here: spellings of one source only (its module).
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import date
+
+from lake_assets.sources.errors import SourceMismatch
+
+Written = str | int | float | None
+"""How tables of public portals hold a value: the type changes with every upload."""
+
+_SHOWN_CHARS = 40
+
+
+def number(value: Written, field: str) -> float | None:
+    """A number, however it is written: `1,041,200`, `4.6%`, `" 12 "`; None for an empty cell.
+
+    Raises:
+        SourceMismatch: it is none; the message names the field.
+    """
+    if value is None or isinstance(value, int | float):
+        return value if value is None else float(value)
+    plain = value.strip().rstrip("%").replace(",", "")
+    if not plain:
+        return None
+    try:
+        return float(plain)
+    except ValueError:
+        raise SourceMismatch(f"`{field}` is no number: {value[:_SHOWN_CHARS]!r}") from None
+
+
+def whole(value: Written, field: str) -> int | None:
+    """A whole number, however it is written; None for an empty cell.
+
+    Raises:
+        SourceMismatch: it is none, or has a fraction; the message names the field.
+    """
+    found = number(value, field)
+    if found is None:
+        return None
+    if not found.is_integer():
+        raise SourceMismatch(f"`{field}` is no whole number: {str(value)[:_SHOWN_CHARS]!r}")
+    return int(found)
+
+
+def text(value: Written) -> str | None:
+    """Text without blanks around it; None for an empty cell."""
+    return None if value is None or not str(value).strip() else str(value).strip()
+
+
+def day(value: str, field: str) -> date:
+    """A day as `2026-07-01` or `2026-07-01T…`.
+
+    Raises:
+        SourceMismatch: it is none; the message names the field.
+    """
+    try:
+        return date.fromisoformat(value[:10])
+    except ValueError:
+        raise SourceMismatch(f"`{field}` is no day: {value[:_SHOWN_CHARS]!r}") from None
+
+
+class Cells:
+    """One record of a table whose column names change their spelling: letters and digits count.
+
+    `Seasonally Adjusted (Y/N)` and `seasonally_adjusted__y_n_` are one column.
+    """
+
+    def __init__(self, record: Mapping[str, Written]) -> None:
+        self._by_letters = {letters(name): value for name, value in record.items()}
+
+    def __getitem__(self, name: str) -> Written:
+        """The cell of a column that must be there.
+
+        Raises:
+            SourceMismatch: there is no such column.
+        """
+        try:
+            return self._by_letters[letters(name)]
+        except KeyError:
+            raise SourceMismatch(f"the column `{name}` is missing") from None
+
+    def get(self, name: str) -> Written:
+        """The cell of a column, or None where the table has no such column."""
+        return self._by_letters.get(letters(name))
+
+
+def letters(name: str) -> str:
+    """What is left of a column name when only letters and digits count."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())

@@ -1,0 +1,99 @@
+"""data.ca.gov as the EDD collector sees it: `resource_show` and `datastore_search` of CKAN."""
+
+import json
+from calendar import month_name
+from collections.abc import Mapping
+from datetime import date
+
+from tests.fakes.base import Fake, Reply, Request, as_json
+
+LAUS_ID = "laus-0001"
+CES_OLD_ID = "ces-0001"
+CES_NEW_ID = "ces-0002"
+
+
+def laus(year: int, month: int, *, adjusted: str = "N", status: str = "Final", **more: object):
+    return {
+        "Area Name": "Santa Clara County",
+        "Area Type": "County",
+        "Year": str(year),
+        "Month": month_name[month],
+        "Date_Numeric": f"{month:02}/{year}",
+        "Seasonally Adjusted(Y/N)": adjusted,
+        "Status": status,
+        "Labor Force": "1041200",
+        "Employment": "993100",
+        "Unemployment": "48100",
+        "Unemployment Rate": "4.6",
+    } | more
+
+
+def ces(year: int, month: int, code: str, title: str, jobs: str, **more: object):
+    return {
+        "Area Name": "San Jose-Sunnyvale-Santa Clara MSA",
+        "Year": str(year),
+        "Month": month_name[month],
+        "Date": f"{month}/1/{year}",
+        "Series Code": code,
+        "Seasonally Adjusted (Y/N)": "N",
+        "Industry Title": title,
+        "Current Employment": jobs,
+    } | more
+
+
+class FakeEdd(Fake):
+    """`tables` and `modified` by resource id; `page_rows` is the most that one answer holds."""
+
+    name = "edd"
+
+    def __init__(self, today: date = date(2026, 11, 23)) -> None:
+        super().__init__()
+        self.page_rows = 32_000
+        year = today.year
+        elsewhere = {"Area Name": "Alameda County"}
+        self.tables: dict[str, list[dict[str, object]]] = {
+            LAUS_ID: [laus(year, month) for month in (7, 8)]
+            + [laus(year, 9, status="Preliminary"), laus(year, 9, **elsewhere)],
+            CES_OLD_ID: [ces(year - 1, 12, "0", "Total Nonfarm", "1140000")],
+            CES_NEW_ID: [
+                ces(year, 9, "00000000", "Total Nonfarm", "1146700"),
+                ces(year, 9, "05000000", "Total Private", "1043200"),
+            ],
+        }
+        self.modified = dict.fromkeys(self.tables, f"{year}-11-20T17:02:11.120000")
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        return {
+            "EDD_BASE_URL": self.url,
+            "EDD_REQUESTS_PER_S": "1000",
+            "EDD_LAUS_RESOURCES": LAUS_ID,
+            "EDD_CES_RESOURCES": f"{CES_OLD_ID},{CES_NEW_ID}",
+        }
+
+    def answer(self, request: Request) -> Reply:
+        action = request.path.removeprefix("/api/3/action/")
+        resource = request.query.get("id") or request.query.get("resource_id", "")
+        if resource not in self.tables or action not in {"resource_show", "datastore_search"}:
+            error = {"__type": "Not Found Error", "message": "Not found: Resource was not found."}
+            return as_json({"help": "", "success": False, "error": error}, status=404)
+        if action == "resource_show":
+            shown = {"id": resource, "last_modified": self.modified[resource], "format": "CSV"}
+            return as_json({"help": "", "success": True, "result": shown})
+        return as_json({"help": "", "success": True, "result": self._table(resource, request)})
+
+    def _table(self, resource: str, request: Request) -> dict[str, object]:
+        rows = [{"_id": i} | row for i, row in enumerate(self.tables[resource], start=1)]
+        for column, values in json.loads(request.query.get("filters", "{}")).items():
+            accepted = values if isinstance(values, list) else [values]
+            rows = [row for row in rows if row[column] in accepted]
+        limit = min(int(request.query.get("limit", 100)), self.page_rows)
+        offset = int(request.query.get("offset", 0))
+        columns = list(dict.fromkeys(name for row in self.tables[resource] for name in row))
+        return {
+            "resource_id": resource,
+            "fields": [{"id": name, "type": "text"} for name in ("_id", *columns)],
+            "records": rows[offset : offset + limit],
+            "total": len(rows),
+            "limit": limit,
+        }

@@ -1,0 +1,109 @@
+"""The way of a collector under test: fake upstream → asset run → objects in a real bucket."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any
+
+import dagster as dg
+import pyarrow.parquet as pq
+import pytest
+
+from lake_assets.catalog import Catalog, LakeLocation, data_key, load_catalog
+from lake_assets.orchestration.build import build_defs
+from lake_assets.storage.store import LakeStore
+from tests.conftest import settings_of
+from tests.fakes.base import Fake
+
+TODAY = date(2026, 11, 23)
+
+
+@dataclass
+class Collecting:
+    """One external dataset, its fake, and a bucket. `env` may be changed between runs."""
+
+    partition: str
+    fake: Fake
+    location: LakeLocation
+    instance: dg.DagsterInstance
+    env: dict[str, str]
+    now: datetime = datetime(2026, 11, 23, 12, tzinfo=UTC)
+    logged: list[str] = field(default_factory=list)
+
+    def run(self, first: date = TODAY, last: date | None = None, **tags: str):
+        """One run over the days, as the UI starts it."""
+        catalog = Catalog([load_catalog()[self.partition]])
+        defs = build_defs(catalog=catalog, env=self.env, clock=lambda: self.now)
+        ends = {
+            "dagster/asset_partition_range_start": f"{first}",
+            "dagster/asset_partition_range_end": f"{last}",
+        }
+        return defs.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=self.instance,
+            raise_on_error=False,
+            tags=tags | (ends if last else {}),
+            partition_key=None if last else f"{first}",
+        )
+
+    def rows(self, day: date = TODAY) -> Sequence[Mapping[str, Any]]:
+        """The stored rows of a day."""
+        with self.store.open(data_key(load_catalog()[self.partition], day)) as file:
+            return pq.read_table(file).to_pylist()
+
+    @property
+    def days(self) -> Sequence[date]:
+        """The days that have an object."""
+        return self.store.days(load_catalog()[self.partition])
+
+    @property
+    def store(self) -> LakeStore:
+        return LakeStore(self.location)
+
+    def texts(self, result) -> str:
+        """Everything that a run left for people to read: events, messages, logs."""
+        records = self.instance.all_logs(result.run_id)
+        return "\n".join([str(record) for record in records])
+
+
+def failure(result) -> str:
+    """What a person reads first."""
+    (event,) = [event for event in result.all_events if event.is_step_failure]
+    return event.step_failure_data.error_display_string.splitlines()[0]
+
+
+def metadata(result) -> Mapping[str, Mapping[str, Any]]:
+    """What each materialized day says about itself."""
+    return {
+        event.materialization.partition: {
+            name: value.value for name, value in event.materialization.metadata.items()
+        }
+        for event in result.get_asset_materialization_events()
+    }
+
+
+def observed(result) -> Mapping[str, str]:
+    """The sentences of days that were not materialized."""
+    return {
+        event.asset_observation_data.asset_observation.partition: (
+            event.asset_observation_data.asset_observation.description
+        )
+        for event in result.get_asset_observation_events()
+    }
+
+
+@pytest.fixture
+def collecting(bucket, tmp_path) -> Iterator[Callable[[str, Fake], Collecting]]:
+    """Starts a fake and gives its dataset an empty lake."""
+    with ExitStack() as stack:
+
+        def start(partition: str, fake: Fake) -> Collecting:
+            stack.callback(fake.stop)
+            fake.start()
+            env = settings_of(bucket) | dict(fake.env) | {"LAKE_HTTP_ATTEMPTS": "3"}
+            instance = stack.enter_context(dg.DagsterInstance.ephemeral(tempdir=str(tmp_path)))
+            return Collecting(
+                partition=partition, fake=fake, location=bucket, instance=instance, env=env
+            )
+
+        yield start
