@@ -1,4 +1,4 @@
-"""`python -m benchmarks [query|export] [options]`: query when nothing is named.
+"""`python -m benchmarks [query|layouts|export] [options]`: query when nothing is named.
 
 Belongs here: choosing the measurement.
 Does not belong here: measuring (`benchmarks.query`, `benchmarks.export`).
@@ -8,7 +8,11 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-_MODULES = {"query": "benchmarks.query.main", "export": "benchmarks.export"}
+_MODULES = {
+    "query": "benchmarks.query.main",
+    "layouts": "benchmarks.query.layouts",
+    "export": "benchmarks.export",
+}
 
 
 def main(arguments: Sequence[str]) -> int:

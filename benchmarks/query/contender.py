@@ -72,8 +72,13 @@ class Contender(ABC):
         """
 
     @abstractmethod
-    def load(self, clients: Sequence[Sequence[str]], seconds: float) -> Load:
-        """Each client asks its texts, one after the other, until the time is over."""
+    def load(
+        self, clients: Sequence[Sequence[str]], seconds: float, *, pauses_s: Sequence[float] = ()
+    ) -> Load:
+        """Each client asks its texts, one after the other, until the time is over.
+
+        `pauses_s` has the seconds that each client waits after an answer; empty, none waits.
+        """
 
 
 def in_threads(work: Sequence[Callable[[], Any]]) -> None:

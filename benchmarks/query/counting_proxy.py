@@ -39,8 +39,7 @@ class CountingProxy:
             "127.0.0.1", self._upstream_port
         )
         back = asyncio.create_task(self._back(upstream_reader, writer))
-        # A client that closes in the middle is no fault of the proxy's.
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+        try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 body_bytes = self._note(head)
@@ -48,10 +47,12 @@ class CountingProxy:
                 if body_bytes:
                     upstream_writer.write(await reader.readexactly(body_bytes))
                 await upstream_writer.drain()
-        upstream_writer.close()
-        with contextlib.suppress(OSError, asyncio.CancelledError):
-            await back
-        writer.close()
+        except (OSError, asyncio.IncompleteReadError):
+            pass  # the client is gone, in the middle of a request or after its last one
+        finally:
+            back.cancel()
+            upstream_writer.close()
+            writer.close()
 
     async def _back(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):

@@ -110,8 +110,12 @@ class Embedded(Contender):
         answer = self._call({"op": "query", "sql": sql})
         return Answer(taken_ms=answer["ms"], rows=answer["rows"])
 
-    def load(self, clients: Sequence[Sequence[str]], seconds: float) -> Load:
-        """Each client is a thread with a cursor of its own."""
+    def load(
+        self, clients: Sequence[Sequence[str]], seconds: float, *, pauses_s: Sequence[float] = ()
+    ) -> Load:
+        """Each client is a thread with a cursor of its own; none of them pauses."""
+        if pauses_s:
+            raise AskFailed("clients of an embedded engine do not pause")
         answer = self._call({"op": "load", "clients": clients, "seconds": seconds})
         return Load(
             taken=[(client, index, taken_ms) for client, index, taken_ms in answer["taken"]],
@@ -133,7 +137,7 @@ class Floor(Embedded):
         """Start it, and fill its tables from the objects of the lake."""
         self.directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.directory) as copy:
-            _copy_lake(location, Path(copy))
+            copy_lake(location, Path(copy))
             globs = {
                 dataset.sql_name: f"{copy}/{dataset_prefix(dataset)}date=*/data.parquet"
                 for dataset in DATASETS
@@ -141,7 +145,8 @@ class Floor(Embedded):
             self._start({"engine": self._engine, "tables": globs})
 
 
-def _copy_lake(location: LakeLocation, target: Path) -> None:
+def copy_lake(location: LakeLocation, target: Path) -> None:
+    """Copy all objects of the lake below a directory, under their keys."""
     store = S3Store(
         location.bucket,
         endpoint=location.endpoint,

@@ -16,7 +16,8 @@ from lake_assets.catalog import LakeLocation
 
 _BLOCK_CALLS = 12
 _SLOW_MS = 1_500.0
-_TEXTS_PER_CLIENT = 4_000
+_PAUSE_S = 1.0
+_TEXTS_PER_CLIENT = 2_000
 _numbers = itertools.count(1)
 
 
@@ -169,7 +170,9 @@ def many_clients(
     return found
 
 
-def _load(contender: Contender, clients: int, seconds: float, *, heavy: int = 0) -> ManyClients:
+def _load(
+    contender: Contender, clients: int, seconds: float, *, heavy: int = 0, pause_s: float = 0.0
+) -> ManyClients:
     names = [
         *([LIGHT[call % len(LIGHT)] for call in range(_TEXTS_PER_CLIENT)],) * clients,
         *([HEAVY] * _TEXTS_PER_CLIENT,) * heavy,
@@ -177,7 +180,8 @@ def _load(contender: Contender, clients: int, seconds: float, *, heavy: int = 0)
     # Clients begin at different places of the mix, so that they do not march in step.
     names = [mix[start % len(LIGHT) :] for start, mix in enumerate(names)]
     texts = [[fresh(BY_NAME[name]) for name in mix] for mix in names]
-    load = contender.load(texts, seconds)
+    pauses_s = [pause_s] * clients + [0.0] * heavy if pause_s else []
+    load = contender.load(texts, seconds, pauses_s=pauses_s)
     taken: dict[str, list[float]] = {}
     for client, index, taken_ms in load.taken:
         taken.setdefault(names[client][index], []).append(taken_ms)
@@ -189,11 +193,16 @@ def _load(contender: Contender, clients: int, seconds: float, *, heavy: int = 0)
 def beside_a_heavy_scan(
     endpoint: Contender, plan: Plan, *, clients: int = 32
 ) -> Mapping[str, ManyClients]:
-    """The light mix of so many clients: alone, with one heavy client, and alone again."""
+    """The light mix of so many clients: alone, beside full aggregates without end, alone again.
+
+    Clients pause for a second between two calls. Without a pause they would wait for each other
+    all the time, and a heavy scan more would not show.
+    """
+    seconds = 2 * plan.load_s
     return {
-        "idle": _load(endpoint, clients, plan.load_s),
-        "heavy": _load(endpoint, clients, plan.load_s, heavy=1),
-        "idle again": _load(endpoint, clients, plan.load_s),
+        "idle": _load(endpoint, clients, seconds, pause_s=_PAUSE_S),
+        "heavy": _load(endpoint, clients, seconds, heavy=1, pause_s=_PAUSE_S),
+        "idle again": _load(endpoint, clients, seconds, pause_s=_PAUSE_S),
     }
 
 

@@ -80,7 +80,9 @@ class OverHttp(Contender):
             raise AskFailed("it is not running")
         return self._answer(self._send(self._client, sql, who="one", count=next(_calls)))
 
-    def load(self, clients: Sequence[Sequence[str]], seconds: float) -> Load:
+    def load(
+        self, clients: Sequence[Sequence[str]], seconds: float, *, pauses_s: Sequence[float] = ()
+    ) -> Load:
         """Each client is a thread with a connection of its own."""
         taken: list[tuple[int, int, float]] = []
         failures: list[str] = []
@@ -88,6 +90,9 @@ class OverHttp(Contender):
 
         def work(number: int, texts: Sequence[str]) -> None:
             client = HttpClient(self._port)
+            pause_s = pauses_s[number] if pauses_s else 0.0
+            # Clients that pause begin at different moments of it, not all at once.
+            time.sleep(pause_s * number / len(clients))
             for index, sql in enumerate(texts):
                 if time.perf_counter() > until:
                     break
@@ -96,6 +101,7 @@ class OverHttp(Contender):
                     taken.append((number, index, self._answer(reply).taken_ms))
                 except AskFailed as error:
                     failures.append(str(error))
+                time.sleep(pause_s)
             client.close()
 
         started = time.perf_counter()
