@@ -31,6 +31,8 @@ class Plan:
     """Names of queries, and how often each is asked of a fresh process."""
     load_s: float
     clients: Sequence[int]
+    peers_counted: Sequence[str]
+    """Queries whose S3 requests are counted for the peers, too."""
 
 
 def say(text: str) -> None:
