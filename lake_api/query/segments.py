@@ -1,0 +1,209 @@
+"""Hot datasets, kept a second time in the engine's own format.
+
+Belongs here: which days of a dataset lie in its segment, when one is built again, and its budget.
+Does not belong here: building one (`worker.compact`, a process of its own), reading it (`views`).
+
+Parquet is what the lake is; DuckDB reads its own storage several times faster, and binds one table
+faster than a thousand files. A segment holds the days that were in the object cache when it was
+built, each with its ETag. A query takes a day from the segment when the snapshot still has that
+ETag, and from its Parquet object otherwise: a rewritten day can never be served stale, and a
+missing segment costs speed only.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import itertools
+import sys
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from msgspec import structs
+
+from lake_api.errors import QueryUnavailable
+from lake_api.query.file_book import FileBook, Part
+from lake_api.query.messages import CompactJob, SegmentScan, to_frame
+from lake_api.query.object_cache import ObjectCache, ObjectChanged, Wanted
+from lake_api.query.snapshot import Snapshot
+from lake_assets.catalog import Dataset
+
+MIN_DAYS = 16
+"""Days that must be outside of the segment before one is built: fewer are read fast enough."""
+
+_REBUILD_SHARE = 0.1
+_MAX_RANGES = 32
+_BUILD_TIMEOUT_S = 900.0
+_MEMORY_BYTES = 512 * 1024 * 1024
+# DuckDB's storage was 0.55 to 0.9 of the Parquet size where it was measured; this is the caution.
+_SIZE_FACTOR = 1.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """One file: the ETag that each of its days had, and its size."""
+
+    path: Path
+    etags: Mapping[date, str]
+    size_bytes: int
+
+    def covers(self, one: Wanted) -> bool:
+        """Whether the segment has this object's rows."""
+        return self.etags.get(one.partition.day) == one.partition.etag
+
+
+class SegmentStore:
+    """The segments of one process, built one at a time in the background."""
+
+    def __init__(
+        self, *, directory: Path, objects: ObjectCache, files: FileBook, budget_bytes: int
+    ) -> None:
+        self._directory = directory
+        self._objects = objects
+        self._files = files
+        self._budget_bytes = budget_bytes
+        self._segments: OrderedDict[str, Segment] = OrderedDict()
+        # A worker may be about to open the file that was just replaced: the last one stays.
+        self._retired: dict[str, Path] = {}
+        self._numbers = itertools.count()
+        self._build: asyncio.Task[None] | None = None
+        self.builds = 0
+        """Segments built so far."""
+
+    @property
+    def is_building(self) -> bool:
+        """Whether a segment is being built."""
+        return self._build is not None and not self._build.done()
+
+    @property
+    def used_bytes(self) -> int:
+        """Bytes of all segments on disk."""
+        return sum(segment.size_bytes for segment in self._segments.values())
+
+    def covers(self, one: Wanted) -> bool:
+        """Whether a segment has the rows of an object."""
+        segment = self._segments.get(one.dataset.sql_name)
+        return segment is not None and segment.covers(one)
+
+    def split(
+        self, dataset: Dataset, wanted: Sequence[Wanted]
+    ) -> tuple[SegmentScan | None, tuple[Wanted, ...]]:
+        """What to scan of the dataset's segment, and the objects that it does not have."""
+        segment = self._segments.get(dataset.sql_name)
+        if segment is None:
+            return None, tuple(wanted)
+        covered = {one.partition.day for one in wanted if segment.covers(one)}
+        ranges = day_ranges(sorted(segment.etags), covered)
+        if not covered or len(ranges) > _MAX_RANGES:
+            return None, tuple(wanted)
+        self._segments.move_to_end(dataset.sql_name)
+        is_whole = len(covered) == len(segment.etags)
+        scan = SegmentScan(file=str(segment.path), ranges=() if is_whole else ranges)
+        return scan, tuple(one for one in wanted if not segment.covers(one))
+
+    def consider(self, snapshot: Snapshot, outside: int) -> None:
+        """Build a segment in the background where a query read `outside` objects beside it."""
+        if outside >= MIN_DAYS and self._budget_bytes and not self.is_building:
+            self._build = asyncio.create_task(self._rebuild(snapshot))
+
+    async def _rebuild(self, snapshot: Snapshot) -> None:
+        dataset = snapshot.dataset
+        everything = [Wanted(dataset=dataset, partition=one) for one in snapshot.partitions]
+        chosen = [one for one in everything if self.covers(one) or self._objects.is_cached(one)]
+        outside = sum(not self.covers(one) for one in chosen)
+        if outside < max(MIN_DAYS, _REBUILD_SHARE * (len(chosen) - outside)):
+            return
+        if not self._make_room(dataset.sql_name, chosen):
+            return
+        # What no caller waits for tells no caller that it failed: queries read Parquet then.
+        with contextlib.suppress(ObjectChanged, QueryUnavailable):
+            async with self._objects.pinned(chosen) as paths:
+                view = self._files.view(Part(snapshot=snapshot, wanted=tuple(chosen)), paths)
+                readable = {file for group in view.groups for file in group.files}
+                kept = [one for one, path in zip(chosen, paths, strict=True) if path in readable]
+                path = self._new_path(dataset)
+                job = CompactJob(
+                    view=structs.replace(view, new_files=()),
+                    target=str(path),
+                    readable=[str(self._objects.directory), str(self._directory)],
+                    memory_bytes=_MEMORY_BYTES,
+                )
+                if await _build(job):
+                    self._publish(dataset, path, kept)
+
+    def _new_path(self, dataset: Dataset) -> Path:
+        # The stem is the alias that workers attach it by.
+        stem = hashlib.blake2b(dataset.sql_name.encode(), digest_size=6).hexdigest()
+        return self._directory / f"s{stem}_{next(self._numbers)}.duckdb"
+
+    def _publish(self, dataset: Dataset, path: Path, cached: Sequence[Wanted]) -> None:
+        name = dataset.sql_name
+        older = self._retired.pop(name, None)
+        if older is not None:
+            older.unlink(missing_ok=True)
+        before = self._segments.pop(name, None)
+        if before is not None:
+            self._retired[name] = before.path
+        self._segments[name] = Segment(
+            path=path,
+            etags={one.partition.day: one.partition.etag for one in cached},
+            size_bytes=path.stat().st_size,
+        )
+        self.builds += 1
+
+    def _make_room(self, sql_name: str, chosen: Sequence[Wanted]) -> bool:
+        """Drop the least recently used segments of other datasets until it fits."""
+        size_bytes = int(_SIZE_FACTOR * sum(one.partition.size_bytes for one in chosen))
+        others = [name for name in self._segments if name != sql_name]
+        while self.used_bytes + size_bytes > self._budget_bytes and others:
+            dropped = self._segments.pop(others.pop(0))
+            dropped.path.unlink(missing_ok=True)
+        return self.used_bytes + size_bytes <= self._budget_bytes
+
+    async def close(self) -> None:
+        """Stop building."""
+        if self._build is not None:
+            self._build.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._build
+
+
+def day_ranges(there: Sequence[date], chosen: set[date]) -> tuple[tuple[date, date], ...]:
+    """The chosen days as ranges over the days that are there, first and last included.
+
+    A day that is not there may lie inside a range: the segment has no rows of it.
+    """
+    ranges: list[tuple[date, date]] = []
+    is_open = False
+    for day in there:
+        if day not in chosen:
+            is_open = False
+        elif is_open:
+            ranges[-1] = (ranges[-1][0], day)
+        else:
+            ranges.append((day, day))
+            is_open = True
+    return tuple(ranges)
+
+
+async def _build(job: CompactJob) -> bool:
+    """Run the building process; False when it did not make the file."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-I", "-m", "lake_api.query.worker.compact"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+        env={"LANG": "C.UTF-8", "TZ": "UTC", "MALLOC_ARENA_MAX": "2"},
+    )
+    try:
+        async with asyncio.timeout(_BUILD_TIMEOUT_S):
+            await process.communicate(to_frame(job))
+    except TimeoutError:
+        return False
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return process.returncode == 0
