@@ -14,7 +14,7 @@ FOR_DEVELOPMENT := $(VENV)/.installed-for-development
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test lint bench docs lock clean
+.PHONY: help demo up down test fuzz lint bench docs lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,10 @@ down: $(FOR_USE) ## stop what `make up` or `lake up --detach` started
 
 test: $(FOR_DEVELOPMENT) ## run every test, on real parts
 	@$(BIN)/python -m pytest
+
+fuzz: MINUTES ?= 10
+fuzz: $(FOR_DEVELOPMENT) ## hostile and mutated SQL until a canary is seen or MINUTES=10 are over
+	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
 
 lint: $(FOR_DEVELOPMENT) ## ruff, its format, pyright in strict mode
 	@$(BIN)/ruff check .

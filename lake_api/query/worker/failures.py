@@ -104,6 +104,8 @@ def out_of_memory() -> Explained:
         code="out_of_memory",
         detail="The query needs more memory than a query may use.",
         hint="Narrow the days with a filter on `date`, select fewer columns, or aggregate first.",
+        # The address space that it took is not all given back: the next query would get too little.
+        recycle=True,
     )
 
 
