@@ -3,7 +3,8 @@
     LakeError
     ├─ InvalidRequest        422  the body or a parameter has the wrong shape (400: no JSON)
     │  ├─ BodyTooLarge       413
-    │  └─ UnsupportedMediaType 415
+    │  ├─ UnsupportedMediaType 415
+    │  └─ NotAcceptable      406  the Accept header names no form that the route answers in
     ├─ QueryRejected         400  the guard or the binder refuses the SQL; nothing was read
     ├─ NotAuthenticated      401
     ├─ Forbidden             403
@@ -15,6 +16,7 @@
     ├─ ServiceUnavailable    503  another part of the lake (Dagster) does not answer
     ├─ UpstreamRejected      502  another part of the lake answered that it will not
     └─ QueryUnavailable      200  a valid query that could not be run: `source: "unavailable"`
+                             503  the same, where the rows were wanted as CSV or Arrow
 
 Belongs here: the tree, and the one JSON shape that all of it is told in.
 Does not belong here: deciding when one is raised; HTTP wiring (`app`).
@@ -146,6 +148,14 @@ class UnsupportedMediaType(InvalidRequest):
     default_code = "unsupported_media_type"
 
 
+class NotAcceptable(InvalidRequest):
+    """The Accept header names no form that the route answers in."""
+
+    status = 406
+    title = "Not acceptable"
+    default_code = "not_acceptable"
+
+
 class QueryRejected(LakeError):
     """The guard or the binder refuses the SQL; nothing was read."""
 
@@ -240,6 +250,8 @@ class UpstreamRejected(LakeError):
 
 class QueryUnavailable(LakeError):
     """A valid query could not be run; answered with HTTP 200 and `source: "unavailable"`.
+
+    CSV and Arrow have no place for a reason: where rows were wanted as these, it is a 503.
 
     Codes: `storage_unavailable`, `query_timeout`, `out_of_memory`, `worker_lost`, `too_busy`,
     `object_too_large`, `result_too_large`, `engine_error`.

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+_SWITCHES = {"on": True, "true": True, "1": True, "off": False, "false": False, "0": False}
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -39,6 +41,13 @@ def _networks(text: str) -> tuple[Network, ...]:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip().lower() for part in text.split(",") if part.strip())
+
+
+def _switch(text: str) -> bool:
+    value = _SWITCHES.get(text.lower())
+    if value is None:
+        raise ValueError("must be on or off")
+    return value
 
 
 def _positive_int(text: str) -> int:
@@ -180,6 +189,12 @@ SETTINGS: tuple[Setting, ...] = (
         sentence="Where call counts are kept: a `limits` storage URI (`redis://…` for replicas).",
     ),
     Setting(
+        name="LAKE_LOG_SQL",
+        default="off",
+        sentence="`on` puts the text of every query into its log line, beside its hash.",
+        parse=_switch,
+    ),
+    Setting(
         name="LAKE_SNAPSHOT_CHECK_S",
         default="0.5",
         sentence="Age at which a dataset's version token is read again.",
@@ -219,6 +234,7 @@ class Settings:
     calls_per_cron_run: int
     calls_per_minute: int
     rate_limit_store: str
+    log_sql: bool
     snapshot_check_s: float
     snapshot_relist_s: float
 

@@ -1,60 +1,49 @@
 """`POST /api/v1/internal/lake/query`: guarded SQL in, rows out.
 
-Belongs here: the order of steps of one query call, its answer and its log line.
-Does not belong here: what the SQL may be (`guard`), how it runs (`engine`).
+Belongs here: the order of steps of one query call.
+Does not belong here: what the SQL may be (`guard`), how it runs (`engine`), what the answer says
+(`answers`, `documents`), what is told of the call (`call_log`).
 """
 
-import hashlib
-import logging
-import time
-import uuid
 from collections.abc import Mapping
 from typing import Annotated, Any, Protocol, cast
 
 import msgspec
-from litestar import MediaType, Response, post
+from litestar import MediaType, Request, Response, post
 from litestar.di import NamedDependency
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from litestar.params import Body, SkipValidation
 
-from lake_api.errors import (
-    BodyTooLarge,
-    Forbidden,
-    InvalidRequest,
-    LakeError,
-    NotAuthenticated,
-    QueryRejected,
-    QueryUnavailable,
-    RateLimited,
-    ServiceUnavailable,
-    UnsupportedMediaType,
-)
+from lake_api.errors import NotAcceptable, QueryUnavailable
 from lake_api.identity import Caller, requires_agent
 from lake_api.query.answers import plan_answer, rows_answer, unavailable_answer
+from lake_api.query.call_log import QueryCall
+from lake_api.query.documentation import DESCRIPTION, RESPONSES, QueryOperation
+from lake_api.query.documents import CONTENT_TYPES, MEDIA_TYPES, answer_headers, fill_slots
 from lake_api.query.guard import CheckedQuery, Guard
+from lake_api.query.messages import Form
 from lake_api.query.rate_limit import counts_call
 from lake_api.query.results import QueryPreview, QueryResult
-from lake_api.query.schemas import (
-    ANSWER_EXAMPLE,
-    DRY_RUN_EXAMPLE,
-    MAX_ROWS,
-    REQUEST_EXAMPLE,
-    UNAVAILABLE_EXAMPLE,
-    QueryAnswer,
-    QueryRequest,
-)
-from lake_api.web.problems import problem_responses
+from lake_api.query.schemas import MAX_ROWS, REQUEST_EXAMPLE, QueryAnswer, QueryRequest
+from lake_api.settings import Settings
+from lake_api.web.accept import preferred
+from lake_api.web.problems import answer_problem
 from lake_api.web.requests import LakeRequest
 
-_log = logging.getLogger("lake_api.query")
+_FORMS = {media_type: form for form, media_type in MEDIA_TYPES.items()}
 
 
 class QueryRunner(Protocol):
     """What the HTTP side needs of the engine."""
 
     async def run(
-        self, checked: CheckedQuery, *, limit: int, timeout_s: float | None = None, agent: str = ""
+        self,
+        checked: CheckedQuery,
+        *,
+        limit: int,
+        timeout_s: float | None = None,
+        agent: str = "",
+        form: Form = Form.JSON,
     ) -> QueryResult:
         """The rows of a checked query, at most `limit` of them; agents take turns."""
         ...
@@ -70,53 +59,29 @@ class QueryRunner(Protocol):
         ...
 
 
-_RESPONSES = {
-    200: ResponseSpec(
-        data_container=QueryAnswer,
-        generate_examples=False,
-        description="The rows; or `source: unavailable` with `error`, when a valid query could "
-        "not be run.",
-        examples=[
-            Example(summary="Rows", value=ANSWER_EXAMPLE),
-            Example(summary="Dry run", value=DRY_RUN_EXAMPLE),
-            Example(summary="Could not be run", value=UNAVAILABLE_EXAMPLE),
-        ],
-    ),
-    **problem_responses(
-        {
-            400: QueryRejected(
-                "There is no dataset `agent_runs`.",
-                code="unknown_table",
-                hint="Did you mean `agent_run_log`?",
-                fragment="agent_runs",
-            ),
-            401: NotAuthenticated("This route is for internal agents."),
-            403: Forbidden("Pages of another origin may not call this.", code="foreign_origin"),
-            413: BodyTooLarge("The body has more than 65536 bytes."),
-            415: UnsupportedMediaType("The body must be JSON."),
-            422: InvalidRequest("limit: Expected `int` <= 1000", field="limit"),
-            429: RateLimited(
-                "At most 10 query calls per agent and cron run.", retry=True, retry_after_s=3600
-            ),
-            503: ServiceUnavailable(
-                "Calls can't be counted at the moment.", code="rate_limit_unavailable", retry=True
-            ),
-        }
-    ),
-}
+def answer_query_problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Exception handler of the route: the problem, once the call has left its line."""
+    call: QueryCall = request.state.get("query_call") or QueryCall(caller=request.scope.get("user"))
+    request.state["query_id"] = call.query_id
+    call.fail(error)
+    answer = answer_problem(request, error)
+    call.answer_bytes = len(answer.content)
+    _leave(request, call)
+    return answer
 
 
 @post(
     "/api/v1/internal/lake/query",
     operation_id="query_lake",
     summary="Query the lake in SQL",
-    description="Runs one SELECT over the lake's datasets. Internal agents may call it; a call "
-    "counts towards the agent's cron run (`X-Cron-Run-ID`) or, without one, its minute.",
+    description=DESCRIPTION,
     tags=["lake"],
     guards=[requires_agent, counts_call],
     status_code=200,
     media_type=MediaType.JSON,
-    responses=_RESPONSES,
+    responses=RESPONSES,
+    exception_handlers={Exception: answer_query_problem},
+    operation_class=QueryOperation,
 )
 async def query_lake(
     data: Annotated[
@@ -133,54 +98,72 @@ async def query_lake(
     engine: NamedDependency[SkipValidation[QueryRunner]],
 ) -> Response[QueryAnswer]:
     """Check, run and answer one query; whatever happens, leave one log line."""
-    started = time.perf_counter()
-    query_id = request.state["query_id"] = uuid.uuid4().hex
     caller = cast(Caller, request.scope["user"])
-    outcome, rows, checked = "internal_error", 0, None
+    call = QueryCall(caller=caller, sql=data.sql, dry_run=data.dry_run)
+    request.state["query_call"] = call
+    call.form = _form(request, data)
+    checked = query_guard.check(data.sql)
+    call.datasets = tuple(dataset.partition for dataset in checked.datasets)
     try:
-        checked = query_guard.check(data.sql)
-        limit = MAX_ROWS if checked.has_limit else data.limit
-        agent = f"{caller.role.value}:{caller.name}"
-        try:
-            if data.dry_run:
-                preview = await engine.preview(checked, limit=limit, agent=agent)
-                answer = plan_answer(
-                    checked, preview, query_id=query_id, elapsed_ms=_elapsed_ms(started)
-                )
-            else:
-                result = await engine.run(checked, limit=limit, agent=agent)
-                rows = result.row_count
-                answer = rows_answer(
-                    checked, result, query_id=query_id, elapsed_ms=_elapsed_ms(started)
-                )
-            outcome = "ok"
-        except QueryUnavailable as error:
-            outcome = error.code
-            answer = unavailable_answer(
-                checked, error, query_id=query_id, elapsed_ms=_elapsed_ms(started)
-            )
-    except LakeError as error:
-        outcome = error.code
-        raise
-    finally:
-        _log.info(
-            "query",
-            extra={
-                "query_id": query_id,
-                "role": caller.role.value,
-                "agent": caller.name,
-                "cron_run": caller.cron_run,
-                "datasets": [one.partition for one in checked.datasets] if checked else [],
-                "rows": rows,
-                "elapsed_ms": _elapsed_ms(started),
-                "outcome": outcome,
-                "sql_sha256": hashlib.sha256(data.sql.encode()).hexdigest(),
-            },
+        body, headers = await _answer(engine, checked, data, call)
+    except QueryUnavailable as error:
+        if call.form is not Form.JSON:
+            error.http_status = 503
+            raise
+        call.fail(error)
+        answer = unavailable_answer(
+            checked, error, query_id=call.query_id, elapsed_ms=call.elapsed_ms
         )
-    # Encoded here, so that the rows which the worker wrote are copied and never parsed.
-    encoded: Any = msgspec.json.encode(answer)
-    return Response(encoded, headers=request.state["answer_headers"], media_type=MediaType.JSON)
+        body, headers = msgspec.json.encode(answer), {}
+    call.answer_bytes = len(body)
+    _leave(request, call)
+    encoded: Any = body
+    return Response(
+        encoded,
+        headers={**request.state["answer_headers"], "Vary": "Accept", **headers},
+        media_type=CONTENT_TYPES[call.form],
+    )
 
 
-def _elapsed_ms(started: float) -> float:
-    return round((time.perf_counter() - started) * 1000, 3)
+async def _answer(
+    engine: QueryRunner, checked: CheckedQuery, data: QueryRequest, call: QueryCall
+) -> tuple[bytes, dict[str, str]]:
+    """The body of the answer, and the headers that belong to its form."""
+    limit = MAX_ROWS if checked.has_limit else data.limit
+    agent = f"{call.caller.role.value}:{call.caller.name}" if call.caller else ""
+    told: dict[str, Any] = {"query_id": call.query_id}
+    if data.dry_run:
+        preview = await engine.preview(checked, limit=limit, agent=agent)
+        call.take_preview(preview)
+        plan = plan_answer(checked, preview, **told, elapsed_ms=call.elapsed_ms)
+        return msgspec.json.encode(plan), {}
+    result = await engine.run(checked, limit=limit, agent=agent, form=call.form)
+    call.take_result(result)
+    told["elapsed_ms"] = call.elapsed_ms
+    match call.form:
+        case Form.JSON:
+            # Encoded here, so that the rows which the worker wrote are copied and never parsed.
+            return msgspec.json.encode(rows_answer(checked, result, **told)), {}
+        case Form.CSV:
+            return result.document, answer_headers(result, **told)
+        case Form.ARROW:
+            return fill_slots(result.document, **told), answer_headers(result, **told)
+
+
+def _form(request: LakeRequest, data: QueryRequest) -> Form:
+    accept = request.headers.get("accept")
+    offered = [MEDIA_TYPES[Form.JSON]] if data.dry_run else list(_FORMS)
+    chosen = preferred(accept, offered)
+    if chosen is None:
+        what = "A dry run is" if data.dry_run else "Rows are"
+        raise NotAcceptable(
+            f"{what} not answered in a form that the Accept header names.",
+            hint=f"Accept one of {', '.join(offered)}.",
+            field="accept",
+        )
+    return _FORMS[chosen]
+
+
+def _leave(request: Request[Any, Any, Any], call: QueryCall) -> None:
+    settings: Settings = request.app.state.settings
+    call.leave_line(with_sql=settings.log_sql)

@@ -20,9 +20,10 @@ from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from lake_api.errors import QueryUnavailable
+from lake_api.query.documents import arrow_metadata
 from lake_api.query.file_book import FileBook, Part
 from lake_api.query.guard import CheckedQuery
-from lake_api.query.messages import Answer, Job, View
+from lake_api.query.messages import Answer, Form, Job, View
 from lake_api.query.object_cache import CacheSlot, ObjectCache, ObjectChanged, Wanted
 from lake_api.query.plan import prune_days, rows_wanted
 from lake_api.query.pool import PoolLimits, Ran, WorkerPool
@@ -82,6 +83,7 @@ class _Query:
     row_cap: int
     deadline: float
     agent: str
+    form: Form
     stages: _Stages
 
 
@@ -165,7 +167,13 @@ class QueryEngine:
         return True
 
     async def run(
-        self, checked: CheckedQuery, *, limit: int, timeout_s: float | None = None, agent: str = ""
+        self,
+        checked: CheckedQuery,
+        *,
+        limit: int,
+        timeout_s: float | None = None,
+        agent: str = "",
+        form: Form = Form.JSON,
     ) -> QueryResult:
         """The rows of a checked query.
 
@@ -174,12 +182,13 @@ class QueryEngine:
             limit: Rows at most, unless the text has its own LIMIT; never more than `MAX_ROWS`.
             timeout_s: Seconds that the query may take; the setting when None, and at most that.
             agent: Whose query it is; agents take turns at the workers.
+            form: What the rows are written as; the caps are the same, in bytes of that form.
 
         Raises:
             QueryRejected: the engine refuses the text (unknown column, types, …).
             QueryUnavailable: the query is fine and could not be run.
         """
-        query = self._query(checked, limit=limit, timeout_s=timeout_s, agent=agent)
+        query = self._query(checked, limit=limit, timeout_s=timeout_s, agent=agent, form=form)
         for _ in range(_LOOKS):
             try:
                 return await self._run(query)
@@ -199,7 +208,7 @@ class QueryEngine:
             QueryRejected: the engine refuses the text.
             QueryUnavailable: storage or workers are away, or the objects are too large together.
         """
-        query = self._query(checked, limit=limit, timeout_s=timeout_s, agent=agent)
+        query = self._query(checked, limit=limit, timeout_s=timeout_s, agent=agent, form=Form.JSON)
         parts = await self._parts(query)
         key = None if checked.volatile else _key(query, parts)
         from_memory = key is not None and self._results.get(key) is not None
@@ -211,7 +220,7 @@ class QueryEngine:
         query.stages.add("plan")
         if not from_memory:
             views = tuple(self._files.view(part, ()) for part in parts)
-            await self._ask_worker(query, views, bind_only=True)
+            await self._ask_worker(query, parts, views, bind_only=True)
         return QueryPreview(
             reads=tuple(self._reads(part) for part in first),
             exact=exact,
@@ -222,7 +231,13 @@ class QueryEngine:
         )
 
     def _query(
-        self, checked: CheckedQuery, *, limit: int, timeout_s: float | None, agent: str
+        self,
+        checked: CheckedQuery,
+        *,
+        limit: int,
+        timeout_s: float | None,
+        agent: str,
+        form: Form,
     ) -> _Query:
         ceiling_s = self._settings.query_timeout_s
         return _Query(
@@ -230,20 +245,20 @@ class QueryEngine:
             row_cap=MAX_ROWS if checked.has_limit else max(1, min(limit, MAX_ROWS)),
             deadline=time.monotonic() + min(timeout_s or ceiling_s, ceiling_s),
             agent=agent,
+            form=form,
             stages=_Stages(),
         )
 
     def _reads(self, part: Part) -> DatasetReads:
-        sizes = [one.partition.size_bytes for one in part.wanted]
-        cached = [one.partition.size_bytes for one in part.wanted if self._objects.is_cached(one)]
+        cached = [one for one in part.wanted if self._objects.is_cached(one)]
         return DatasetReads(
             dataset=part.snapshot.dataset,
             first_day=part.wanted[0].partition.day if part.wanted else None,
             last_day=part.wanted[-1].partition.day if part.wanted else None,
-            objects=len(sizes),
-            size_bytes=sum(sizes),
+            objects=len(part.wanted),
+            size_bytes=_size_bytes(part.wanted),
             cached_objects=len(cached),
-            cached_bytes=sum(cached),
+            cached_bytes=_size_bytes(cached),
         )
 
     async def _run(self, query: _Query) -> QueryResult:
@@ -280,20 +295,28 @@ class QueryEngine:
             count *= _MORE_DAYS_FACTOR
 
     async def _read(self, query: _Query, parts: Sequence[Part]) -> QueryResult:
+        wanted = [one for part in parts for one in part.wanted]
+        missing_bytes: list[int] = []
         async with contextlib.AsyncExitStack() as stack:
-            pins = self._objects.pinned([one for part in parts for one in part.wanted])
+            pins = self._objects.pinned(wanted, on_missing=missing_bytes.append)
             paths = iter(await _before(query.deadline, stack.enter_async_context(pins)))
             files = [list(itertools.islice(paths, len(part.wanted))) for part in parts]
             query.stages.add("fetch")
             views = tuple(map(self._files.view, parts, files))
-            answer = await self._ask_worker(query, views)
-        warnings = [
-            one for pair in zip(parts, files, strict=True) for one in self._files.warnings(*pair)
-        ]
+            known = self._warnings(parts, files)
+            answer = await self._ask_worker(query, parts, views, warnings=known)
+            warnings = self._warnings(parts, files)
+            if query.form is Form.ARROW and warnings != known:
+                # What the worker has just learned belongs into what it wrote.
+                views = tuple(map(self._files.view, parts, files))
+                answer = await self._ask_worker(query, parts, views, warnings=warnings)
         return QueryResult(
             columns=answer.columns,
             column_types=answer.column_types,
             rows_json=answer.rows_json,
+            document=answer.document,
+            read_bytes=_size_bytes(wanted),
+            fetched_bytes=sum(missing_bytes),
             row_count=answer.row_count,
             truncated=answer.truncated,
             freshness=_freshness(parts),
@@ -301,10 +324,21 @@ class QueryEngine:
             stages_ms=query.stages.taken_ms,
         )
 
+    def _warnings(self, parts: Sequence[Part], files: Sequence[Sequence[str]]) -> tuple[str, ...]:
+        pairs = zip(parts, files, strict=True)
+        return tuple(one for pair in pairs for one in self._files.warnings(*pair))
+
     async def _ask_worker(
-        self, query: _Query, views: tuple[View, ...], *, bind_only: bool = False
+        self,
+        query: _Query,
+        parts: Sequence[Part],
+        views: tuple[View, ...],
+        *,
+        warnings: tuple[str, ...] = (),
+        bind_only: bool = False,
     ) -> Answer:
         checked = query.checked
+        metadata = arrow_metadata(_freshness(parts)) if query.form is Form.ARROW else {}
         ran = await self._pool.run(
             lambda job_id: Job(
                 id=job_id,
@@ -314,6 +348,9 @@ class QueryEngine:
                 byte_cap=self._settings.result_bytes,
                 top_n=not checked.has_limit and checked.tree.args.get("order") is not None,
                 bind_only=bind_only,
+                form=query.form,
+                metadata=metadata,
+                warnings=warnings,
             ),
             agent=query.agent,
             deadline=query.deadline,
@@ -352,6 +389,10 @@ def _plan(checked: CheckedQuery, snapshot: Snapshot) -> Part:
     )
 
 
+def _size_bytes(wanted: Sequence[Wanted]) -> int:
+    return sum(one.partition.size_bytes for one in wanted)
+
+
 def _newest(part: Part, count: int) -> Part:
     return replace(part, wanted=part.wanted[-count:])
 
@@ -364,7 +405,9 @@ def _key(query: _Query, parts: Sequence[Part]) -> ResultKey:
         for one in part.wanted:
             digest.update(one.partition.etag.encode())
         digest.update(b"/")
-    return ResultKey(sql=query.checked.sql, row_cap=query.row_cap, objects=digest.digest())
+    return ResultKey(
+        sql=query.checked.sql, row_cap=query.row_cap, form=query.form, objects=digest.digest()
+    )
 
 
 def _freshness(parts: Sequence[Part]) -> tuple[Freshness, ...]:

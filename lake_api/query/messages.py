@@ -8,12 +8,27 @@ decoded into these shapes or counts as a lost worker.
 """
 
 import struct
+from enum import Enum
 from typing import BinaryIO
 
 import msgspec
 
 MAX_FRAME_BYTES = 256 * 1024 * 1024
+QUERY_ID_SLOT = "query-id".ljust(32, "-")
+"""Stands in an Arrow document where the query id of the call belongs, as long as one."""
+
+ELAPSED_MS_SLOT = "elapsed-ms".ljust(16, "-")
+"""Stands in an Arrow document where the milliseconds of the call belong."""
+
 _LENGTH = struct.Struct(">I")
+
+
+class Form(Enum):
+    """What rows are written as."""
+
+    JSON = "json"
+    CSV = "csv"
+    ARROW = "arrow"
 
 
 class WorkerConfig(msgspec.Struct, frozen=True):
@@ -50,7 +65,8 @@ class Job(msgspec.Struct, frozen=True, tag="job"):
     """One query.
 
     `top_n` says that the text orders its rows and has no LIMIT of its own. With `bind_only` the
-    engine says whether it would run the text, and does not run it.
+    engine says whether it would run the text, and does not run it. `metadata` and `warnings` are
+    what an Arrow document says of itself beside what the worker knows.
     """
 
     id: int
@@ -60,6 +76,9 @@ class Job(msgspec.Struct, frozen=True, tag="job"):
     byte_cap: int
     top_n: bool = False
     bind_only: bool = False
+    form: Form = Form.JSON
+    metadata: dict[str, str] = {}
+    warnings: tuple[str, ...] = ()
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
@@ -86,7 +105,11 @@ class FileFacts(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True, tag="answer"):
-    """The rows of a job, and the facts of its new files."""
+    """The rows of a job, and the facts of its new files.
+
+    `rows_json` is a JSON array of arrays. In the other forms it is empty, and `document` is all of
+    the CSV or Arrow stream.
+    """
 
     id: int
     columns: tuple[str, ...]
@@ -97,6 +120,7 @@ class Answer(msgspec.Struct, frozen=True, tag="answer"):
     warnings: tuple[str, ...]
     stages_ms: dict[str, float]
     facts: tuple[FileFacts, ...]
+    document: bytes = b""
 
 
 class Failure(msgspec.Struct, frozen=True, tag="failure"):

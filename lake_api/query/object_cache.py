@@ -127,6 +127,12 @@ class ObjectCache:
         # Files of an earlier process: nobody knows yet which ETag each belongs to.
         self._adopted = _adopt(directory)
         self._used_bytes = sum(self._adopted.values())
+        self.asked = 0
+        """Objects that queries needed so far."""
+        self.fetches = 0
+        """How many of them had to be fetched."""
+        self.fetched_bytes = 0
+        """The bytes of these."""
 
     @property
     def used_bytes(self) -> int:
@@ -157,8 +163,14 @@ class ObjectCache:
             )
 
     @asynccontextmanager
-    async def pinned(self, wanted: Sequence[Wanted]) -> AsyncGenerator[list[str]]:
+    async def pinned(
+        self, wanted: Sequence[Wanted], *, on_missing: Callable[[int], None] | None = None
+    ) -> AsyncGenerator[list[str]]:
         """The paths of the wanted objects, in order; they stay until the block is left.
+
+        Args:
+            wanted: What the query needs.
+            on_missing: Is told the bytes that were not here, when there are any.
 
         Raises:
             ObjectChanged: an object was replaced or removed since it was listed.
@@ -168,7 +180,11 @@ class ObjectCache:
         pins: list[tuple[_Name, _File]] = []
         try:
             # A generator, so that what is pinned so far is let go when one can't be.
+            fetched_before = self.fetched_bytes
             pins.extend(self._pin(one) for one in wanted)
+            missing_bytes = self.fetched_bytes - fetched_before
+            if missing_bytes and on_missing is not None:
+                on_missing(missing_bytes)
             await _all_of(
                 [task for name, _ in pins if (task := self._fetching.get(name)) is not None]
             )
@@ -181,6 +197,7 @@ class ObjectCache:
 
     def _pin(self, one: Wanted) -> tuple[_Name, _File]:
         name = _Name(one.dataset.sql_name, one.partition.day, one.partition.etag)
+        self.asked += 1
         file = self._files.get(name)
         if file is not None:
             self._files.move_to_end(name)
@@ -194,6 +211,8 @@ class ObjectCache:
         if adopted_bytes is None:
             self._make_room(file.size_bytes)
             self._used_bytes += file.size_bytes
+            self.fetches += 1
+            self.fetched_bytes += file.size_bytes
             task = asyncio.create_task(self._fetch(one, file))
             self._fetching[name] = task
             task.add_done_callback(lambda done: self._fetched(name, file, done))

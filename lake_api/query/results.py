@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
+from lake_api.query.messages import Form
 from lake_assets.catalog import Dataset
 
 
@@ -24,7 +25,12 @@ class Freshness:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryResult:
-    """The answer to one query; `rows_json` is a JSON array of arrays, encoded in the worker."""
+    """The answer to one query, encoded in the worker.
+
+    `rows_json` is a JSON array of arrays. In the other forms it is empty, and `document` is all of
+    the CSV or Arrow stream; an Arrow stream has slots for what only the call knows. Of the
+    `read_bytes` of stored objects, `fetched_bytes` were not in the object cache.
+    """
 
     columns: tuple[str, ...]
     column_types: tuple[str, ...]
@@ -34,6 +40,10 @@ class QueryResult:
     freshness: tuple[Freshness, ...]
     warnings: tuple[str, ...]
     stages_ms: Mapping[str, float]
+    document: bytes = b""
+    read_bytes: int = 0
+    fetched_bytes: int = 0
+    from_memory: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +81,7 @@ class ResultKey:
 
     sql: str
     row_cap: int
+    form: Form
     objects: bytes
 
 
@@ -97,7 +108,9 @@ class ResultCache:
         old = self._results.pop(key, None)
         if old is not None:
             self._used_bytes -= _size_bytes(key, old)
-        self._results[key] = replace(result, stages_ms={})
+        self._results[key] = replace(
+            result, stages_ms={}, fetched_bytes=0, read_bytes=0, from_memory=True
+        )
         self._used_bytes += size
         while self._used_bytes > self._budget_bytes:
             dropped_key, dropped = self._results.popitem(last=False)
@@ -106,4 +119,4 @@ class ResultCache:
 
 def _size_bytes(key: ResultKey, result: QueryResult) -> int:
     # 2 kB stand for the objects around the text and the rows.
-    return len(result.rows_json) + 2 * len(key.sql) + 2_000
+    return len(result.rows_json) + len(result.document) + 2 * len(key.sql) + 2_000

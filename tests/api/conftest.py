@@ -20,6 +20,7 @@ from litestar.params import JSONBody
 
 from lake_api.app import create_app
 from lake_api.query.guard import CheckedQuery
+from lake_api.query.messages import Form
 from lake_api.query.results import Freshness, QueryPreview, QueryResult
 from lake_api.settings import Settings
 from lake_assets.catalog import (
@@ -124,6 +125,7 @@ class ScriptedEngine:
         limit: int,
         timeout_s: float | None = None,  # noqa: ARG002 - part of the engine's contract
         agent: str = "",
+        form: Form = Form.JSON,
     ) -> QueryResult:
         await asyncio.sleep(0)
         self.limits.append(limit)
@@ -136,6 +138,7 @@ class ScriptedEngine:
             columns=("agent_id", "runs"),
             column_types=("VARCHAR", "BIGINT"),
             rows_json=self.rows_json or msgspec.json.encode(rows),
+            document=b"" if form is Form.JSON else b"rows",
             row_count=count,
             truncated=count < self.available_rows,
             freshness=tuple(

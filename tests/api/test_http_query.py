@@ -209,10 +209,10 @@ def test_every_query_leaves_one_line_without_its_text(
     assert done["agent"] == "aurora"
     assert done["cron_run"] == "nightly-1"
     assert done["role"] == "agent"
-    assert done["datasets"] == ["agent_run_log"]
+    assert done["datasets"] == ("agent_run_log",)
     assert done["rows"] == 5
-    assert done["outcome"] == "ok"
+    assert (done["outcome"], done["code"]) == ("ok", None)
     assert done["query_id"] == answer.json()["query_id"]
     assert done["elapsed_ms"] > 0
-    assert refused["outcome"] == "unknown_table"
+    assert (refused["outcome"], refused["code"]) == ("rejected", "unknown_table")
     assert not any("SELECT" in str(value) for value in (*done.values(), *refused.values()))

@@ -101,7 +101,7 @@ def test_the_document_has_every_route_with_examples_and_errors(service: Any) -> 
     }  # fmt: skip
     query = document["paths"]["/api/v1/internal/lake/query"]["post"]
     assert set(query["responses"]) == {
-        "200", "400", "401", "403", "413", "415", "421", "422", "429", "500", "503",
+        "200", "400", "401", "403", "406", "413", "415", "421", "422", "429", "500", "503",
     }  # fmt: skip
     schemas = document["components"]["schemas"]
     sql = schemas["QueryRequest"]["properties"]["sql"]

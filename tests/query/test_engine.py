@@ -323,6 +323,11 @@ def test_an_order_changes_nothing_of_a_refusal(shared_lake, sql, order, code, fr
     assert sql[position.offset :].startswith(fragment)
 
 
+def test_an_ordered_text_needs_no_dataset(shared_lake):
+    sql = "SELECT range AS n FROM range(5) ORDER BY n DESC"
+    assert shared_lake.rows(sql) == [[4], [3], [2], [1], [0]]
+
+
 def test_a_value_that_fails_in_an_ordered_text_has_no_wrong_position(shared_lake):
     sql = "SELECT CAST(agent_id AS INT) AS number FROM agent_run_log ORDER BY number"
     with pytest.raises(QueryRejected) as caught:

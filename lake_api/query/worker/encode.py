@@ -31,12 +31,16 @@ class RowTooLarge(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodedRows:
-    """A JSON array of arrays; `is_cut` when the byte cap left rows out."""
+    """A JSON array of arrays, or a document in another form.
 
-    json: bytes
+    `is_cut` when the byte cap left rows out.
+    """
+
     count: int
     is_cut: bool
     warnings: tuple[str, ...]
+    json: bytes = b""
+    document: bytes = b""
 
 
 class _Damaged(Exception):
@@ -106,6 +110,16 @@ class _Column:
                 return _safe_number(value)
             case _:
                 return _timestamp(value)
+
+
+def plain_value(value: Any) -> Any:
+    """A value of any type as what JSON is made of; texts stay as they are."""
+    match value:
+        case dict() | list() | tuple():
+            convert = _Column("", "VARIANT").convert
+            return value if convert is None else convert(value)
+        case _:
+            return msgspec.to_builtins(_timestamp(value))
 
 
 def _safe_number(value: int | Decimal) -> int | float | str:
@@ -186,8 +200,14 @@ def encode_rows(
         json=b"[" + b",".join(lines.lines) + b"]",
         count=len(lines.lines),
         is_cut=lines.is_cut,
-        warnings=tuple(_warnings(helpers)),
+        warnings=tuple(_warnings(helpers))
+        + ((cut_warning(len(lines.lines), byte_cap, "JSON"),) if lines.is_cut else ()),
     )
+
+
+def cut_warning(count: int, byte_cap: int, form: str) -> str:
+    """What the caller is told when bytes, not rows, ended the answer."""
+    return f"the answer was cut after {count} rows: more would exceed {byte_cap} bytes of {form}"
 
 
 def _encode_row(row: Sequence[Any], helpers: Sequence[_Column]) -> bytes:

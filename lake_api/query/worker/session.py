@@ -14,8 +14,11 @@ import duckdb
 
 from lake_api.query.agreement import disagreement
 from lake_api.query.functions import ALLOWED_FUNCTIONS
-from lake_api.query.messages import Answer, Failure, FileFacts, Job
-from lake_api.query.worker.encode import RowTooLarge, encode_rows
+from lake_api.query.messages import Answer, Failure, FileFacts, Form, Job
+from lake_api.query.worker.arrow_rows import encode_arrow
+from lake_api.query.worker.csv_rows import encode_csv
+from lake_api.query.worker.encode import EncodedRows, RowTooLarge, encode_rows
+from lake_api.query.worker.execute import FailedCapped, bind, execute_rows, execute_table
 from lake_api.query.worker.failures import (
     Explained,
     engine_failed,
@@ -26,24 +29,16 @@ from lake_api.query.worker.failures import (
 )
 from lake_api.query.worker.views import inspect_files, view_sql, with_facts
 
-_FETCH_ROWS = 64
 _INTERRUPT_EVERY_S = 0.02
 
-_REFUSALS = (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError)
-"""What binding a relation raises about a text, in words without a position."""
-
-_BAD_VALUES = (duckdb.InvalidInputException, duckdb.DataError)
-"""What running it raises about a value, with the position in the text that ran."""
+_Ran = tuple[list[str], list[str], EncodedRows, bool]
+"""Names and types of the columns, the rows, and whether there were more."""
 
 Disagreement = Callable[..., str | None]
 
 
 class _Cancelled(Exception):
     """The job was cancelled between two statements."""
-
-
-class _FailedCapped(Exception):
-    """The capped form of the text failed: positions are not those of the caller's text."""
 
 
 class _Rejected(Exception):
@@ -85,7 +80,7 @@ class Session:
             explained = row_too_large()
         except (MemoryError, duckdb.OutOfMemoryException):
             explained = out_of_memory()
-        except _FailedCapped as failed:
+        except FailedCapped as failed:
             explained = explain(str(failed), sql=None, columns=(*columns, "date"))
         except duckdb.Error as error:
             explained = explain(str(error), sql=job.sql, columns=(*columns, "date"))
@@ -124,39 +119,29 @@ class Session:
             cursor.execute(view_sql(with_facts(view, found)))
         self._check_cancelled(job)
         if job.bind_only:
-            return _bound(job, cursor, clock)
-        clock.stage("bind")
-        names, types, rows = _execute(cursor, job)
-        clock.stage("run")
-        encoded = encode_rows(
-            _bounded(rows, job.row_cap), columns=names, types=types, byte_cap=job.byte_cap
-        )
-        # One more row than the cap proves that the answer is truncated.
-        has_more = not encoded.is_cut and next(rows, None) is not None
+            columns, types = bind(cursor, job.sql)
+            clock.stage("bind")
+            encoded, truncated = EncodedRows(json=b"[]", count=0, is_cut=False, warnings=()), False
+        elif job.form is Form.ARROW:
+            columns, types, encoded, truncated = _run_arrow(job, cursor, clock)
+        else:
+            columns, types, encoded, truncated = _run_rows(job, cursor, clock)
         cursor.close()
-        clock.stage("encode")
-        warnings = list(encoded.warnings)
-        if encoded.is_cut:
-            warnings.append(
-                f"the answer was cut after {encoded.count} rows: more would exceed "
-                f"{job.byte_cap} bytes of JSON"
-            )
-        return Answer(
-            id=job.id,
-            columns=tuple(names),
-            column_types=tuple(types),
-            rows_json=encoded.json,
-            row_count=encoded.count,
-            truncated=encoded.is_cut or has_more,
-            warnings=tuple(warnings),
-            stages_ms=clock.stages_ms,
-            facts=tuple(facts),
+        return _answer(
+            job,
+            encoded,
+            columns=columns,
+            types=types,
+            truncated=truncated,
+            clock=clock,
+            facts=facts,
         )
 
     def _check_vote(self, job: Job, cursor: duckdb.DuckDBPyConnection) -> None:
-        row = cursor.execute("SELECT json_serialize_sql(?::VARCHAR)", [job.sql]).fetchone()
+        # All of its one row: an unfinished result would be in the way of what runs next.
+        rows = cursor.execute("SELECT json_serialize_sql(?::VARCHAR)", [job.sql]).fetchall()
         problem = self._vote(
-            str(row[0]) if row else "",
+            str(rows[0][0]) if rows else "",
             tables=frozenset(view.name.lower() for view in job.views),
             allowed_functions=ALLOWED_FUNCTIONS,
         )
@@ -171,63 +156,38 @@ class Session:
             )
 
 
-def _bound(job: Job, cursor: duckdb.DuckDBPyConnection, clock: "_Clock") -> Answer:
-    """The answer without rows: a relation is bound when it is made, and runs when it is read."""
-    try:
-        relation = cursor.sql(job.sql)
-    except _REFUSALS:
-        # Refuses it once more, in words that have a position.
-        cursor.execute(job.sql)
-        raise
+def _run_rows(job: Job, cursor: duckdb.DuckDBPyConnection, clock: "_Clock") -> _Ran:
     clock.stage("bind")
-    return Answer(
-        id=job.id,
-        columns=tuple(relation.columns),
-        column_types=tuple(str(kind) for kind in relation.types),
-        rows_json=b"[]",
-        row_count=0,
-        truncated=False,
-        warnings=(),
-        stages_ms=clock.stages_ms,
-        facts=(),
+    columns, types, rows = execute_rows(
+        cursor, job.sql, capped_at=job.row_cap + 1 if job.top_n else None
     )
+    clock.stage("run")
+    bounded = _bounded(rows, job.row_cap)
+    if job.form is Form.CSV:
+        encoded = encode_csv(bounded, columns=columns, byte_cap=job.byte_cap)
+    else:
+        encoded = encode_rows(bounded, columns=columns, types=types, byte_cap=job.byte_cap)
+    # One more row than the cap proves that the answer is truncated.
+    truncated = encoded.is_cut or next(rows, None) is not None
+    clock.stage("encode")
+    return columns, types, encoded, truncated
 
 
-def _execute(
-    cursor: duckdb.DuckDBPyConnection, job: Job
-) -> tuple[list[str], list[str], Iterator[Sequence[Any]]]:
-    """Run the caller's text unchanged; names, types, and rows as they are asked for."""
-    if job.top_n:
-        # What does not bind here is refused below, in words that have a position. What does not
-        # parse is only the capped form of the text, when a comment follows its semicolon.
-        with contextlib.suppress(*_REFUSALS):
-            return _execute_capped(cursor, job)
-    cursor.execute(job.sql)
-    described: Sequence[Sequence[Any]] = cursor.description or ()
-    names = [str(column[0]) for column in described]
-    return names, [str(column[1]) for column in described], _chunked(cursor.fetchmany)
-
-
-def _execute_capped(
-    cursor: duckdb.DuckDBPyConnection, job: Job
-) -> tuple[list[str], list[str], Iterator[Sequence[Any]]]:
-    """The same, telling the engine the cap: it need not sort rows that nobody will see.
-
-    The capped relation renames columns that share a name, so the names are the text's own.
-    """
-    relation = cursor.sql(job.sql)
-    names = list(relation.columns)
-    capped = relation.limit(job.row_cap + 1)
-    try:
-        rows = capped.fetchall()
-    except _BAD_VALUES as error:
-        raise _FailedCapped(str(error)) from error
-    return names, [str(kind) for kind in capped.types], iter(rows)
-
-
-def _chunked(fetch: Callable[[int], Sequence[Sequence[Any]]]) -> Iterator[Sequence[Any]]:
-    while chunk := fetch(_FETCH_ROWS):
-        yield from chunk
+def _run_arrow(job: Job, cursor: duckdb.DuckDBPyConnection, clock: "_Clock") -> _Ran:
+    clock.stage("bind")
+    columns, types, table = execute_table(cursor, job.sql, rows=job.row_cap + 1)
+    clock.stage("run")
+    encoded = encode_arrow(
+        table,
+        columns=columns,
+        types=types,
+        row_cap=job.row_cap,
+        byte_cap=job.byte_cap,
+        metadata=job.metadata,
+        warnings=job.warnings,
+    )
+    clock.stage("encode")
+    return columns, types, encoded, encoded.count < table.num_rows
 
 
 def _bounded(rows: Iterator[Sequence[Any]], cap: int) -> Iterator[Sequence[Any]]:
@@ -237,6 +197,30 @@ def _bounded(rows: Iterator[Sequence[Any]], cap: int) -> Iterator[Sequence[Any]]
         if row is None:
             return
         yield row
+
+
+def _answer(
+    job: Job,
+    encoded: EncodedRows,
+    *,
+    columns: Sequence[str],
+    types: Sequence[str],
+    truncated: bool,
+    clock: "_Clock",
+    facts: Sequence[FileFacts],
+) -> Answer:
+    return Answer(
+        id=job.id,
+        columns=tuple(columns),
+        column_types=tuple(types),
+        rows_json=encoded.json,
+        row_count=encoded.count,
+        truncated=truncated,
+        warnings=encoded.warnings,
+        stages_ms=clock.stages_ms,
+        facts=tuple(facts),
+        document=encoded.document,
+    )
 
 
 def _failure(job_id: int, explained: Explained, facts: Sequence[FileFacts]) -> Failure:
