@@ -72,8 +72,9 @@ DATASETS: tuple[Dataset, ...] = (
         schedule=Schedule(cron="30 14 * * *"),
         key="series_id observation_date realtime_start",
         notes=(
-            f"{_REVISED} Key: series_id, observation_date. To see what was known on a day, take "
-            "the rows with `realtime_start` up to that day. Units and frequency differ by series: "
+            f"{_REVISED} Key: series_id, observation_date, realtime_start. Each `realtime_start` is "
+            "a vintage: for today's values take the greatest per series_id and observation_date, "
+            "for what was known on a day the greatest up to that day. Units and frequency differ by series: "
             "read `units` before comparing. Some series are about the county, some about the "
             "metro area or the nation."
         ),

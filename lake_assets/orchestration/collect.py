@@ -65,7 +65,7 @@ def collected(
                 warn=lambda text: context.log.warning(http.redacted(text)),
                 keep_stored=_keeps_stored(context, days=len(days)),
             )
-            with _as_failures(http):
+            with _as_failures(collection):
                 wanted = collection.wanted()
                 published = collection.published(wanted)
                 first = next(published, None)
@@ -122,7 +122,7 @@ def _reported(
     rest: Iterator[date],
 ) -> Iterator[date]:
     """The days as they are written; after the last one, what there is to say of each."""
-    with _as_failures(collection.http):
+    with _as_failures(collection):
         if first is not None:
             yield first
         yield from rest
@@ -132,18 +132,23 @@ def _reported(
 
 
 def _read(collection: Collection, day: date) -> Generator[pa.RecordBatch]:
-    with _as_failures(collection.http):
+    with _as_failures(collection):
         yield from collection.read(day)
 
 
 @contextmanager
-def _as_failures(http: HttpSource) -> Generator[None]:
-    """Errors of a source as failures of the run; only an unavailable source is tried again."""
+def _as_failures(collection: Collection) -> Generator[None]:
+    """Errors of a source as failures of the run, each with one first line to act on.
+
+    Dagster does not try them again: `http` has, and a retried step's first line tells nothing.
+    """
     try:
         yield
     except SourceError as error:
-        again = isinstance(error, SourceUnavailable)
-        raise dg.Failure(http.redacted(str(error)), allow_retries=again) from None
+        said = f"{collection.collector.upstream.title}: {error}"
+        if isinstance(error, SourceUnavailable):
+            said += "; run it again later"
+        raise dg.Failure(collection.http.redacted(said), allow_retries=False) from None
 
 
 def _nothing(

@@ -96,7 +96,7 @@ def judged(response: httpx.Response, wanted: Wanted, *, now: datetime) -> Answer
     status, where = response.status_code, wanted.where
     if status in wanted.absent:
         return None
-    if response.is_redirect:
+    if response.is_redirect and status != _NOT_MODIFIED:
         target = response.headers.get("location", "elsewhere").partition("?")[0]
         raise SourceMismatch(
             f"{where}: HTTP {status} sends us to {target} instead of answering; redirects are not "

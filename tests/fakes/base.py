@@ -10,9 +10,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
+
+TODAY = date(2026, 11, 23)
+"""The day on which a fake lives, unless told otherwise."""
 
 HTML_PAGE = b"<!DOCTYPE html><html><body><h1>We'll be back soon</h1></body></html>"
 
@@ -109,11 +113,15 @@ def rewritten(change: Callable[[Any], object]) -> Callable[[Reply], Reply]:
 
 
 class Fake:
-    """A server on loopback. Subclasses answer requests and say which settings lead to them."""
+    """A server on loopback that lives on `today`.
+
+    Subclasses answer requests and say which settings lead to them.
+    """
 
     name = ""
 
-    def __init__(self) -> None:
+    def __init__(self, today: date = TODAY) -> None:
+        self.today = today
         self.requests: list[Request] = []
         self.faults: list[Fault] = []
         self._lock = threading.Lock()

@@ -5,7 +5,7 @@ from calendar import month_name
 from collections.abc import Mapping
 from datetime import date
 
-from tests.fakes.base import Fake, Reply, Request, as_json
+from tests.fakes.base import TODAY, Fake, Reply, Request, as_json
 
 LAUS_ID = "laus-0001"
 CES_OLD_ID = "ces-0001"
@@ -46,8 +46,8 @@ class FakeEdd(Fake):
 
     name = "edd"
 
-    def __init__(self, today: date = date(2026, 11, 23)) -> None:
-        super().__init__()
+    def __init__(self, today: date = TODAY) -> None:
+        super().__init__(today)
         self.page_rows = 32_000
         year = today.year
         elsewhere = {"Area Name": "Alameda County"}

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from tests.fakes.base import Fake, Reply, Request, as_json
+from tests.fakes.base import TODAY, Fake, Reply, Request, as_json
 
 KEY = "0123456789abcdef0123456789abcdef"
 FOREVER = date(9999, 12, 31)
@@ -28,9 +28,8 @@ class FakeFred(Fake):
 
     name = "fred"
 
-    def __init__(self, today: date = date(2026, 11, 23)) -> None:
-        super().__init__()
-        self.today = today
+    def __init__(self, today: date = TODAY) -> None:
+        super().__init__(today)
         months = [date(today.year, month, 1) for month in (7, 8, 9)]
         self.series: dict[str, list[Vintage]] = {
             "CASANT5URN": [

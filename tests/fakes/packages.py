@@ -3,19 +3,18 @@
 from collections.abc import Mapping
 from datetime import date, timedelta
 
-from tests.fakes.base import Fake, Reply, Request, as_json
+from tests.fakes.base import TODAY, Fake, Reply, Request, as_json
 
 PYPI_KEEPS_D = 180
 
 
 class FakePackages(Fake):
-    """Counts follow from package and day; `npm_until` and `pypi_until` are the newest known days."""
+    """Counts follow from package and day; `npm_until` and `pypi_until` are the last known days."""
 
     name = "packages"
 
-    def __init__(self, today: date = date(2026, 11, 23)) -> None:
-        super().__init__()
-        self.today = today
+    def __init__(self, today: date = TODAY) -> None:
+        super().__init__(today)
         self.npm = {"lake-client", "@lake/react"}
         self.pypi = {"lake-client"}
         self.npm_until = self.pypi_until = today - timedelta(days=1)

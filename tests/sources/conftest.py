@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -14,9 +14,7 @@ from lake_assets.catalog import Catalog, LakeLocation, data_key, load_catalog
 from lake_assets.orchestration.build import build_defs
 from lake_assets.storage.store import LakeStore
 from tests.conftest import settings_of
-from tests.fakes.base import Fake
-
-TODAY = date(2026, 11, 23)
+from tests.fakes.base import TODAY, Fake
 
 
 @dataclass
@@ -29,7 +27,6 @@ class Collecting:
     instance: dg.DagsterInstance
     env: dict[str, str]
     now: datetime = datetime(2026, 11, 23, 12, tzinfo=UTC)
-    logged: list[str] = field(default_factory=list)
 
     def run(self, first: date = TODAY, last: date | None = None, **tags: str):
         """One run over the days, as the UI starts it."""
@@ -62,8 +59,7 @@ class Collecting:
 
     def texts(self, result) -> str:
         """Everything that a run left for people to read: events, messages, logs."""
-        records = self.instance.all_logs(result.run_id)
-        return "\n".join([str(record) for record in records])
+        return "\n".join(str(record) for record in self.instance.all_logs(result.run_id))
 
 
 def failure(result) -> str:

@@ -1,0 +1,225 @@
+"""What every collection does, shown on a dataset of its own."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+
+import httpx
+import pytest
+
+from lake_assets.catalog import ExternalSource, Schedule, external, load_catalog
+from lake_assets.sources import config
+from lake_assets.sources.collect import Ask, Collector, collector_of
+from lake_assets.sources.collection import Collection
+from lake_assets.sources.config import SourceSetting, Upstream
+from lake_assets.sources.errors import NotConfigured, NotPublishedYet, SourceMismatch
+from lake_assets.sources.http import HttpPolicy, HttpSource
+from lake_assets.sources.revisions import row_hash
+from lake_assets.storage.store import LakeStore
+from lake_assets.storage.writer import PartitionWriter
+
+TODAY = date(2026, 11, 23)
+DAYS = [TODAY - timedelta(days=back) for back in (2, 1, 0)]
+
+
+def dataset(columns: str = "", key: str = "name"):
+    return external(
+        "music/charts",
+        "Charts.",
+        group="Music",
+        upstream="charts",
+        tasks="lake.collect_charts",
+        watermark="collected_at",
+        schedule=Schedule(cron="0 1 * * *"),
+        key=key,
+        columns=f"""
+            name string! Name.
+            plays int64 Plays.
+            {columns}
+            collected_at timestamp! When.
+        """,
+    )
+
+
+SLOW = dataset("row_hash string! Hash.\nnote string Bookkeeping.")
+
+
+@pytest.fixture
+def collection(bucket) -> Callable[..., Collection]:
+    def make(collect, *, of=None, days=(TODAY,), keep_stored=False, **facts) -> Collection:
+        return Collection(
+            dataset=of or dataset(),
+            collector=Collector(upstream=config.FRED, collect=collect, **facts),
+            settings={},
+            http=HttpSource(
+                policy=HttpPolicy(), transport=httpx.MockTransport(lambda _: httpx.Response(500))
+            ),
+            store=LakeStore(bucket),
+            days=list(days),
+            now=datetime(2026, 11, 23, 12, tzinfo=UTC),
+            warn=warnings.append,
+            keep_stored=keep_stored,
+        )
+
+    warnings: list[str] = []
+    make.warnings = warnings
+    return make
+
+
+def write(collection: Collection) -> dict[date, list[dict]]:
+    """What a run would write, written."""
+    writer = PartitionWriter(collection.store, run_id="r", code_version="c")
+    written: dict[date, list[dict]] = {}
+    for day in collection.published(collection.wanted()):
+        batches = list(collection.read(day))
+        writer.write(collection.dataset, day, batches)
+        written[day] = [row for batch in batches for row in batch.to_pylist()]
+    return written
+
+
+def plays(*rows: tuple[str, int]):
+    return lambda _ask: iter([{"name": name, "plays": count} for name, count in rows])
+
+
+def test_a_row_that_comes_again_otherwise_is_told(collection):
+    made = collection(plays(("a", 1), ("b", 1), ("a", 2), ("a", 1)))
+
+    assert [row["plays"] for row in write(made)[TODAY]] == [1, 1]
+
+    assert made.notes[TODAY] == {"conflicting_rows": 1, "repeated_rows": 1}
+    assert collection.warnings == ["1 rows came again with other values; the first was kept"]
+
+
+def test_rows_without_a_key_are_all_kept(collection):
+    made = collection(plays(("a", 1), ("a", 1)), of=dataset(key=""))
+
+    assert len(write(made)[TODAY]) == 2
+
+
+def test_many_rows_come_in_several_batches_and_none_is_lost(collection):
+    made = collection(plays(*((f"n{i}", i) for i in range(12_001))))
+
+    (rows,) = write(made).values()
+
+    assert [row["plays"] for row in rows] == list(range(12_001))
+
+
+def test_a_value_that_goes_back_is_news_again(collection):
+    seen: dict[date, list[int]] = {}
+    for day, count in zip(DAYS, (1, 2, 1), strict=True):
+        made = collection(plays(("a", count), ("b", 5)), of=SLOW, days=[day])
+        seen[day] = [row["plays"] for row in write(made)[day]]
+
+    assert list(seen.values()) == [[1, 5], [2], [1]]
+
+
+def test_bookkeeping_alone_is_no_revision(collection):
+    def collect(ask: Ask):
+        yield {"name": "a", "plays": 1, "note": f"read on {ask.day}"}
+
+    made = collection(collect, of=SLOW, days=DAYS, bookkeeping=("note",))
+
+    assert [len(rows) for rows in write(made).values()] == [1, 0, 0]
+
+
+def test_days_of_one_run_know_of_each_other_and_a_second_run_is_the_same(collection):
+    def collect(ask: Ask):
+        yield {"name": "a", "plays": 1}
+        yield {"name": f"{ask.day}", "plays": 2}
+
+    first = write(collection(collect, of=SLOW, days=DAYS))
+    second = write(collection(collect, of=SLOW, days=DAYS))
+
+    assert [len(rows) for rows in first.values()] == [2, 1, 1]
+    assert second == first
+
+
+def test_the_hash_stays_when_a_nullable_column_is_added():
+    row = {"name": "a", "plays": 1, "day": TODAY}
+
+    assert row_hash(row | {"added": None, "collected_at": TODAY}) == row_hash(row)
+    assert row_hash(row | {"plays": 2}) != row_hash(row)
+    assert row_hash({"a": "1"}) != row_hash({"a": 1})
+
+
+def test_days_that_are_there_are_kept_where_that_is_wanted(collection):
+    write(collection(plays(("a", 1)), days=DAYS[:2]))
+
+    made = collection(plays(("a", 2)), days=DAYS, keep_stored=True)
+
+    assert list(write(made)) == [TODAY]
+    assert made.notes[DAYS[0]] == {"reason": "the lake has this day already; it was kept as it is"}
+
+
+def test_unpublished_days_are_left_out_and_say_why(collection):
+    def collect(ask: Ask):
+        if ask.day == TODAY:
+            raise NotPublishedYet("comes at noon")
+        yield {"name": "a"}
+
+    made = collection(collect, days=DAYS)
+
+    assert list(write(made)) == DAYS[:2]
+    assert made.notes[TODAY] == {"rows": 0, "reason": "not published yet: comes at noon"}
+    assert made.store.days(made.dataset) == DAYS[:2]
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ({"name": "a", "plays": "7"}, "column `plays` is declared int64 and came as str"),
+        ({"name": "a", "plays": 1.5}, "column `plays` is declared int64 and came as float"),
+        ({"name": "a", "plays": True}, "column `plays` is declared int64 and came as bool"),
+        ({"name": 7}, "column `name` is declared string and came as int"),
+        (
+            {"name": "a", "collected_at": datetime(2026, 11, 23)},  # noqa: DTZ001 - that is wrong
+            "column `collected_at` is declared .* and came as datetime without a zone",
+        ),
+        ({"name": "a", "typo": 1}, "the collector made `typo`, undeclared"),
+    ],
+)
+def test_a_collector_that_makes_wrong_rows_is_told_which(collection, row, says):
+    with pytest.raises(SourceMismatch, match=says):
+        write(collection(lambda _ask: iter([row])))
+
+
+def test_every_declared_collector_is_there_and_has_its_settings():
+    declared = [
+        dataset
+        for dataset in load_catalog()
+        if isinstance(dataset.source, ExternalSource) and dataset.source.collect
+    ]
+    assert declared
+    for each in declared:
+        found = collector_of(each)
+        assert found.upstream in config.UPSTREAMS
+        assert (found.reach_d is None) == (not found.gone), each.partition
+        assert each.source.pool, each.partition
+        assert set(found.bookkeeping) <= set(each.column_names)
+
+
+def test_a_declaration_without_a_collector_is_told():
+    with pytest.raises(SourceMismatch, match="music/charts: `collect` names no collector"):
+        collector_of(dataset())
+
+
+def test_settings_have_sentences_and_one_pace_and_secrets_are_marked():
+    names = [s.name for upstream in (*config.UPSTREAMS, config.HTTP) for s in upstream.settings]
+    assert len(names) == len(set(names))
+    for upstream in config.UPSTREAMS:
+        assert upstream.requests_per_s({s.name: s.default for s in upstream.settings}) > 0
+        assert any(s.name.endswith("_BASE_URL") for s in upstream.settings)
+        for setting in upstream.settings:
+            assert setting.sentence.endswith("."), setting.name
+            secret = setting.name.endswith(("_KEY", "_TOKEN", "_SECRET"))
+            assert setting.secret == secret, setting.name
+
+
+def test_a_pace_that_is_no_number_is_not_configured():
+    upstream = Upstream(
+        name="x",
+        title="X",
+        settings=(SourceSetting(name="X_REQUESTS_PER_S", sentence="Pace.", default="1"),),
+    )
+    for wrong in ("fast", "0", "-1", "inf", "nan"):
+        with pytest.raises(NotConfigured, match="X: X_REQUESTS_PER_S must be a number above 0"):
+            upstream.requests_per_s(upstream.values({"X_REQUESTS_PER_S": wrong}))
