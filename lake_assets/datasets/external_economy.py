@@ -72,11 +72,11 @@ DATASETS: tuple[Dataset, ...] = (
         schedule=Schedule(cron="30 14 * * *"),
         key="series_id observation_date realtime_start",
         notes=(
-            f"{_REVISED} Key: series_id, observation_date, realtime_start. Each `realtime_start` is "
-            "a vintage: for today's values take the greatest per series_id and observation_date, "
-            "for what was known on a day the greatest up to that day. Units and frequency differ by series: "
-            "read `units` before comparing. Some series are about the county, some about the "
-            "metro area or the nation."
+            f"{_REVISED} Key: series_id, observation_date. Here the greatest `realtime_start` per key "
+            "decides first, because one reading brings several vintages, and a backfill old ones. "
+            "For what was known on a day, take the greatest `realtime_start` up to that day. Units "
+            "and frequency differ by series: read `units` before comparing. Some series are about "
+            "the county, some about the metro area or the nation."
         ),
         columns="""
             series_id            string!     FRED's id of the series, such as CASANT5URN.
