@@ -67,6 +67,7 @@ class SegmentStore:
         self._segments: OrderedDict[str, Segment] = OrderedDict()
         # A worker may be about to open the file that was just replaced: the last one stays.
         self._retired: dict[str, Path] = {}
+        self._failed: dict[str, str] = {}
         self._numbers = itertools.count()
         self._build: asyncio.Task[None] | None = None
         self.builds = 0
@@ -105,7 +106,10 @@ class SegmentStore:
 
     def consider(self, snapshot: Snapshot, outside: int) -> None:
         """Build a segment in the background where a query read `outside` objects beside it."""
-        if outside >= MIN_DAYS and self._budget_bytes and not self.is_building:
+        if outside < MIN_DAYS or not self._budget_bytes or self.is_building:
+            return
+        # What could not be built of this state of the dataset won't be built by trying again.
+        if self._failed.get(snapshot.dataset.sql_name) != snapshot.version:
             self._build = asyncio.create_task(self._rebuild(snapshot))
 
     async def _rebuild(self, snapshot: Snapshot) -> None:
@@ -118,7 +122,8 @@ class SegmentStore:
         if not self._make_room(dataset.sql_name, chosen):
             return
         # What no caller waits for tells no caller that it failed: queries read Parquet then.
-        with contextlib.suppress(ObjectChanged, QueryUnavailable):
+        self._failed[dataset.sql_name] = snapshot.version
+        with contextlib.suppress(ObjectChanged, QueryUnavailable, OSError):
             async with self._objects.pinned(chosen) as paths:
                 view = self._files.view(Part(snapshot=snapshot, wanted=tuple(chosen)), paths)
                 readable = {file for group in view.groups for file in group.files}
@@ -132,6 +137,7 @@ class SegmentStore:
                 )
                 if await _build(job):
                     self._publish(dataset, path, kept)
+                    del self._failed[dataset.sql_name]
 
     def _new_path(self, dataset: Dataset) -> Path:
         # The stem is the alias that workers attach it by.

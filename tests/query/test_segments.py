@@ -137,6 +137,24 @@ def test_without_a_budget_none_is_built(lake):
     assert lake.engine._segments.builds == 0
 
 
+def test_a_build_that_fails_costs_speed_only_and_is_not_repeated(lake, monkeypatch):
+    builds: list[object] = []
+
+    async def fail(job: object) -> bool:
+        builds.append(job)
+        return False
+
+    monkeypatch.setattr("lake_api.query.segments._build", fail)
+    fill(lake)
+    lake.start()
+    for number in range(3):
+        sql = f"SELECT count(*) + {number} AS n FROM agent_run_log"
+        assert lake.rows(sql) == [[2 * len(DAYS) + number]]
+        poll(lambda: not lake.engine._segments.is_building)
+
+    assert len(builds) == 1
+
+
 @given(st.sets(st.integers(0, 30)), st.sets(st.integers(0, 30)))
 def test_ranges_hold_the_chosen_days_and_no_other_that_is_there(there, chosen):
     def day(number: int) -> date:
