@@ -66,14 +66,20 @@ class _Walk:
         self.tables: set[str] = set()
         self.table_functions: set[str] = set()
         self.functions: set[str] = set()
+        self._waiting: list[tuple[Any, frozenset[str]]] = []
 
     def node(self, value: Any, scope: frozenset[str]) -> None:
-        """Judge `value` and everything below it; `scope` has the visible CTE names."""
-        if isinstance(value, list):
-            for item in value:
-                self.node(item, scope)
-        elif isinstance(value, dict):
-            self._mapping(value, scope)
+        """Judge `value` and everything below it; `scope` has the visible CTE names.
+
+        Without recursion: a chain of operators is deeper than the interpreter's stack.
+        """
+        self._waiting.append((value, scope))
+        while self._waiting:
+            value, scope = self._waiting.pop()
+            if isinstance(value, list):
+                self._waiting.extend((item, scope) for item in value)
+            elif isinstance(value, dict):
+                self._mapping(value, scope)
 
     def _mapping(self, node: Node, scope: frozenset[str]) -> None:
         kind = _known_kind(node)
@@ -91,12 +97,12 @@ class _Walk:
             scope = self._ctes(node["cte_map"], scope)
         for key, child in node.items():
             if key != "cte_map" and isinstance(child, (dict, list)):
-                self.node(child, scope)
+                self._waiting.append((child, scope))
 
     def _ctes(self, cte_map: Node, scope: frozenset[str]) -> frozenset[str]:
         for entry in cte_map["map"]:
             # A CTE sees those before it; itself only as RECURSIVE_CTE_NODE says.
-            self.node(entry["value"], scope)
+            self._waiting.append((entry["value"], scope))
             scope = scope | {_cte_name(entry["key"])}
         return scope
 

@@ -75,6 +75,19 @@ def test_volatile_functions_are_allowed_ones() -> None:
     assert {"now", "today", "random", "uuid"} <= VOLATILE_FUNCTIONS <= ALLOWED_FUNCTIONS
 
 
+def test_what_reads_the_clock_or_chance_is_volatile() -> None:
+    """By what the engine says of its functions and macros; `age(x)` is the one it hides."""
+    with duckdb.connect() as connection:
+        rows = connection.execute(
+            "SELECT DISTINCT lower(function_name) FROM duckdb_functions() "
+            "WHERE coalesce(stability, 'CONSISTENT') <> 'CONSISTENT' OR regexp_matches("
+            "macro_definition, '(?i)current_|now\\(|today\\(|random|uuid\\(')"
+        ).fetchall()
+    changing = {str(name) for (name,) in rows} & ALLOWED_FUNCTIONS | {"age"}
+
+    assert {"ago", "now", "random"} <= changing <= VOLATILE_FUNCTIONS
+
+
 def test_listed_node_types_exist_in_the_parser() -> None:
     for name in ALLOWED_NODES | ALLOWED_CALLS:
         assert issubclass(getattr(exp, name), exp.Expr), name

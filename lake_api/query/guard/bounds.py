@@ -258,7 +258,8 @@ class Bounds:
         start, end, step = (node.args.get(key) for key in ("start", "end", "step"))
         numbers = number_of(start), number_of(end), 1.0 if step is None else number_of(step)
         if numbers[0] is not None and numbers[1] is not None and numbers[2]:
-            return _length(numbers[0], numbers[1], numbers[2])
+            # A range ends before its end; a series includes it.
+            return _length(numbers[0], numbers[1], numbers[2]) - (name == "range")
         stride = interval_days(step)
         first, last = moment_days(start), moment_days(end)
         if stride and first is not None and last is not None:

@@ -9,7 +9,7 @@ name a path, a file or a table that is not in the query.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -22,6 +22,11 @@ _MISSING_COLUMN = re.compile(
     r"""does not have a column named "(.+?)"|Column "(.+?)" (?:in EXCLUDE|does not exist)"""
 )
 _KNOWN_MESSAGES = (
+    (
+        "Max expression depth",
+        "query_too_deep",
+        "Name the inner parts in a WITH clause, or use IN (…) instead of a chain of operators.",
+    ),
     (
         "No function matches",
         "type_mismatch",
@@ -149,6 +154,29 @@ def explain(text: str, *, sql: str | None, columns: Sequence[str]) -> Explained:
     return _rejected(raw, sql=sql, columns=columns)
 
 
+class _Unparsed(msgspec.Struct):
+    """What `json_serialize_sql` gives for a text that it can't read."""
+
+    error: bool
+    error_type: str
+    error_message: str
+    position: str = ""
+
+
+def explain_unparsed(serialized: str, *, sql: str) -> Explained | None:
+    """What the caller is told when the engine's parser can't read the text; None when it can."""
+    try:
+        fault = msgspec.json.decode(serialized, type=_Unparsed)
+    except (msgspec.DecodeError, msgspec.ValidationError):
+        return None
+    if not fault.error or fault.error_type != "parser":
+        return None
+    raw = _Raw("Parser", fault.error_message, position=fault.position)
+    explained = _rejected(raw, sql=sql, columns=())
+    hint = explained.hint or "Check the text there; the dialect is DuckDB's."
+    return replace(explained, hint=hint)
+
+
 def _rejected(raw: _Raw, *, sql: str | None, columns: Sequence[str]) -> Explained:
     code, hint, name = _CODES[raw.exception_type], None, raw.name
     message = raw.exception_message
@@ -172,6 +200,8 @@ def _rejected(raw: _Raw, *, sql: str | None, columns: Sequence[str]) -> Explaine
             if start in message:
                 code, hint = known_code, known_hint
                 break
+        if code == "query_too_deep":
+            detail = "Expressions are nested too deeply."
     if code == "type_mismatch" and hint is None:
         hint = "Use TRY_CAST to get NULL where a value does not convert."
     return Explained(

@@ -14,7 +14,9 @@ import duckdb
 
 from lake_api.query.messages import WorkerConfig
 
-MAX_EXPRESSION_DEPTH = 200
+MAX_EXPRESSION_DEPTH = 500
+"""More than any text has that passes the guard: the engine counts up to 6 for one sub-query."""
+
 AT_CONNECT: Mapping[str, str] = MappingProxyType(
     {
         "autoinstall_known_extensions": "false",
