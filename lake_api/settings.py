@@ -126,7 +126,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         name="LAKE_QUERY_ADDRESS_SPACE_BYTES",
         default="4294967296",
-        sentence="Address space that a worker may grow by before the system refuses it memory.",
+        sentence="Address space that a worker may grow by before the system refuses it memory; all "
+        "processes together stay below `LAKE_QUERY_WORKERS` times (this + 250 MB), and for the "
+        "service itself 250 MB and `LAKE_RESULT_CACHE_BYTES`.",
         parse=_positive_int,
     ),
     Setting(
