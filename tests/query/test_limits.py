@@ -1,7 +1,7 @@
 """Limits that hold: the service as a process over real S3, asked what it must stop.
 
 Every heavy text here passes the guard. While each runs, another agent asks light questions all the
-time; none of them may fail or wait long. What the guard would refuse is in `test_limits_pool.py`.
+time; none of them may fail or wait long. What the guard would refuse is in `test_pool.py`.
 """
 
 import os
