@@ -37,6 +37,7 @@ from lake_api.query.results import (
     ResultKey,
 )
 from lake_api.query.snapshot import Snapshot, SnapshotStore
+from lake_api.query.value_filters import value_filters
 from lake_api.settings import Settings
 from lake_assets.catalog import Catalog, Dataset, LakeLocation, version_key
 
@@ -338,6 +339,7 @@ class QueryEngine:
         bind_only: bool = False,
     ) -> Answer:
         checked = query.checked
+        filters = () if bind_only else value_filters(checked)
         metadata = arrow_metadata(_freshness(parts)) if query.form is Form.ARROW else {}
         ran = await self._pool.run(
             lambda job_id: Job(
@@ -351,6 +353,7 @@ class QueryEngine:
                 form=query.form,
                 metadata=metadata,
                 warnings=warnings,
+                filters=filters,
             ),
             agent=query.agent,
             deadline=query.deadline,

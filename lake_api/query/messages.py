@@ -61,12 +61,22 @@ class View(msgspec.Struct, frozen=True):
     new_files: tuple[str, ...] = ()
 
 
+class ValueFilter(msgspec.Struct, frozen=True):
+    """Texts that a query compares a column of a view with; `accepted` are the declared values."""
+
+    view: str
+    column: str
+    texts: tuple[str, ...]
+    accepted: tuple[str, ...]
+
+
 class Job(msgspec.Struct, frozen=True, tag="job"):
     """One query.
 
     `top_n` says that the text orders its rows and has no LIMIT of its own. With `bind_only` the
     engine says whether it would run the text, and does not run it. `metadata` and `warnings` are
-    what an Arrow document says of itself beside what the worker knows.
+    what an Arrow document says of itself beside what the worker knows. `filters` are looked at
+    when nothing was found.
     """
 
     id: int
@@ -79,6 +89,7 @@ class Job(msgspec.Struct, frozen=True, tag="job"):
     form: Form = Form.JSON
     metadata: dict[str, str] = {}
     warnings: tuple[str, ...] = ()
+    filters: tuple[ValueFilter, ...] = ()
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):

@@ -18,9 +18,9 @@ from lake_api.query.worker.encode import EncodedRows, RowTooLarge, cut_warning
 pa.set_memory_pool(pa.system_memory_pool())
 
 
-def first_row(table: Any) -> list[Any]:
+def first_row(table: Any) -> list[Any] | None:
     """The values of the first row, by column; two columns may share a name."""
-    return [column[0].as_py() for column in table.columns]
+    return [column[0].as_py() for column in table.columns] if table.num_rows else None
 
 
 def encode_arrow(
@@ -31,6 +31,7 @@ def encode_arrow(
     row_cap: int,
     byte_cap: int,
     metadata: Mapping[str, str],
+    known_warnings: Sequence[str],
     warnings: Sequence[str],
 ) -> EncodedRows:
     """Whole rows until a cap is reached.
@@ -42,7 +43,8 @@ def encode_arrow(
         row_cap: Rows at most.
         byte_cap: Bytes of rows at most.
         metadata: What the schema says beside this.
-        warnings: What the caller should know.
+        known_warnings: What the caller should know, and is told by others too.
+        warnings: What else it should know.
 
     Raises:
         RowTooLarge: not even the first row fits.
@@ -50,23 +52,21 @@ def encode_arrow(
     batch = table.slice(0, row_cap).combine_chunks()
     rows = _fitting(batch, byte_cap)
     is_cut = rows < batch.num_rows
-    told = [*warnings, *([cut_warning(rows, byte_cap, "Arrow")] if is_cut else [])]
+    told = (*warnings, *((cut_warning(rows, byte_cap, "Arrow"),) if is_cut else ()))
     schema = _schema(table.schema, columns).with_metadata(
         {
             **metadata,
             "lake.row_count": str(rows),
             "lake.truncated": "true" if rows < table.num_rows else "false",
             "lake.column_types": msgspec.json.encode(types).decode(),
-            "lake.warnings": msgspec.json.encode(told).decode(),
+            "lake.warnings": msgspec.json.encode((*known_warnings, *told)).decode(),
         }
     )
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, schema) as writer:
         writer.write_table(pa.Table.from_arrays(_utc(batch.slice(0, rows), schema), schema=schema))
     document = sink.getvalue().to_pybytes()
-    return EncodedRows(
-        document=document, count=rows, is_cut=is_cut, warnings=tuple(told[len(warnings) :])
-    )
+    return EncodedRows(document=document, count=rows, is_cut=is_cut, warnings=told)
 
 
 def _schema(schema: Any, columns: Sequence[str]) -> Any:

@@ -21,6 +21,8 @@ _FUNCTION_KINDS = ("Function", "Macro")
 _MISSING_COLUMN = re.compile(
     r"""does not have a column named "(.+?)"|Column "(.+?)" (?:in EXCLUDE|does not exist)"""
 )
+_MISSING_TABLE = re.compile(r'Referenced table "(.+?)" not found!(?:\s*Candidate tables: (.+))?')
+_QUOTED = re.compile(r'"([^"]+)"')
 _KNOWN_MESSAGES = (
     (
         "Max expression depth",
@@ -192,9 +194,12 @@ def _rejected(raw: _Raw, *, sql: str | None, columns: Sequence[str]) -> Explaine
         is_function = raw.type.endswith(_FUNCTION_KINDS)
         code = "unknown_function" if is_function else "unknown_table"
         detail = f"There is no {'function' if is_function else 'dataset'} `{raw.name}`."
-    elif message.startswith("Referenced table"):
-        code = "unknown_table"
+    elif unknown := _MISSING_TABLE.match(message):
+        code, name = "unknown_table", unknown[1]
+        detail = f"There is no table `{name}` in this FROM clause."
+        called = ", ".join(f"`{one}`" for one in _QUOTED.findall(unknown[2] or ""))
         hint = "A table with an alias is called by its alias only."
+        hint += f" Here the tables are called {called}." if called else ""
     else:
         for start, known_code, known_hint in _KNOWN_MESSAGES:
             if start in message:

@@ -8,6 +8,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import duckdb
@@ -15,7 +16,7 @@ import duckdb
 from lake_api.query.agreement import disagreement
 from lake_api.query.functions import ALLOWED_FUNCTIONS
 from lake_api.query.messages import Answer, Failure, FileFacts, Form, Job
-from lake_api.query.worker.arrow_rows import encode_arrow
+from lake_api.query.worker.arrow_rows import encode_arrow, first_row
 from lake_api.query.worker.csv_rows import encode_csv
 from lake_api.query.worker.encode import EncodedRows, RowTooLarge, encode_rows
 from lake_api.query.worker.execute import FailedCapped, bind, execute_rows, execute_table
@@ -23,11 +24,11 @@ from lake_api.query.worker.failures import (
     Explained,
     engine_failed,
     explain,
-    explain_unparsed,
     out_of_memory,
     row_too_large,
     timed_out,
 )
+from lake_api.query.worker.value_hints import found_nothing, value_hints
 from lake_api.query.worker.views import inspect_files, view_sql, with_facts
 
 _INTERRUPT_EVERY_S = 0.02
@@ -141,16 +142,14 @@ class Session:
     def _check_vote(self, job: Job, cursor: duckdb.DuckDBPyConnection) -> None:
         # All of its one row: an unfinished result would be in the way of what runs next.
         rows = cursor.execute("SELECT json_serialize_sql(?::VARCHAR)", [job.sql]).fetchall()
-        serialized = str(rows[0][0]) if rows else ""
         problem = self._vote(
-            serialized,
+            str(rows[0][0]) if rows else "",
             tables=frozenset(view.name.lower() for view in job.views),
             allowed_functions=ALLOWED_FUNCTIONS,
         )
         if problem is not None:
             raise _Rejected(
-                explain_unparsed(serialized, sql=job.sql)
-                or Explained(
+                Explained(
                     rejected=True,
                     code="parsers_disagree",
                     detail=f"The engine reads this query in another way: {problem}.",
@@ -165,7 +164,7 @@ def _run_rows(job: Job, cursor: duckdb.DuckDBPyConnection, clock: "_Clock") -> _
         cursor, job.sql, capped_at=job.row_cap + 1 if job.top_n else None
     )
     clock.stage("run")
-    bounded = _bounded(rows, job.row_cap)
+    bounded = _Bounded(rows, job.row_cap)
     if job.form is Form.CSV:
         encoded = encode_csv(bounded, columns=columns, byte_cap=job.byte_cap)
     else:
@@ -173,6 +172,10 @@ def _run_rows(job: Job, cursor: duckdb.DuckDBPyConnection, clock: "_Clock") -> _
     # One more row than the cap proves that the answer is truncated.
     truncated = encoded.is_cut or next(rows, None) is not None
     clock.stage("encode")
+    if job.filters and found_nothing(bounded.first, encoded.count):
+        hints = value_hints(cursor, job.filters)
+        encoded = replace(encoded, warnings=(*encoded.warnings, *hints))
+        clock.stage("hints")
     return columns, types, encoded, truncated
 
 
@@ -180,6 +183,10 @@ def _run_arrow(job: Job, cursor: duckdb.DuckDBPyConnection, clock: "_Clock") -> 
     clock.stage("bind")
     columns, types, table = execute_table(cursor, job.sql, rows=job.row_cap + 1)
     clock.stage("run")
+    hints: tuple[str, ...] = ()
+    if job.filters and table.num_rows <= 1 and found_nothing(first_row(table), table.num_rows):
+        hints = value_hints(cursor, job.filters)
+        clock.stage("hints")
     encoded = encode_arrow(
         table,
         columns=columns,
@@ -187,19 +194,29 @@ def _run_arrow(job: Job, cursor: duckdb.DuckDBPyConnection, clock: "_Clock") -> 
         row_cap=job.row_cap,
         byte_cap=job.byte_cap,
         metadata=job.metadata,
-        warnings=job.warnings,
+        known_warnings=job.warnings,
+        warnings=hints,
     )
     clock.stage("encode")
     return columns, types, encoded, encoded.count < table.num_rows
 
 
-def _bounded(rows: Iterator[Sequence[Any]], cap: int) -> Iterator[Sequence[Any]]:
-    # islice would also do, but would hide that the iterator is used again after it.
-    for _ in range(cap):
-        row = next(rows, None)
-        if row is None:
-            return
-        yield row
+class _Bounded:
+    """At most `cap` of the rows, whose iterator is used again after it; keeps the first."""
+
+    def __init__(self, rows: Iterator[Sequence[Any]], cap: int) -> None:
+        self._rows = rows
+        self._cap = cap
+        self.first: Sequence[Any] | None = None
+
+    def __iter__(self) -> Iterator[Sequence[Any]]:
+        for _ in range(self._cap):
+            row = next(self._rows, None)
+            if row is None:
+                return
+            if self.first is None:
+                self.first = row
+            yield row
 
 
 def _answer(
