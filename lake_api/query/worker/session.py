@@ -24,6 +24,7 @@ from lake_api.query.worker.failures import (
     Explained,
     engine_failed,
     explain,
+    explain_unparsed,
     out_of_memory,
     row_too_large,
     timed_out,
@@ -142,14 +143,16 @@ class Session:
     def _check_vote(self, job: Job, cursor: duckdb.DuckDBPyConnection) -> None:
         # All of its one row: an unfinished result would be in the way of what runs next.
         rows = cursor.execute("SELECT json_serialize_sql(?::VARCHAR)", [job.sql]).fetchall()
+        serialized = str(rows[0][0]) if rows else ""
         problem = self._vote(
-            str(rows[0][0]) if rows else "",
+            serialized,
             tables=frozenset(view.name.lower() for view in job.views),
             allowed_functions=ALLOWED_FUNCTIONS,
         )
         if problem is not None:
             raise _Rejected(
-                Explained(
+                explain_unparsed(serialized, sql=job.sql)
+                or Explained(
                     rejected=True,
                     code="parsers_disagree",
                     detail=f"The engine reads this query in another way: {problem}.",
