@@ -50,6 +50,13 @@ def _switch(text: str) -> bool:
     return value
 
 
+def _whole_int(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise ValueError("must be a whole number, 0 or above")
+    return value
+
+
 def _positive_int(text: str) -> int:
     value = int(text)
     if value <= 0:
@@ -104,6 +111,12 @@ SETTINGS: tuple[Setting, ...] = (
         default="10737418240",
         sentence="Byte budget of the object cache.",
         parse=_positive_int,
+    ),
+    Setting(
+        name="LAKE_SEGMENT_BYTES",
+        default="10737418240",
+        sentence="Byte budget of segments: hot datasets in the engine's own format; 0 for none.",
+        parse=_whole_int,
     ),
     Setting(
         name="LAKE_QUERY_WORKERS",
@@ -222,6 +235,7 @@ class Settings:
     dagster_timeout_s: float
     cache_dir: str
     cache_bytes: int
+    segment_bytes: int
     query_workers: int
     query_threads: int
     query_memory_bytes: int

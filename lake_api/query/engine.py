@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import obstore
+from msgspec import structs
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
@@ -23,7 +24,7 @@ from lake_api.errors import QueryUnavailable
 from lake_api.query.documents import arrow_metadata
 from lake_api.query.file_book import FileBook, Part
 from lake_api.query.guard import CheckedQuery
-from lake_api.query.messages import Answer, Form, Job, View
+from lake_api.query.messages import Answer, Form, Job, SegmentScan, View
 from lake_api.query.object_cache import CacheSlot, ObjectCache, ObjectChanged, Wanted
 from lake_api.query.plan import prune_days, rows_wanted
 from lake_api.query.pool import PoolLimits, Ran, WorkerPool
@@ -36,7 +37,9 @@ from lake_api.query.results import (
     ResultCache,
     ResultKey,
 )
+from lake_api.query.segments import SegmentStore
 from lake_api.query.snapshot import Snapshot, SnapshotStore
+from lake_api.query.stats import EngineStats
 from lake_api.query.value_filters import value_filters
 from lake_api.settings import Settings
 from lake_assets.catalog import Catalog, Dataset, LakeLocation, version_key
@@ -110,6 +113,12 @@ class QueryEngine:
             budget_bytes=settings.cache_bytes,
             on_removed=self._files.forget,
         )
+        self._segments = SegmentStore(
+            directory=slot.segments,
+            objects=self._objects,
+            files=self._files,
+            budget_bytes=settings.segment_bytes,
+        )
         self._results = ResultCache(budget_bytes=settings.result_cache_bytes)
         self._pool = WorkerPool(
             limits=PoolLimits(
@@ -121,7 +130,7 @@ class QueryEngine:
                 queue=settings.query_queue,
                 agent_concurrency=settings.agent_concurrency,
             ),
-            objects_dir=slot.objects,
+            objects_dir=slot.data,
             engine_dir=slot.engine,
         )
 
@@ -148,6 +157,7 @@ class QueryEngine:
 
     async def close(self) -> None:
         """End the workers and the background work."""
+        await self._segments.close()
         await self._snapshots.close()
         await self._pool.close()
         self._slot.release()
@@ -155,6 +165,24 @@ class QueryEngine:
     async def status(self) -> Mapping[str, bool]:
         """Whether storage answers the read side's key, and whether a worker serves."""
         return {"storage": await self._storage_answers(), "workers": self._pool.is_ready}
+
+    def stats(self) -> EngineStats:
+        """How its parts are doing."""
+        return EngineStats(
+            workers=self._settings.query_workers,
+            workers_alive=self._pool.alive,
+            workers_busy=self._pool.busy,
+            worker_respawns=self._pool.respawns,
+            queue_length=self._pool.waiting,
+            cache_bytes=self._objects.used_bytes,
+            cache_budget_bytes=self._settings.cache_bytes,
+            cache_hits=self._objects.asked - self._objects.fetches,
+            cache_misses=self._objects.fetches,
+            cache_fetched_bytes=self._objects.fetched_bytes,
+            answers_bytes=self._results.used_bytes,
+            answers_hits=self._results.hits,
+            answers_misses=self._results.misses,
+        )
 
     async def _storage_answers(self) -> bool:
         for dataset in self._catalog:
@@ -212,7 +240,7 @@ class QueryEngine:
         query = self._query(checked, limit=limit, timeout_s=timeout_s, agent=agent, form=Form.JSON)
         parts = await self._parts(query)
         key = None if checked.volatile else _key(query, parts)
-        from_memory = key is not None and self._results.get(key) is not None
+        from_memory = key is not None and self._results.has(key)
         first, exact = parts, True
         if rows_wanted(checked, row_cap=query.row_cap) is not None:
             first = [_newest(part, _FIRST_DAYS) for part in parts]
@@ -251,7 +279,9 @@ class QueryEngine:
         )
 
     def _reads(self, part: Part) -> DatasetReads:
-        cached = [one for one in part.wanted if self._objects.is_cached(one)]
+        cached = [
+            one for one in part.wanted if self._objects.is_cached(one) or self._segments.covers(one)
+        ]
         return DatasetReads(
             dataset=part.snapshot.dataset,
             first_day=part.wanted[0].partition.day if part.wanted else None,
@@ -296,27 +326,37 @@ class QueryEngine:
             count *= _MORE_DAYS_FACTOR
 
     async def _read(self, query: _Query, parts: Sequence[Part]) -> QueryResult:
-        wanted = [one for part in parts for one in part.wanted]
+        scans: list[SegmentScan | None] = []
+        beside: list[Part] = []
+        for part in parts:
+            scan, rest = self._segments.split(part.snapshot.dataset, part.wanted)
+            scans.append(scan)
+            beside.append(replace(part, wanted=rest))
         missing_bytes: list[int] = []
         async with contextlib.AsyncExitStack() as stack:
+            wanted = [one for part in beside for one in part.wanted]
             pins = self._objects.pinned(wanted, on_missing=missing_bytes.append)
             paths = iter(await _before(query.deadline, stack.enter_async_context(pins)))
-            files = [list(itertools.islice(paths, len(part.wanted))) for part in parts]
+            files = [list(itertools.islice(paths, len(part.wanted))) for part in beside]
             query.stages.add("fetch")
-            views = tuple(map(self._files.view, parts, files))
-            known = self._warnings(parts, files)
-            answer = await self._ask_worker(query, parts, views, warnings=known)
-            warnings = self._warnings(parts, files)
+            known = self._warnings(parts, beside, files)
+            answer = await self._ask_worker(
+                query, parts, self._views(beside, files, scans), warnings=known
+            )
+            warnings = self._warnings(parts, beside, files)
             if query.form is Form.ARROW and warnings != known:
                 # What the worker has just learned belongs into what it wrote.
-                views = tuple(map(self._files.view, parts, files))
-                answer = await self._ask_worker(query, parts, views, warnings=warnings)
+                answer = await self._ask_worker(
+                    query, parts, self._views(beside, files, scans), warnings=warnings
+                )
+        for part in beside:
+            self._segments.consider(part.snapshot, len(part.wanted))
         return QueryResult(
             columns=answer.columns,
             column_types=answer.column_types,
             rows_json=answer.rows_json,
             document=answer.document,
-            read_bytes=_size_bytes(wanted),
+            read_bytes=sum(_size_bytes(part.wanted) for part in parts),
             fetched_bytes=sum(missing_bytes),
             row_count=answer.row_count,
             truncated=answer.truncated,
@@ -325,9 +365,25 @@ class QueryEngine:
             stages_ms=query.stages.taken_ms,
         )
 
-    def _warnings(self, parts: Sequence[Part], files: Sequence[Sequence[str]]) -> tuple[str, ...]:
-        pairs = zip(parts, files, strict=True)
-        return tuple(one for pair in pairs for one in self._files.warnings(*pair))
+    def _views(
+        self,
+        parts: Sequence[Part],
+        files: Sequence[Sequence[str]],
+        scans: Sequence[SegmentScan | None],
+    ) -> tuple[View, ...]:
+        return tuple(
+            structs.replace(self._files.view(part, paths), segment=scan)
+            for part, paths, scan in zip(parts, files, scans, strict=True)
+        )
+
+    def _warnings(
+        self, parts: Sequence[Part], beside: Sequence[Part], files: Sequence[Sequence[str]]
+    ) -> tuple[str, ...]:
+        pairs = zip(beside, files, strict=True)
+        return (
+            *(one for pair in pairs for one in self._files.warnings(*pair)),
+            *(one for part in parts for one in self._files.day_warnings(part)),
+        )
 
     async def _ask_worker(
         self,

@@ -60,7 +60,7 @@ class FileBook:
         )
 
     def warnings(self, part: Part, files: Sequence[str]) -> Iterable[str]:
-        """What the caller should know about the data that was, or was not, read."""
+        """What the caller should know about objects that can't be read."""
         name = part.snapshot.dataset.sql_name
         bad = [
             one.partition.day.isoformat()
@@ -71,7 +71,6 @@ class FileBook:
             more = f" and {len(bad) - _DAYS_NAMED} more" if len(bad) > _DAYS_NAMED else ""
             days = ", ".join(bad[:_DAYS_NAMED])
             yield f"`{name}`: left out {days}{more}, because the stored data can't be read"
-        yield from self.day_warnings(part)
 
     @staticmethod
     def day_warnings(part: Part) -> Iterable[str]:

@@ -8,6 +8,7 @@ decoded into these shapes or counts as a lost worker.
 """
 
 import struct
+from datetime import date
 from enum import Enum
 from typing import BinaryIO
 
@@ -49,8 +50,15 @@ class FileGroup(msgspec.Struct, frozen=True):
     files: tuple[str, ...]
 
 
+class SegmentScan(msgspec.Struct, frozen=True):
+    """Rows of a segment: all of its days, or those within `ranges` (first and last included)."""
+
+    file: str
+    ranges: tuple[tuple[date, date], ...] = ()
+
+
 class View(msgspec.Struct, frozen=True):
-    """A dataset as one query sees it: declared columns over the planned files.
+    """A dataset as one query sees it: declared columns over the planned files and segment.
 
     `new_files` are files whose schema nobody has read yet.
     """
@@ -59,6 +67,16 @@ class View(msgspec.Struct, frozen=True):
     columns: tuple[tuple[str, str], ...]
     groups: tuple[FileGroup, ...]
     new_files: tuple[str, ...] = ()
+    segment: SegmentScan | None = None
+
+
+class CompactJob(msgspec.Struct, frozen=True):
+    """A segment to build: the rows of `view`, written to the file `target`."""
+
+    view: View
+    target: str
+    readable: list[str]
+    memory_bytes: int
 
 
 class ValueFilter(msgspec.Struct, frozen=True):
@@ -157,12 +175,13 @@ ToWorker = Job | Cancel
 FromWorker = Ready | Refused | Answer | Failure
 
 _encoder = msgspec.msgpack.Encoder()
+decode_compact = msgspec.msgpack.Decoder(CompactJob).decode
 decode_config = msgspec.msgpack.Decoder(WorkerConfig).decode
 decode_to_worker = msgspec.msgpack.Decoder(ToWorker).decode
 decode_from_worker = msgspec.msgpack.Decoder(FromWorker).decode
 
 
-def to_frame(message: WorkerConfig | ToWorker | FromWorker) -> bytes:
+def to_frame(message: WorkerConfig | ToWorker | FromWorker | CompactJob) -> bytes:
     """The bytes of a message on the pipe."""
     body = _encoder.encode(message)
     return _LENGTH.pack(len(body)) + body

@@ -4,7 +4,9 @@ Belongs here: fetching, naming, pinning and evicting objects.
 Does not belong here: which objects a query needs (`plan`), what is in them (the worker).
 
     {root}/slot-0/lock                                  held by the process that uses the slot
-    {root}/slot-0/objects/{sql_name}/date={day}/{digest of the ETag}.parquet
+    {root}/slot-0/data/                                 what workers may read
+    {root}/slot-0/data/objects/{sql_name}/date={day}/{digest of the ETag}.parquet
+    {root}/slot-0/data/segments/                        see `segments`
 
 A rewritten day has another ETag, hence another name: it can't be served stale. Each process
 takes a slot of its own and finds its objects again after a restart.
@@ -74,11 +76,15 @@ class CacheSlot:
 
     def __init__(self, root: Path) -> None:
         self.directory, self._lock = _take_slot(root)
-        self.objects = self.directory / "objects"
+        self.data = self.directory / "data"
+        self.objects = self.data / "objects"
+        self.segments = self.data / "segments"
         self.engine = self.directory / "engine"
         # Nothing of the engine's is kept: a half-written file there would stop every worker.
         shutil.rmtree(self.engine, ignore_errors=True)
-        for directory in (self.objects, self.engine):
+        # Which ETags a segment has is not written down: they are built anew.
+        shutil.rmtree(self.segments, ignore_errors=True)
+        for directory in (self.data, self.objects, self.segments, self.engine):
             directory.mkdir(mode=0o700, exist_ok=True)
 
     def release(self) -> None:
@@ -116,7 +122,7 @@ class ObjectCache:
         on_removed: Callable[[str], None],
     ) -> None:
         self._store = store
-        self._directory = directory
+        self.directory = directory
         self._budget_bytes = budget_bytes
         self._on_removed = on_removed
         self._files: OrderedDict[_Name, _File] = OrderedDict()
@@ -270,7 +276,7 @@ class ObjectCache:
     def _path(self, name: _Name) -> str:
         digest = hashlib.blake2b(name.etag.encode(), digest_size=16).hexdigest()
         day = f"{PARTITION_COLUMN}={name.day.isoformat()}"
-        return f"{self._directory}/{name.sql_name}/{day}/{digest}{_SUFFIX}"
+        return f"{self.directory}/{name.sql_name}/{day}/{digest}{_SUFFIX}"
 
     def _make_room(self, size_bytes: int) -> None:
         """Evict until `size_bytes` fit."""

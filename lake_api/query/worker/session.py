@@ -9,13 +9,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from lake_api.query.agreement import disagreement
 from lake_api.query.functions import ALLOWED_FUNCTIONS
-from lake_api.query.messages import Answer, Failure, FileFacts, Form, Job
+from lake_api.query.messages import Answer, Failure, FileFacts, Form, Job, View
 from lake_api.query.worker.arrow_rows import encode_arrow, first_row
 from lake_api.query.worker.csv_rows import encode_csv
 from lake_api.query.worker.encode import EncodedRows, RowTooLarge, encode_rows
@@ -30,7 +31,13 @@ from lake_api.query.worker.failures import (
     timed_out,
 )
 from lake_api.query.worker.value_hints import found_nothing, value_hints
-from lake_api.query.worker.views import inspect_files, view_sql, with_facts
+from lake_api.query.worker.views import (
+    inspect_files,
+    quoted_name,
+    quoted_text,
+    view_sql,
+    with_facts,
+)
 
 _INTERRUPT_EVERY_S = 0.02
 
@@ -66,6 +73,7 @@ class Session:
         self._vote = vote
         self._current: tuple[int, duckdb.DuckDBPyConnection] | None = None
         self._cancelled: int | None = None
+        self._attached: dict[str, tuple[str, str]] = {}
 
     def run(self, job: Job) -> Answer | Failure:
         """The answer to a job; every failure is one of `Failure`'s codes."""
@@ -119,7 +127,7 @@ class Session:
             self._check_cancelled(job)
             found = inspect_files(cursor, view)
             facts.extend(found)
-            cursor.execute(view_sql(with_facts(view, found)))
+            cursor.execute(view_sql(with_facts(view, found), segment=self._attach(view)))
         self._check_cancelled(job)
         if job.bind_only:
             columns, types = bind(cursor, job.sql)
@@ -139,6 +147,22 @@ class Session:
             clock=clock,
             facts=facts,
         )
+
+    def _attach(self, view: View) -> str | None:
+        """The alias of the view's segment; each dataset has one segment attached at most."""
+        if view.segment is None:
+            return None
+        file = view.segment.file
+        known_file, alias = self._attached.get(view.name, ("", ""))
+        if known_file == file:
+            return alias
+        if alias:
+            self._connection.execute(f"DETACH {quoted_name(alias)}")
+            del self._attached[view.name]
+        alias = Path(file).stem
+        self._connection.execute(f"ATTACH {quoted_text(file)} AS {quoted_name(alias)} (READ_ONLY)")
+        self._attached[view.name] = (file, alias)
+        return alias
 
     def _check_vote(self, job: Job, cursor: duckdb.DuckDBPyConnection) -> None:
         # All of its one row: an unfinished result would be in the way of what runs next.

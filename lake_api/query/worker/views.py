@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import duckdb
 import msgspec
 
-from lake_api.query.messages import FileFacts, FileGroup, View
+from lake_api.query.messages import FileFacts, FileGroup, SegmentScan, View
 
 DATE_COLUMN = "date"
 _TOP_LEVEL = """
@@ -87,18 +87,40 @@ def with_facts(view: View, facts: Iterable[FileFacts]) -> View:
     )
 
 
-def view_sql(view: View) -> str:
-    """The statement that makes the view."""
+def view_sql(view: View, *, segment: str | None = None) -> str:
+    """The statement that makes the view; `segment` is the alias of its attached segment."""
+    return f"CREATE TEMP VIEW {quoted_name(view.name)} AS {rows_sql(view, segment=segment)}"
+
+
+def rows_sql(view: View, *, segment: str | None = None) -> str:
+    """The SELECT of the view's rows, in declared columns, `date` last."""
     selects = [_select(view, group) for group in view.groups]
-    body = "\nUNION ALL\n".join(selects) or _select_nothing(view)
-    return f"CREATE TEMP VIEW {_name(view.name)} AS {body}"
+    if view.segment is not None and segment is not None:
+        selects.insert(0, _select_segment(view, view.segment, segment))
+    return "\nUNION ALL\n".join(selects) or _select_nothing(view)
+
+
+def table_columns_sql(view: View) -> str:
+    """The columns of a table that holds the view's rows."""
+    columns = (*view.columns, (DATE_COLUMN, "DATE"))
+    return ", ".join(f"{quoted_name(name)} {kind}" for name, kind in columns)
+
+
+def _select_segment(view: View, scan: SegmentScan, alias: str) -> str:
+    names = ", ".join(quoted_name(name) for name, _ in (*view.columns, (DATE_COLUMN, "DATE")))
+    statement = f"SELECT {names} FROM {quoted_name(alias)}.main.rows"  # noqa: S608 - quoted
+    within = " OR ".join(
+        f"{quoted_name(DATE_COLUMN)} BETWEEN DATE '{first}' AND DATE '{last}'"
+        for first, last in scan.ranges
+    )
+    return f"{statement} WHERE {within}" if within else statement
 
 
 def _select(view: View, group: FileGroup) -> str:
     present = {name.lower(): (name, kind) for name, kind in group.columns}
     columns = [_column(name, kind, present.get(name.lower())) for name, kind in view.columns]
-    columns.append(_name(DATE_COLUMN))
-    files = ", ".join(_text(file) for file in group.files)
+    columns.append(quoted_name(DATE_COLUMN))
+    files = ", ".join(quoted_text(file) for file in group.files)
     source = (
         f"read_parquet([{files}], hive_partitioning = true, hive_types = {{'{DATE_COLUMN}': DATE}})"
     )
@@ -107,21 +129,23 @@ def _select(view: View, group: FileGroup) -> str:
 
 def _column(name: str, kind: str, stored: tuple[str, str] | None) -> str:
     if stored is None:
-        return f"CAST(NULL AS {kind}) AS {_name(name)}"
+        return f"CAST(NULL AS {kind}) AS {quoted_name(name)}"
     if stored[1] == kind:
-        return f"{_name(stored[0])} AS {_name(name)}"
-    return f"CAST({_name(stored[0])} AS {kind}) AS {_name(name)}"
+        return f"{quoted_name(stored[0])} AS {quoted_name(name)}"
+    return f"CAST({quoted_name(stored[0])} AS {kind}) AS {quoted_name(name)}"
 
 
 def _select_nothing(view: View) -> str:
-    columns = [f"CAST(NULL AS {kind}) AS {_name(name)}" for name, kind in view.columns]
-    columns.append(f"CAST(NULL AS DATE) AS {_name(DATE_COLUMN)}")
+    columns = [f"CAST(NULL AS {kind}) AS {quoted_name(name)}" for name, kind in view.columns]
+    columns.append(f"CAST(NULL AS DATE) AS {quoted_name(DATE_COLUMN)}")
     return f"SELECT {', '.join(columns)} WHERE false"
 
 
-def _name(text: str) -> str:
+def quoted_name(text: str) -> str:
+    """A name as an identifier."""
     return '"' + text.replace('"', '""') + '"'
 
 
-def _text(text: str) -> str:
+def quoted_text(text: str) -> str:
+    """A text as a literal."""
     return "'" + text.replace("'", "''") + "'"
