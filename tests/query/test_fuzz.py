@@ -37,7 +37,7 @@ def arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
 @example(text="SELECT content FROM read_text('/etc/passwd')")
 @example(text="SELECT getenv('LANG')")
 @settings(
-    max_examples=700,
+    max_examples=500,
     deadline=None,
     derandomize=True,
     database=None,
@@ -50,7 +50,7 @@ def test_no_canary_is_seen_by_any_way(arena: Arena, text: str) -> None:
 def test_the_texts_came_far_enough(arena: Arena) -> None:
     """A fuzzer whose texts are all refused at the door proves nothing; runs after the other."""
     counts = arena.findings.counts
-    assert counts["texts"] >= 700
+    assert counts["texts"] >= 500
     assert counts["passed the guard"] > 50
     assert counts["answered"] > 10
     assert arena.findings.unstoppable == []

@@ -68,6 +68,7 @@ def test_a_call_that_ignores_interrupts_is_killed_and_the_pool_heals(running):
     poll(lambda: len(pids(running)) == 2 and len(pids(running) - before) == 1)
     again = [start(running, BOMB), start(running, BOMB)]
     assert [failure(one).code for one in again] == ["query_timeout"] * 2
+    poll(lambda: running.engine._pool.is_ready)
     assert ask(running) == b"[[42]]"
 
 
@@ -93,12 +94,15 @@ def test_a_worker_that_is_killed_while_idle_is_replaced(running):
 
 def test_a_memory_bomb_is_told_as_such(lake):
     lake.start()
+    before = pids(lake)
     error = failure(start(lake, MEMORY_BOMB))
     assert error.code == "out_of_memory"
     assert "memory" in error.detail
-    for pid in pids(lake):
-        assert psutil.Process(pid).memory_info().rss < 1_800_000_000
     assert ask(lake) == b"[[42]]"
+    # The worker that was short of memory is replaced: what it took is not all given back.
+    poll(lambda: len(pids(lake)) == 2 and pids(lake) != before)
+    for pid in pids(lake):
+        assert psutil.Process(pid).memory_info().rss < 300_000_000
 
 
 def test_a_caller_who_leaves_stops_the_query(lake):
@@ -117,7 +121,8 @@ def test_too_many_queries_are_refused_at_once(lake):
     lake.start(LAKE_QUERY_WORKERS="1", LAKE_QUERY_QUEUE="1", LAKE_QUERY_TIMEOUT_S="1")
     futures = [start(lake, f"{SLOW} AND a.range <> {number}") for number in range(3)]
     codes = sorted(failure(future).code for future in futures)
-    assert codes == ["query_timeout", "too_busy", "too_busy"]
+    # (The one that waits may get the worker in the moment in which its own time is over.)
+    assert codes in (["query_timeout", one, "too_busy"] for one in ("query_timeout", "too_busy"))
 
 
 def test_a_heavy_agent_does_not_starve_a_light_one(lake):
