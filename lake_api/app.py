@@ -15,6 +15,8 @@ from litestar.datastructures import State
 from litestar.di import Provide
 
 from lake_api.health.controller import get_health, get_readiness
+from lake_api.metrics.controller import get_metrics
+from lake_api.metrics.metrics import QueryMetrics
 from lake_api.query.controller import QueryRunner, query_lake
 from lake_api.query.engine import QueryEngine
 from lake_api.query.guard import Guard
@@ -68,11 +70,14 @@ def create_app(
                 own = await QueryEngine.start(location=location, settings=settings, catalog=catalog)
                 stack.push_async_callback(own.close)
                 app.state.engine = own
+            stack.push_async_callback(call_counter.close)
             app.state.dagster = DagsterClient(settings, transport=dagster_transport)
             stack.push_async_callback(app.state.dagster.close)
             yield
 
     guard = Guard(catalog)
+    metrics = QueryMetrics()
+    call_counter = CallCounter(settings)
     return Litestar(
         route_handlers=[
             query_lake,
@@ -81,6 +86,7 @@ def create_app(
             get_task,
             get_health,
             get_readiness,
+            get_metrics,
             docs_router(),
         ],
         dependencies={
@@ -88,6 +94,7 @@ def create_app(
             "clock": Provide(lambda: clock, sync_to_thread=False),
             "query_guard": Provide(lambda: guard, sync_to_thread=False),
             "engine": Provide(_engine, sync_to_thread=False),
+            "metrics": Provide(lambda: metrics, sync_to_thread=False),
             "dagster": Provide(_dagster, sync_to_thread=False),
         },
         guards=[requires_known_host, requires_own_origin],
@@ -98,7 +105,8 @@ def create_app(
             {
                 "settings": settings,
                 "engine": engine,
-                "call_counter": CallCounter(settings),
+                "call_counter": call_counter,
+                "metrics": metrics,
             }
         ),
         lifespan=[parts],

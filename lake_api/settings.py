@@ -201,7 +201,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         name="LAKE_RATE_LIMIT_STORE",
         default="memory://",
-        sentence="Where call counts are kept: a `limits` storage URI (`redis://…` for replicas).",
+        sentence="Where call counts are kept: a `limits` storage URI (`redis://…` for replicas, "
+        "with the extra `redis`).",
     ),
     Setting(
         name="LAKE_LOG_SQL",

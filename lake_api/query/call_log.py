@@ -60,6 +60,11 @@ class QueryCall:
     started: float = field(default_factory=time.perf_counter)
 
     @property
+    def is_taken_up(self) -> bool:
+        """Whether it was let in and could be read."""
+        return self.sql is not None
+
+    @property
     def elapsed_ms(self) -> float:
         """Milliseconds since the call was taken up."""
         return round((time.perf_counter() - self.started) * 1_000, 3)

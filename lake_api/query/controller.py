@@ -5,7 +5,7 @@ Does not belong here: what the SQL may be (`guard`), how it runs (`engine`), wha
 (`answers`, `documents`), what is told of the call (`call_log`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Protocol, cast
 
 import msgspec
@@ -25,6 +25,7 @@ from lake_api.query.messages import Form
 from lake_api.query.rate_limit import counts_call
 from lake_api.query.results import QueryPreview, QueryResult
 from lake_api.query.schemas import MAX_ROWS, REQUEST_EXAMPLE, QueryAnswer, QueryRequest
+from lake_api.query.stats import EngineStats
 from lake_api.settings import Settings
 from lake_api.web.accept import preferred
 from lake_api.web.problems import answer_problem
@@ -56,6 +57,10 @@ class QueryRunner(Protocol):
 
     async def status(self) -> Mapping[str, bool]:
         """Which of its parts work, by name."""
+        ...
+
+    def stats(self) -> EngineStats:
+        """How its parts are doing."""
         ...
 
 
@@ -165,5 +170,8 @@ def _form(request: LakeRequest, data: QueryRequest) -> Form:
 
 
 def _leave(request: Request[Any, Any, Any], call: QueryCall) -> None:
+    """Tell of a call that is over, once."""
     settings: Settings = request.app.state.settings
+    observe: Callable[[QueryCall], None] = request.app.state.metrics.observe
     call.leave_line(with_sql=settings.log_sql)
+    observe(call)

@@ -74,6 +74,8 @@ class WorkerPool:
         )
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
+        self.respawns = 0
+        """Workers that were started in the place of a lost one."""
 
     async def start(self) -> None:
         """Start all workers.
@@ -103,6 +105,21 @@ class WorkerPool:
     def is_ready(self) -> bool:
         """Whether a worker lives."""
         return any(worker.is_alive for worker in self._workers.values())
+
+    @property
+    def alive(self) -> int:
+        """How many workers live."""
+        return sum(worker.is_alive for worker in self._workers.values())
+
+    @property
+    def busy(self) -> int:
+        """How many workers run a query."""
+        return self._turns.running
+
+    @property
+    def waiting(self) -> int:
+        """How many queries wait for a worker."""
+        return self._turns.waiting
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -217,6 +234,7 @@ class WorkerPool:
                 _LOG.exception("a query worker could not be started")
                 await asyncio.sleep(_RESTART_DELAY_S)
             else:
+                self.respawns += 1
                 return
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

@@ -7,10 +7,10 @@ Does not belong here: who the caller is (`identity`), limits on a single query (
 import math
 import time
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from limits import RateLimitItem, RateLimitItemPerDay, RateLimitItemPerMinute
-from limits.aio.storage import Storage
+from limits.aio.storage import RedisStorage, Storage
 from limits.aio.strategies import FixedWindowRateLimiter, MovingWindowRateLimiter, RateLimiter
 from limits.errors import ConfigurationError, StorageError
 from limits.storage import storage_from_string
@@ -19,6 +19,8 @@ from litestar.handlers.base import BaseRouteHandler
 from lake_api.errors import RateLimited, ServiceUnavailable
 from lake_api.identity import Caller, Connection
 from lake_api.settings import Settings, SettingsError
+
+_STORE_TIMEOUT_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +54,17 @@ class CallCounter:
     """
 
     def __init__(self, settings: Settings) -> None:
-        storage = _open_storage(settings.rate_limit_store)
+        self._storage = storage = _open_storage(settings.rate_limit_store)
         self._per_run = RateLimitItemPerDay(settings.calls_per_cron_run)
         self._per_minute = RateLimitItemPerMinute(settings.calls_per_minute)
         self._fixed = FixedWindowRateLimiter(storage)
         self._moving = MovingWindowRateLimiter(storage)
+
+    async def close(self) -> None:
+        """Let go of the store's connections."""
+        if isinstance(self._storage, RedisStorage):
+            bridge: Any = self._storage.bridge
+            await bridge.storage.aclose()
 
     async def count(self, caller: Caller) -> CallCount:
         """Count one call.
@@ -101,10 +109,17 @@ async def counts_call(connection: Connection, _: BaseRouteHandler) -> None:
 def _open_storage(uri: str) -> Storage:
     # The storages for asyncio have the same names with this prefix.
     uri = uri if uri.startswith("async+") else f"async+{uri}"
+    options: dict[str, Any] = {}
+    if "redis" in uri.partition("://")[0]:
+        # A store that hangs must not hold up queries.
+        options = {"socket_timeout": _STORE_TIMEOUT_S, "socket_connect_timeout": _STORE_TIMEOUT_S}
     try:
-        storage = storage_from_string(uri, wrap_exceptions=True, implementation="redispy")
+        storage = storage_from_string(
+            uri, wrap_exceptions=True, implementation="redispy", **options
+        )
     except ConfigurationError as error:
-        raise SettingsError(f"LAKE_RATE_LIMIT_STORE: {error}") from error
+        hint = "; install ainative-lake[redis]" if options else ""
+        raise SettingsError(f"LAKE_RATE_LIMIT_STORE: {error}{hint}") from error
     return cast(Storage, storage)
 
 

@@ -91,12 +91,23 @@ class ResultCache:
     def __init__(self, *, budget_bytes: int) -> None:
         self._budget_bytes = budget_bytes
         self._results: OrderedDict[ResultKey, QueryResult] = OrderedDict()
-        self._used_bytes = 0
+        self.used_bytes = 0
+        """Bytes of all that is kept."""
+        self.hits = 0
+        """How often an answer was found."""
+        self.misses = 0
+
+    def has(self, key: ResultKey) -> bool:
+        """Whether the answer is kept; looking does not make it a recent one."""
+        return key in self._results
 
     def get(self, key: ResultKey) -> QueryResult | None:
         """The answer, now the most recently used one."""
         result = self._results.get(key)
-        if result is not None:
+        if result is None:
+            self.misses += 1
+        else:
+            self.hits += 1
             self._results.move_to_end(key)
         return result
 
@@ -107,14 +118,14 @@ class ResultCache:
             return
         old = self._results.pop(key, None)
         if old is not None:
-            self._used_bytes -= _size_bytes(key, old)
+            self.used_bytes -= _size_bytes(key, old)
         self._results[key] = replace(
             result, stages_ms={}, fetched_bytes=0, read_bytes=0, from_memory=True
         )
-        self._used_bytes += size
-        while self._used_bytes > self._budget_bytes:
+        self.used_bytes += size
+        while self.used_bytes > self._budget_bytes:
             dropped_key, dropped = self._results.popitem(last=False)
-            self._used_bytes -= _size_bytes(dropped_key, dropped)
+            self.used_bytes -= _size_bytes(dropped_key, dropped)
 
 
 def _size_bytes(key: ResultKey, result: QueryResult) -> int:

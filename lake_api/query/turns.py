@@ -60,6 +60,16 @@ class Turns(Generic[Slot]):
             self._give_up(agent, future)
             raise
 
+    @property
+    def running(self) -> int:
+        """How many slots are taken."""
+        return self._running.total()
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for one."""
+        return self._waiting_count
+
     def leave(self, agent: str) -> None:
         """The agent's query is over."""
         self._running[agent] -= 1

@@ -22,6 +22,7 @@ from lake_api.app import create_app
 from lake_api.query.guard import CheckedQuery
 from lake_api.query.messages import Form
 from lake_api.query.results import Freshness, QueryPreview, QueryResult
+from lake_api.query.stats import EngineStats
 from lake_api.settings import Settings
 from lake_assets.catalog import (
     Catalog,
@@ -174,6 +175,23 @@ class ScriptedEngine:
     async def status(self) -> Mapping[str, bool]:
         return self.parts
 
+    def stats(self) -> EngineStats:
+        return EngineStats(
+            workers=2,
+            workers_alive=2,
+            workers_busy=1,
+            worker_respawns=3,
+            queue_length=4,
+            cache_bytes=5,
+            cache_budget_bytes=6,
+            cache_hits=7,
+            cache_misses=8,
+            cache_fetched_bytes=9,
+            answers_bytes=10,
+            answers_hits=11,
+            answers_misses=12,
+        )
+
     async def close(self) -> None:
         return None
 
@@ -247,18 +265,19 @@ def serve() -> Callable[[Litestar], AbstractContextManager[str]]:
 StartService = Callable[..., Service]
 
 
-@pytest.fixture(scope="module")
-def start_service(catalog: Catalog) -> Iterator[StartService]:
-    """Starts services with chosen settings; all of them stop with the module's last test."""
-    with ExitStack() as stack:
+@pytest.fixture(scope="session")
+def open_service(catalog: Catalog) -> Callable[..., AbstractContextManager[Service]]:
+    """Services with chosen settings, each running until its block ends."""
 
-        def start(
-            *,
-            dagster_url: str | None = None,
-            dagster_transport: httpx.AsyncBaseTransport | None = None,
-            **env: str,
-        ) -> Service:
-            engine, dagster = ScriptedEngine(), StubDagster()
+    @contextmanager
+    def opened(
+        *,
+        dagster_url: str | None = None,
+        dagster_transport: httpx.AsyncBaseTransport | None = None,
+        **env: str,
+    ) -> Iterator[Service]:
+        engine, dagster = ScriptedEngine(), StubDagster()
+        with ExitStack() as stack:
             dagster.url = dagster_url or stack.enter_context(serving(dagster.app()))
             settings = Settings.from_mapping(
                 {
@@ -277,9 +296,18 @@ def start_service(catalog: Catalog) -> Iterator[StartService]:
             )
             url = stack.enter_context(serving(app))
             client = stack.enter_context(httpx.Client(base_url=url, trust_env=False))
-            return Service(client=client, engine=engine, dagster=dagster, settings=settings)
+            yield Service(client=client, engine=engine, dagster=dagster, settings=settings)
 
-        yield start
+    return opened
+
+
+@pytest.fixture(scope="module")
+def start_service(
+    open_service: Callable[..., AbstractContextManager[Service]],
+) -> Iterator[StartService]:
+    """The same; all of them stop with the module's last test."""
+    with ExitStack() as stack:
+        yield lambda **options: stack.enter_context(open_service(**options))
 
 
 @pytest.fixture(scope="module")

