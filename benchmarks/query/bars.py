@@ -112,7 +112,7 @@ def repeated_bar(server_ms: Mapping[str, Sequence[float]]) -> Bar:
 def request_bars(
     cold: Mapping[str, int], warm: Mapping[str, int], *, objects: int, keys: int
 ) -> Iterator[Bar]:
-    """S3 requests of the cold full aggregate, and of warm queries."""
+    """S3 requests of everything cold up to the full aggregate, and of warm queries."""
     pages = math.ceil(keys / KEYS_PER_PAGE)
     yield Bar(
         name="cold full aggregate: LIST pages",

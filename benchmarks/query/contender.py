@@ -40,6 +40,8 @@ class Contender(ABC):
     """One thing that answers SQL over the lake. `directory` is for its files."""
 
     name: str
+    keeps = True
+    """Whether it keeps anything of one query for the next."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory

@@ -12,6 +12,7 @@ import platform
 import statistics
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -51,7 +52,7 @@ _LARGE = replace(
     _FULL,
     rounds=2,
     cold=((HEAVY, 1), ("one day", 1)),
-    clients=(32,),
+    clients=(),
     peers_counted=("one day",),
 )
 _QUICK = Plan(
@@ -144,8 +145,8 @@ class _Run:
                 else:
                     one.start(location)
             everyone = [self._endpoint, *self._peers, self._floor]
-            right = measure.right_answers(everyone[:-1], self._floor)
-            warm = measure.warm_times(everyone, self._plan)
+            first = measure.first_answers(everyone[:-1], self._floor)
+            warm = measure.warm_times(everyone, self._plan, first)
             repeated = measure.repeated_times(self._endpoint)
             clients = measure.many_clients(everyone, self._plan)
             for peer in self._peers:
@@ -159,12 +160,13 @@ class _Run:
         peer_names = [peer.name for peer in self._peers]
         ours = self._endpoint.name
         judged = [
-            *bars.right_bars(right),
+            *bars.right_bars(first.outcomes),
             *bars.warm_bars(warm, ours=ours, floor=self._floor.name, peers=peer_names),
             bars.repeated_bar(server_ms),
             *bars.cold_bars(cold, ours=ours, peers=peer_names),
             *bars.request_bars(
-                requests[ours][f"{HEAVY}, cold"],
+                Counter(requests[ours]["one day, cold"])
+                + Counter(requests[ours][f"{HEAVY}, cold"]),
                 requests[ours]["all queries, warm"],
                 objects=self._days,
                 keys=self._days + 1,
@@ -194,7 +196,8 @@ class _Run:
             },
             names,
         )
-        report.show_clients(clients)
+        if self._plan.clients:
+            report.show_clients(clients)
         report.show_requests(requests)
         report.show_stages(stages)
         report.show_bars(judged)
@@ -205,7 +208,7 @@ class _Run:
             "plan": dataclasses.asdict(self._plan),
             "missing": self._missing,
             "bars": [dataclasses.asdict(bar) for bar in judged],
-            "answers": right,
+            "answers": first.outcomes,
             "warm_ms": warm,
             "cold_ms": cold,
             "repeated_server_ms": server_ms,

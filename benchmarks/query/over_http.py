@@ -169,6 +169,7 @@ class Roapi(OverHttp):
     """ROAPI over the files where they are, answering in Arrow."""
 
     name = "ROAPI"
+    keeps = False
 
     def prepare(self) -> None:
         """Make the environment that has its program."""

@@ -90,7 +90,7 @@ QUERIES: Sequence[Query] = (
 )
 BY_NAME: Mapping[str, Query] = {query.name: query for query in QUERIES}
 
-LIGHT = ("one day", "one week", "LIMIT 50", "count(*)")
+LIGHT = ("one day", "one week", "one month", "LIMIT 50")
 """What an agent asks in passing; the mix of the runs with many clients."""
 
 HEAVY = "full aggregate"
