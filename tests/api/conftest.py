@@ -4,15 +4,16 @@ import asyncio
 import json
 import socket
 import threading
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import Any
 
 import httpx
 import msgspec
+import obstore
 import pytest
 import uvicorn
 from litestar import Litestar, post
@@ -21,9 +22,11 @@ from litestar.params import JSONBody
 from lake_api.app import create_app
 from lake_api.query.guard import CheckedQuery
 from lake_api.query.messages import Form
+from lake_api.query.reader_store import open_small
 from lake_api.query.results import Freshness, QueryPreview, QueryResult
 from lake_api.query.stats import EngineStats
 from lake_api.settings import Settings
+from lake_api.stack.s3 import S3Server
 from lake_assets.catalog import (
     Catalog,
     LakeLocation,
@@ -34,7 +37,9 @@ from lake_assets.catalog import (
     external,
     snapshot,
 )
+from lake_assets.storage.bucket import ensure_bucket
 from tests.api.real_lake import RealLake
+from tests.conftest import boto3_client
 
 KEY = "test-key-of-the-admin"
 NOW = datetime(2026, 11, 22, 10, 30, tzinfo=UTC)
@@ -325,29 +330,64 @@ def service(shared_service: Service) -> Service:
     return shared_service
 
 
+@contextmanager
+def own_bucket(s3: S3Server) -> Iterator[LakeLocation]:
+    """An empty bucket until the block ends; the server has room for some, not for one a test."""
+    location = replace(s3.writer, bucket=f"api-{uuid.uuid4().hex[:12]}")
+    client = boto3_client(location)
+    ensure_bucket(client, location.bucket)
+    try:
+        yield location
+    finally:
+        store = open_small(location)
+        obstore.delete(store, [item["path"] for item in obstore.list(store).collect()])
+        client.delete_bucket(Bucket=location.bucket)
+
+
 @pytest.fixture
-def start_lake(catalog: Catalog, bucket: LakeLocation, tmp_path: Path) -> Iterator[Any]:
-    """Starts the service with its own engine over the test's bucket, with chosen settings."""
+def bucket(s3: S3Server) -> Iterator[LakeLocation]:
+    with own_bucket(s3) as location:
+        yield location
+
+
+StartLake = Callable[..., RealLake]
+
+
+@pytest.fixture(scope="session")
+def open_lake(
+    s3: S3Server, catalog: Catalog, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., AbstractContextManager[RealLake]]:
+    """The service with its own engine over a bucket of its own, until the block ends."""
+
+    @contextmanager
+    def opened(**env: str) -> Iterator[RealLake]:
+        cache = tmp_path_factory.mktemp("cache")
+        settings = Settings.from_mapping(
+            {
+                "AINATIVE_INTERNAL_API_KEY": KEY,
+                "LAKE_CACHE_DIR": str(cache),
+                "LAKE_DAGSTER_URL": "http://127.0.0.1:9",
+                "LAKE_CALLS_PER_MINUTE": "100000",
+                "LAKE_QUERY_WORKERS": "1",
+                "LAKE_SNAPSHOT_CHECK_S": "0.1",
+                **env,
+            }
+        )
+        with own_bucket(s3) as location:
+            app = create_app(settings=settings, catalog=catalog, location=location)
+            with serving(app) as url:
+                client = httpx.Client(base_url=url, trust_env=False, timeout=60)
+                with client:
+                    yield RealLake(client=client, bucket=location, catalog=catalog, cache=cache)
+
+    return opened
+
+
+@pytest.fixture
+def start_lake(open_lake: Callable[..., AbstractContextManager[RealLake]]) -> Iterator[StartLake]:
+    """The same; all of them stop with the test."""
     with ExitStack() as stack:
-
-        def start(**env: str) -> RealLake:
-            cache = tmp_path / "cache"
-            settings = Settings.from_mapping(
-                {
-                    "AINATIVE_INTERNAL_API_KEY": KEY,
-                    "LAKE_CACHE_DIR": str(cache),
-                    "LAKE_DAGSTER_URL": "http://127.0.0.1:9",
-                    "LAKE_QUERY_WORKERS": "1",
-                    "LAKE_SNAPSHOT_CHECK_S": "0.1",
-                    **env,
-                }
-            )
-            app = create_app(settings=settings, catalog=catalog, location=bucket)
-            url = stack.enter_context(serving(app))
-            client = stack.enter_context(httpx.Client(base_url=url, trust_env=False, timeout=60))
-            return RealLake(client=client, bucket=bucket, catalog=catalog, cache=cache)
-
-        yield start
+        yield lambda **env: stack.enter_context(open_lake(**env))
 
 
 def assert_problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:

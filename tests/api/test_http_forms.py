@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -24,11 +25,12 @@ DAY = date(2026, 11, 21)
 ALL = "SELECT * FROM agent_run_log ORDER BY run_id"
 
 
-@pytest.fixture
-def lake(start_lake: Any) -> Any:
-    lake = start_lake()
-    lake.write("agent_run_log", DAY, ["aurora", "sage", "nova"], cost_usd=Decimal("1.500000"))
-    return lake
+@pytest.fixture(scope="module")
+def lake(open_lake: Any) -> Iterator[Any]:
+    """A lake that no test writes to."""
+    with open_lake() as lake:
+        lake.write("agent_run_log", DAY, ["aurora", "sage", "nova"], cost_usd=Decimal("1.500000"))
+        yield lake
 
 
 def ask(lake: Any, sql: str, form: str, **more: Any) -> httpx.Response:
@@ -235,7 +237,9 @@ def test_storage_that_is_away_is_a_503_in_csv(catalog: Catalog, serve: Any, tmp_
     assert (answer.json()["code"], answer.json()["retry"]) == ("storage_unavailable", True)
 
 
-def test_a_day_that_is_found_bad_now_is_in_the_schema_too(lake: Any) -> None:
+def test_a_day_that_is_found_bad_now_is_in_the_schema_too(start_lake: Any) -> None:
+    lake = start_lake()
+    lake.write("agent_run_log", DAY, ["aurora"])
     dataset = lake.catalog["agent_run_log"]
     store = open_whole(lake.bucket)
     obstore.put(store, data_key(dataset, date(2026, 11, 20)), b"no parquet at all")

@@ -1,6 +1,7 @@
 """What an agent is told when it asked for what is not there: values, columns, datasets."""
 
 import time
+from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
 
@@ -15,11 +16,20 @@ DAY = date(2026, 11, 1)
 AGENTS = ["aurora", "aurora", "sage", "nova"]
 
 
+@pytest.fixture(scope="module")
+def lake(open_lake: Any) -> Iterator[Any]:
+    """A lake that no test writes to."""
+    with open_lake() as lake:
+        for number in range(3):
+            lake.write("agent_run_log", DAY + timedelta(days=number), AGENTS)
+        yield lake
+
+
 @pytest.fixture
-def lake(start_lake: Any) -> Any:
+def own_lake(start_lake: Any) -> Any:
+    """The same, for a test that writes."""
     lake = start_lake()
-    for number in range(3):
-        lake.write("agent_run_log", DAY + timedelta(days=number), AGENTS)
+    lake.write("agent_run_log", DAY + timedelta(days=1), AGENTS)
     return lake
 
 
@@ -93,41 +103,41 @@ def test_nothing_is_told_without_a_reason(lake: Any, sql: str) -> None:
     assert warnings(lake, sql) == []
 
 
-def test_only_the_days_that_were_read_are_looked_at(lake: Any) -> None:
-    lake.write("agent_run_log", DAY + timedelta(days=3), ["iris"])
+def test_only_the_days_that_were_read_are_looked_at(own_lake: Any) -> None:
+    own_lake.write("agent_run_log", DAY + timedelta(days=3), ["iris"])
     old = "SELECT * FROM agent_run_log WHERE date < '2026-11-03' AND agent_id = 'iris'"
-    lake.poll(
-        lambda: lake.ask("SELECT * FROM agent_run_log WHERE agent_id = 'iris'").json()["rows"]
+    own_lake.poll(
+        lambda: own_lake.ask("SELECT * FROM agent_run_log WHERE agent_id = 'iris'").json()["rows"]
     )
-    (told,) = warnings(lake, old)
+    (told,) = warnings(own_lake, old)
     assert "has no value 'iris' in the days that were read" in told
 
 
-def test_many_values_are_a_sample_of_the_nearest(lake: Any) -> None:
-    lake.write("agent_run_log", DAY, [f"worker-{number:04}" for number in range(2000)])
+def test_many_values_are_a_sample_of_the_nearest(own_lake: Any) -> None:
+    own_lake.write("agent_run_log", DAY, [f"worker-{number:04}" for number in range(2000)])
     sql = (
         "SELECT count(*) FROM agent_run_log WHERE date = '2026-11-01' AND agent_id = 'Worker_0042'"
     )
-    lake.poll(lambda: "2,000 values" in "".join(warnings(lake, sql)))
-    (told,) = warnings(lake, sql)
+    own_lake.poll(lambda: "2,000 values" in "".join(warnings(own_lake, sql)))
+    (told,) = warnings(own_lake, sql)
     assert told.count("'worker-") <= 22
     assert "'worker-0042'" in told
 
 
-def test_long_values_and_quotes_are_told_short_and_whole(lake: Any) -> None:
-    lake.write("agent_run_log", DAY, ["it's", "x" * 500])
+def test_long_values_and_quotes_are_told_short_and_whole(own_lake: Any) -> None:
+    own_lake.write("agent_run_log", DAY, ["it's", "x" * 500])
     sql = "SELECT * FROM agent_run_log WHERE date = '2026-11-01' AND agent_id = 'its'"
-    lake.poll(lambda: "it''s" in "".join(warnings(lake, sql)))
-    (told,) = warnings(lake, sql)
+    own_lake.poll(lambda: "it''s" in "".join(warnings(own_lake, sql)))
+    (told,) = warnings(own_lake, sql)
     assert len(told) < 400
 
 
-def test_a_column_too_large_to_look_at_costs_little(lake: Any) -> None:
-    lake.write("agent_run_log", DAY, [f"{number:040}" for number in range(300_000)])
+def test_a_column_too_large_to_look_at_costs_little(own_lake: Any) -> None:
+    own_lake.write("agent_run_log", DAY, [f"{number:040}" for number in range(300_000)])
     sql = "SELECT count(*) FROM agent_run_log WHERE date = '2026-11-01' AND agent_id = 'nobody'"
-    lake.ask(sql.replace("nobody", "anybody"))
+    own_lake.ask(sql.replace("nobody", "anybody"))
     started = time.monotonic()
-    answer = lake.ask(sql)
+    answer = own_lake.ask(sql)
     assert time.monotonic() - started < 2
     assert answer.json()["rows"] == [[0]]
 
