@@ -26,11 +26,12 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 
 
 @pytest.fixture
-def bucket(s3: S3Server) -> LakeLocation:
+def bucket(s3: S3Server) -> Iterator[LakeLocation]:
     """An empty bucket of the test's own, as the writer."""
     location = replace(s3.writer, bucket=f"test-{uuid.uuid4().hex[:12]}")
     ensure_bucket(boto3_client(location), location.bucket)
-    return location
+    yield location
+    remove_bucket(location)
 
 
 @pytest.fixture(scope="session")
@@ -52,6 +53,16 @@ def project_root() -> Path:
 
 def boto3_client(location: LakeLocation):
     return LakeResource(env=settings_of(location)).s3_client()
+
+
+def remove_bucket(location: LakeLocation) -> None:
+    """Remove a bucket with all that it holds; the server has room for some, not for one a test."""
+    client = boto3_client(location)
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=location.bucket):
+        keys = [{"Key": item["Key"]} for item in page.get("Contents", [])]
+        if keys:
+            client.delete_objects(Bucket=location.bucket, Delete={"Objects": keys})
+    client.delete_bucket(Bucket=location.bucket)
 
 
 def settings_of(location: LakeLocation) -> dict[str, str]:

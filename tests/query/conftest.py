@@ -32,7 +32,7 @@ from lake_assets.catalog import (
     version_key,
 )
 from lake_assets.storage.bucket import ensure_bucket
-from tests.conftest import boto3_client
+from tests.conftest import boto3_client, remove_bucket
 
 T = TypeVar("T")
 
@@ -221,6 +221,7 @@ def lake(new_lake) -> Iterator[Lake]:
     lake = new_lake()
     yield lake
     lake.stop()
+    remove_bucket(lake.location)
 
 
 @pytest.fixture(scope="module")
@@ -234,3 +235,4 @@ def shared_lake(new_lake) -> Iterator[Lake]:
     lake.start()
     yield lake
     lake.stop()
+    remove_bucket(lake.location)

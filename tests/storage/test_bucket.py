@@ -3,7 +3,7 @@ from dataclasses import replace
 
 from lake_assets.orchestration.resources import LakeResource
 from lake_assets.storage.bucket import BucketReport, ensure_bucket
-from tests.conftest import boto3_client, settings_of
+from tests.conftest import boto3_client, remove_bucket, settings_of
 
 
 def test_a_bucket_is_made_once_with_its_rule(s3):
@@ -19,6 +19,7 @@ def test_a_bucket_is_made_once_with_its_rule(s3):
     (rule,) = client.get_bucket_lifecycle_configuration(Bucket=location.bucket)["Rules"]
     assert rule["Expiration"]["Days"] == 7
     assert rule["Filter"]["Prefix"] == "exports/"
+    remove_bucket(location)
 
 
 def test_rules_of_others_stay(bucket):
