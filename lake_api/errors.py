@@ -24,6 +24,7 @@ Does not belong here: deciding when one is raised; HTTP wiring (`app`).
 Every message is written for the caller: it names no path, key, bucket, host or stack frame.
 """
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import msgspec
@@ -91,6 +92,8 @@ class LakeError(Exception):
         self.retry_after_s = retry_after_s
         self.http_status = status or self.status
         self.query_id: str | None = None
+        self.stages_ms: Mapping[str, float] = {}
+        """For the log: what was done before it, and how long the rest took (`failed`)."""
 
     @property
     def headers(self) -> dict[str, str]:

@@ -83,6 +83,7 @@ class QueryCall:
         """It has neither."""
         self.outcome = _outcome(error)
         self.code = error.code if isinstance(error, LakeError) else "internal_error"
+        self.stages_ms = error.stages_ms if isinstance(error, LakeError) else {}
 
     def leave_line(self, *, with_sql: bool) -> None:
         """Write the line."""

@@ -8,34 +8,40 @@ Does not belong here: how a step works (`snapshot`, `plan`, `object_cache`, `poo
 
 import asyncio
 import contextlib
-import hashlib
 import itertools
 import time
-from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import obstore
 from msgspec import structs
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
-from lake_api.errors import QueryUnavailable
+from lake_api.errors import QueryRejected, QueryUnavailable
 from lake_api.query.documents import arrow_metadata
 from lake_api.query.file_book import FileBook, Part
 from lake_api.query.guard import CheckedQuery
 from lake_api.query.messages import Answer, Form, Job, SegmentScan, View
-from lake_api.query.object_cache import CacheSlot, ObjectCache, ObjectChanged, Wanted
-from lake_api.query.plan import prune_days, rows_wanted
-from lake_api.query.pool import PoolLimits, Ran, WorkerPool
+from lake_api.query.object_cache import CacheSlot, ObjectCache, ObjectChanged
+from lake_api.query.plan import rows_wanted
+from lake_api.query.pool import PoolLimits, WorkerPool
+from lake_api.query.query_run import (
+    QueryRun,
+    Stages,
+    before_deadline,
+    freshness_of_parts,
+    newest_days,
+    planned_part,
+    result_key,
+    size_bytes,
+)
 from lake_api.query.reader_store import open_small, open_whole, storage_unavailable
 from lake_api.query.results import (
     DatasetReads,
-    Freshness,
     QueryPreview,
     QueryResult,
     ResultCache,
-    ResultKey,
 )
 from lake_api.query.segments import SegmentStore
 from lake_api.query.snapshot import Snapshot, SnapshotStore
@@ -47,48 +53,9 @@ from lake_assets.catalog import Catalog, Dataset, LakeLocation, version_key
 MAX_ROWS = 1_000
 """Rows that any answer has at most."""
 
-_T = TypeVar("_T")
 _LOOKS = 4
 _FIRST_DAYS = 4
 _MORE_DAYS_FACTOR = 8
-
-
-class _Stages:
-    """Milliseconds that each stage of one query took."""
-
-    def __init__(self) -> None:
-        self.taken_ms: dict[str, float] = {}
-        self._since = time.perf_counter()
-
-    def add(self, name: str) -> None:
-        """The stage that began with the last call ends now."""
-        now = time.perf_counter()
-        self._add(name, (now - self._since) * 1_000)
-        self._since = now
-
-    def merge(self, ran: Ran) -> None:
-        """The stages of a worker's run; what they leave over is the pipe's."""
-        inside = ran.answer.stages_ms
-        self._add("queue", ran.queue_ms)
-        for name, taken_ms in inside.items():
-            self._add(name, taken_ms)
-        self._add("pipe", ran.worker_ms - sum(inside.values()))
-        self._since = time.perf_counter()
-
-    def _add(self, name: str, taken_ms: float) -> None:
-        self.taken_ms[name] = self.taken_ms.get(name, 0.0) + taken_ms
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Query:
-    """One run of a checked query."""
-
-    checked: CheckedQuery
-    row_cap: int
-    deadline: float
-    agent: str
-    form: Form
-    stages: _Stages
 
 
 class QueryEngine:
@@ -218,13 +185,19 @@ class QueryEngine:
             QueryUnavailable: the query is fine and could not be run.
         """
         query = self._query(checked, limit=limit, timeout_s=timeout_s, agent=agent, form=form)
-        for _ in range(_LOOKS):
-            try:
-                return await self._run(query)
-            except ObjectChanged as changed:
-                await _before(query.deadline, self._snapshots.look_again(changed.dataset))
-        # Objects are replaced faster than they can be read.
-        raise storage_unavailable()
+        try:
+            for _ in range(_LOOKS):
+                try:
+                    return await self._run(query)
+                except ObjectChanged as changed:
+                    again = self._snapshots.look_again(changed.dataset)
+                    await before_deadline(query.deadline, again)
+            # Objects are replaced faster than they can be read.
+            raise storage_unavailable()
+        except (QueryRejected, QueryUnavailable) as error:
+            query.stages.add("failed")
+            error.stages_ms = query.stages.taken_ms
+            raise
 
     async def preview(
         self, checked: CheckedQuery, *, limit: int, timeout_s: float | None = None, agent: str = ""
@@ -239,11 +212,11 @@ class QueryEngine:
         """
         query = self._query(checked, limit=limit, timeout_s=timeout_s, agent=agent, form=Form.JSON)
         parts = await self._parts(query)
-        key = None if checked.volatile else _key(query, parts)
+        key = None if checked.volatile else result_key(query, parts)
         from_memory = key is not None and self._results.has(key)
         first, exact = parts, True
         if rows_wanted(checked, row_cap=query.row_cap) is not None:
-            first = [_newest(part, _FIRST_DAYS) for part in parts]
+            first = [newest_days(part, _FIRST_DAYS) for part in parts]
             exact = all(len(part.wanted) <= _FIRST_DAYS for part in parts)
         self._objects.check_fits([one for part in first for one in part.wanted])
         query.stages.add("plan")
@@ -254,7 +227,7 @@ class QueryEngine:
             reads=tuple(self._reads(part) for part in first),
             exact=exact,
             from_memory=from_memory,
-            freshness=_freshness(parts),
+            freshness=freshness_of_parts(parts),
             warnings=tuple(one for part in parts for one in self._files.day_warnings(part)),
             stages_ms=query.stages.taken_ms,
         )
@@ -267,15 +240,15 @@ class QueryEngine:
         timeout_s: float | None,
         agent: str,
         form: Form,
-    ) -> _Query:
+    ) -> QueryRun:
         ceiling_s = self._settings.query_timeout_s
-        return _Query(
+        return QueryRun(
             checked=checked,
             row_cap=MAX_ROWS if checked.has_limit else max(1, min(limit, MAX_ROWS)),
             deadline=time.monotonic() + min(timeout_s or ceiling_s, ceiling_s),
             agent=agent,
             form=form,
-            stages=_Stages(),
+            stages=Stages(),
         )
 
     def _reads(self, part: Part) -> DatasetReads:
@@ -287,45 +260,47 @@ class QueryEngine:
             first_day=part.wanted[0].partition.day if part.wanted else None,
             last_day=part.wanted[-1].partition.day if part.wanted else None,
             objects=len(part.wanted),
-            size_bytes=_size_bytes(part.wanted),
+            size_bytes=size_bytes(part.wanted),
             cached_objects=len(cached),
-            cached_bytes=_size_bytes(cached),
+            cached_bytes=size_bytes(cached),
         )
 
-    async def _run(self, query: _Query) -> QueryResult:
+    async def _run(self, query: QueryRun) -> QueryResult:
         parts = await self._parts(query)
-        key = None if query.checked.volatile else _key(query, parts)
+        key = None if query.checked.volatile else result_key(query, parts)
         query.stages.add("plan")
         known = self._results.get(key) if key is not None else None
         if known is not None:
-            return replace(known, freshness=_freshness(parts), stages_ms=query.stages.taken_ms)
+            return replace(
+                known, freshness=freshness_of_parts(parts), stages_ms=query.stages.taken_ms
+            )
         result = await self._read_enough(query, parts)
         if key is not None:
             self._results.put(key, result)
         return result
 
-    async def _parts(self, query: _Query) -> list[Part]:
-        snapshots = await _before(query.deadline, self._look(query.checked.datasets))
+    async def _parts(self, query: QueryRun) -> list[Part]:
+        snapshots = await before_deadline(query.deadline, self._look(query.checked.datasets))
         query.stages.add("snapshot")
-        return [_plan(query.checked, snapshot) for snapshot in snapshots]
+        return [planned_part(query.checked, snapshot) for snapshot in snapshots]
 
     async def _look(self, datasets: Sequence[Dataset]) -> list[Snapshot]:
         return list(await asyncio.gather(*(self._snapshots.get(one) for one in datasets)))
 
-    async def _read_enough(self, query: _Query, parts: Sequence[Part]) -> QueryResult:
+    async def _read_enough(self, query: QueryRun, parts: Sequence[Part]) -> QueryResult:
         """The answer; one that any rows will do for reads the newest days, and more if needed."""
         enough = rows_wanted(query.checked, row_cap=query.row_cap)
         if enough is None:
             return await self._read(query, parts)
         count = _FIRST_DAYS
         while True:
-            result = await self._read(query, [_newest(part, count) for part in parts])
+            result = await self._read(query, [newest_days(part, count) for part in parts])
             is_all = all(len(part.wanted) <= count for part in parts)
             if is_all or result.truncated or result.row_count >= enough:
                 return result
             count *= _MORE_DAYS_FACTOR
 
-    async def _read(self, query: _Query, parts: Sequence[Part]) -> QueryResult:
+    async def _read(self, query: QueryRun, parts: Sequence[Part]) -> QueryResult:
         scans: list[SegmentScan | None] = []
         beside: list[Part] = []
         for part in parts:
@@ -336,7 +311,7 @@ class QueryEngine:
         async with contextlib.AsyncExitStack() as stack:
             wanted = [one for part in beside for one in part.wanted]
             pins = self._objects.pinned(wanted, on_missing=missing_bytes.append)
-            paths = iter(await _before(query.deadline, stack.enter_async_context(pins)))
+            paths = iter(await before_deadline(query.deadline, stack.enter_async_context(pins)))
             files = [list(itertools.islice(paths, len(part.wanted))) for part in beside]
             query.stages.add("fetch")
             known = self._warnings(parts, beside, files)
@@ -356,11 +331,11 @@ class QueryEngine:
             column_types=answer.column_types,
             rows_json=answer.rows_json,
             document=answer.document,
-            read_bytes=sum(_size_bytes(part.wanted) for part in parts),
+            read_bytes=sum(size_bytes(part.wanted) for part in parts),
             fetched_bytes=sum(missing_bytes),
             row_count=answer.row_count,
             truncated=answer.truncated,
-            freshness=_freshness(parts),
+            freshness=freshness_of_parts(parts),
             warnings=(*warnings, *answer.warnings),
             stages_ms=query.stages.taken_ms,
         )
@@ -387,7 +362,7 @@ class QueryEngine:
 
     async def _ask_worker(
         self,
-        query: _Query,
+        query: QueryRun,
         parts: Sequence[Part],
         views: tuple[View, ...],
         *,
@@ -396,7 +371,7 @@ class QueryEngine:
     ) -> Answer:
         checked = query.checked
         filters = () if bind_only else value_filters(checked)
-        metadata = arrow_metadata(_freshness(parts)) if query.form is Form.ARROW else {}
+        metadata = arrow_metadata(freshness_of_parts(parts)) if query.form is Form.ARROW else {}
         ran = await self._pool.run(
             lambda job_id: Job(
                 id=job_id,
@@ -417,65 +392,3 @@ class QueryEngine:
         )
         query.stages.merge(ran)
         return ran.answer
-
-
-async def _before(deadline: float, work: Awaitable[_T]) -> _T:
-    """What `work` gives, before the deadline.
-
-    Raises:
-        QueryUnavailable: it was not done by then (`query_timeout`).
-    """
-    try:
-        async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
-            return await work
-    except TimeoutError:
-        raise QueryUnavailable(
-            "The stored data could not be fetched in time.",
-            code="query_timeout",
-            hint="Narrow the days with a filter on `date`, or try again: what was fetched is kept.",
-            retry=True,
-        ) from None
-
-
-def _plan(checked: CheckedQuery, snapshot: Snapshot) -> Part:
-    dataset, by_day = snapshot.dataset, snapshot.by_day
-    return Part(
-        snapshot=snapshot,
-        wanted=tuple(
-            Wanted(dataset=dataset, partition=by_day[day])
-            for day in prune_days(checked, dataset, snapshot.days)
-        ),
-    )
-
-
-def _size_bytes(wanted: Sequence[Wanted]) -> int:
-    return sum(one.partition.size_bytes for one in wanted)
-
-
-def _newest(part: Part, count: int) -> Part:
-    return replace(part, wanted=part.wanted[-count:])
-
-
-def _key(query: _Query, parts: Sequence[Part]) -> ResultKey:
-    digest = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        # The version too: an answer given before a write is not given after it.
-        digest.update(part.snapshot.version.encode())
-        for one in part.wanted:
-            digest.update(one.partition.etag.encode())
-        digest.update(b"/")
-    return ResultKey(
-        sql=query.checked.sql, row_cap=query.row_cap, form=query.form, objects=digest.digest()
-    )
-
-
-def _freshness(parts: Sequence[Part]) -> tuple[Freshness, ...]:
-    return tuple(
-        Freshness(
-            partition=part.snapshot.dataset.partition,
-            sql_name=part.snapshot.dataset.sql_name,
-            newest_day=part.snapshot.days[-1] if part.snapshot.days else None,
-            written_at=part.snapshot.partitions[-1].written_at if part.snapshot.days else None,
-        )
-        for part in parts
-    )

@@ -211,12 +211,16 @@ def test_a_real_querys_line_and_numbers(start_lake: Any, caplog: pytest.LogCaptu
     assert (again["from_memory"], again["read_bytes"]) == (True, 0)
     assert "run" not in again["stages_ms"]
     assert (dry["dry_run"], dry["rows"], dry["from_memory"]) == (True, 0, True)
+    with caplog.at_level(logging.INFO, logger="lake_api.query"):
+        lake.ask("SELECT nonsense FROM agent_run_log")
+    refused = lines(caplog)[-1]
+    assert set(refused["stages_ms"]) == {"snapshot", "plan", "fetch", "failed"}
     samples = scrape(lake.client)
     assert value(samples, "lake_query_seconds_count", outcome="ok") == 4
     assert value(samples, "lake_query_stage_seconds_count", stage="run") == 2
     assert value(samples, "lake_answer_cache_hits_total") == 1
     assert value(samples, "lake_object_cache_misses_total") == 1
-    assert value(samples, "lake_object_cache_hits_total") == 1
+    assert value(samples, "lake_object_cache_hits_total") == 2
     assert value(samples, "lake_fetched_bytes_total") == size
     assert value(samples, "lake_object_cache_bytes") == size
     assert (value(samples, "lake_workers"), value(samples, "lake_workers_alive")) == (1, 1)

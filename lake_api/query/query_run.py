@@ -1,0 +1,129 @@
+"""One run of a checked query: what it is, what it plans to read, how long its stages took.
+
+Belongs here: what the engine works on between its steps.
+Does not belong here: the steps and their order (`engine`), which days are planned (`plan`).
+"""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from lake_api.errors import QueryUnavailable
+from lake_api.query.file_book import Part
+from lake_api.query.guard import CheckedQuery
+from lake_api.query.messages import Form
+from lake_api.query.object_cache import Wanted
+from lake_api.query.plan import prune_days
+from lake_api.query.pool import Ran
+from lake_api.query.results import Freshness, ResultKey
+from lake_api.query.snapshot import Snapshot
+
+_T = TypeVar("_T")
+
+
+class Stages:
+    """Milliseconds that each stage of one query took."""
+
+    def __init__(self) -> None:
+        self.taken_ms: dict[str, float] = {}
+        self._since = time.perf_counter()
+
+    def add(self, name: str) -> None:
+        """The stage that began with the last call ends now."""
+        now = time.perf_counter()
+        self._add(name, (now - self._since) * 1_000)
+        self._since = now
+
+    def merge(self, ran: Ran) -> None:
+        """The stages of a worker's run; what they leave over is the pipe's."""
+        inside = ran.answer.stages_ms
+        self._add("queue", ran.queue_ms)
+        for name, taken_ms in inside.items():
+            self._add(name, taken_ms)
+        self._add("pipe", ran.worker_ms - sum(inside.values()))
+        self._since = time.perf_counter()
+
+    def _add(self, name: str, taken_ms: float) -> None:
+        self.taken_ms[name] = self.taken_ms.get(name, 0.0) + taken_ms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryRun:
+    """One run of a checked query."""
+
+    checked: CheckedQuery
+    row_cap: int
+    deadline: float
+    agent: str
+    form: Form
+    stages: Stages
+
+
+async def before_deadline(deadline: float, work: Awaitable[_T]) -> _T:
+    """What `work` gives, before the deadline.
+
+    Raises:
+        QueryUnavailable: it was not done by then (`query_timeout`).
+    """
+    try:
+        async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+            return await work
+    except TimeoutError:
+        raise QueryUnavailable(
+            "The stored data could not be fetched in time.",
+            code="query_timeout",
+            hint="Narrow the days with a filter on `date`, or try again: what was fetched is kept.",
+            retry=True,
+        ) from None
+
+
+def planned_part(checked: CheckedQuery, snapshot: Snapshot) -> Part:
+    """What the query may need of a dataset."""
+    dataset, by_day = snapshot.dataset, snapshot.by_day
+    return Part(
+        snapshot=snapshot,
+        wanted=tuple(
+            Wanted(dataset=dataset, partition=by_day[day])
+            for day in prune_days(checked, dataset, snapshot.days)
+        ),
+    )
+
+
+def size_bytes(wanted: Sequence[Wanted]) -> int:
+    """Bytes of stored objects."""
+    return sum(one.partition.size_bytes for one in wanted)
+
+
+def newest_days(part: Part, count: int) -> Part:
+    """The newest of the planned days only."""
+    return replace(part, wanted=part.wanted[-count:])
+
+
+def result_key(query: QueryRun, parts: Sequence[Part]) -> ResultKey:
+    """What the answer depends on."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        # The version too: an answer given before a write is not given after it.
+        digest.update(part.snapshot.version.encode())
+        for one in part.wanted:
+            digest.update(one.partition.etag.encode())
+        digest.update(b"/")
+    return ResultKey(
+        sql=query.checked.sql, row_cap=query.row_cap, form=query.form, objects=digest.digest()
+    )
+
+
+def freshness_of_parts(parts: Sequence[Part]) -> tuple[Freshness, ...]:
+    """How new the data of each dataset is."""
+    return tuple(
+        Freshness(
+            partition=part.snapshot.dataset.partition,
+            sql_name=part.snapshot.dataset.sql_name,
+            newest_day=part.snapshot.days[-1] if part.snapshot.days else None,
+            written_at=part.snapshot.partitions[-1].written_at if part.snapshot.days else None,
+        )
+        for part in parts
+    )
