@@ -123,8 +123,5 @@ def _with_day(table: pa.Table, day: date) -> pa.Table:
 def stored_schema_matches(lake: LakeResource, dataset: Dataset, day: date) -> bool:
     """Whether the stored object of a day has exactly the declared columns and types."""
     with lake.store().open(data_key(dataset, day)) as file:
-        return pq.read_schema(file).remove_metadata().equals(_bare(arrow_schema(dataset)))
-
-
-def _bare(schema: pa.Schema) -> pa.Schema:
-    return schema.remove_metadata()
+        stored = pq.read_schema(file).remove_metadata()
+    return stored.equals(arrow_schema(dataset).remove_metadata())
