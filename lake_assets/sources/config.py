@@ -162,7 +162,94 @@ PACKAGES = Upstream(
     one_of=("NPM_PACKAGES", "PYPI_PACKAGES"),
 )
 
-UPSTREAMS: tuple[Upstream, ...] = (EDD, FRED, PACKAGES)
+GITHUB = Upstream(
+    name="github",
+    title="GitHub",
+    settings=(
+        SourceSetting(
+            name="GITHUB_TOKEN",
+            sentence="Token that may read the repositories (contents or metadata is enough).",
+            required=True,
+            secret=True,
+        ),
+        SourceSetting(name="GITHUB_REPOS", sentence="Repositories, as owner/name.", required=True),
+        _base_url("GITHUB_BASE_URL", "https://api.github.com"),
+        _pace("GITHUB_REQUESTS_PER_S", "1"),
+        SourceSetting(
+            name="GITHUB_API_VERSION",
+            default="2022-11-28",
+            sentence="Version of GitHub's API that is asked for.",
+        ),
+    ),
+)
+
+SLACK = Upstream(
+    name="slack",
+    title="Slack",
+    settings=(
+        SourceSetting(
+            name="SLACK_BOT_TOKEN",
+            sentence=(
+                "Token of a bot with channels:read, groups:read, channels:history and "
+                "groups:history; it sees the channels that it is a member of."
+            ),
+            required=True,
+            secret=True,
+        ),
+        _base_url("SLACK_BASE_URL", "https://slack.com"),
+        _pace("SLACK_REQUESTS_PER_S", "0.8"),
+        SourceSetting(
+            name="SLACK_PAGE_ROWS",
+            default="200",
+            sentence="Channels or messages per answer; 15 is the most for some distributed apps.",
+        ),
+    ),
+)
+
+EMAIL = Upstream(
+    name="email",
+    title="E-mail provider",
+    settings=(
+        SourceSetting(
+            name="EMAIL_PROVIDER", sentence="Who sends the mail: resend or postmark.", required=True
+        ),
+        SourceSetting(
+            name="EMAIL_API_KEY",
+            sentence="API key of Resend with full access, or server token of Postmark.",
+            required=True,
+            secret=True,
+        ),
+        _base_url("RESEND_BASE_URL", "https://api.resend.com"),
+        _base_url("POSTMARK_BASE_URL", "https://api.postmarkapp.com"),
+        _pace("EMAIL_REQUESTS_PER_S", "1.5"),
+        SourceSetting(
+            name="EMAIL_LOOKBACK_DAYS",
+            default="3",
+            sentence="Postmark: how many days after it was sent a message is asked for events.",
+        ),
+    ),
+)
+
+LUMA = Upstream(
+    name="luma",
+    title="Luma",
+    settings=(
+        SourceSetting(
+            name="LUMA_API_KEY",
+            sentence="API key of the calendar; needs Luma Plus.",
+            required=True,
+            secret=True,
+        ),
+        SourceSetting(
+            name="LUMA_CALENDAR_ID",
+            sentence="Calendar to read, cal-...; only a key of an organization needs it.",
+        ),
+        _base_url("LUMA_BASE_URL", "https://public-api.luma.com"),
+        _pace("LUMA_REQUESTS_PER_S", "2"),
+    ),
+)
+
+UPSTREAMS: tuple[Upstream, ...] = (EDD, FRED, PACKAGES, GITHUB, SLACK, EMAIL, LUMA)
 """Every outside source, in the order in which people read of them."""
 
 HTTP = Upstream(
