@@ -209,22 +209,27 @@ def derived(
     upstreams: str,
     tasks: str,
     columns: str,
+    compute: str = "",
+    schedule: Schedule = DERIVED_SCHEDULE,
     watermark: str = "generated_at",
     key: str = "",
     proposed: bool = False,
     owner: str = "team:data-science",
     notes: str = "",
 ) -> Dataset:
-    """A dataset computed from other datasets of the lake, named by partition."""
+    """A dataset computed from other datasets of the lake, named by partition.
+
+    `compute` names the derivation, as `lake_assets.models.scores:DERIVATION`.
+    """
     return Dataset(
         partition=partition,
         description=description,
         kind=Kind.DERIVED,
         group=group,
-        source=LakeSource(upstreams=_names(upstreams)),
+        source=LakeSource(upstreams=_names(upstreams), compute=compute),
         columns=parse_columns(columns),
         tasks=_names(tasks),
-        schedule=DERIVED_SCHEDULE,
+        schedule=schedule,
         watermark=watermark,
         key=_names(key),
         owner=owner,

@@ -106,9 +106,13 @@ class ExternalSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LakeSource:
-    """Other datasets of the lake, by partition name."""
+    """Other datasets of the lake, by partition name.
+
+    `compute` is where its derivation is found, as `module:NAME`; it is empty while there is none.
+    """
 
     upstreams: tuple[str, ...]
+    compute: str = ""
 
     def __str__(self) -> str:
         return "lake:" + "+".join(self.upstreams)

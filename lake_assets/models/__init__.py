@@ -1,0 +1,1 @@
+"""How derived datasets are computed: scores, forecasters, detectors. No Dagster, no I/O here."""
