@@ -29,13 +29,15 @@ class SourceSetting:
 class Upstream:
     """One outside service: what people call it, and its settings.
 
-    Of the settings named in `one_of` at least one must be set.
+    Of the settings named in `one_of` at least one must be set. With `one_queue`, its pace counts
+    requests to all of its hosts together.
     """
 
     name: str
     title: str
     settings: tuple[SourceSetting, ...]
     one_of: tuple[str, ...] = ()
+    one_queue: bool = False
 
     def missing(self, env: Mapping[str, str]) -> tuple[str, ...]:
         """What a person has to set before this source can be asked; empty if nothing."""
@@ -249,7 +251,103 @@ LUMA = Upstream(
     ),
 )
 
-UPSTREAMS: tuple[Upstream, ...] = (EDD, FRED, PACKAGES, GITHUB, SLACK, EMAIL, LUMA)
+SEC = Upstream(
+    name="sec",
+    title="SEC EDGAR",
+    one_queue=True,
+    settings=(
+        SourceSetting(
+            name="SEC_USER_AGENT",
+            sentence="Who asks, as the SEC wants it: company and mail address of a contact.",
+            required=True,
+        ),
+        _base_url("SEC_BASE_URL", "https://www.sec.gov"),
+        SourceSetting(
+            name="SEC_DATA_BASE_URL",
+            default="https://data.sec.gov",
+            sentence="Where its JSON is reached.",
+        ),
+        SourceSetting(
+            name="SEC_REQUESTS_PER_S",
+            default="8",
+            sentence="Most requests a second over all hosts and runs; above 10 the SEC blocks us.",
+        ),
+        SourceSetting(
+            name="SEC_COMPANIES",
+            sentence="CIKs to look at; without any, every company with a ticker symbol.",
+        ),
+        SourceSetting(
+            name="SEC_COUNTY_ZIPS",
+            default=(
+                "94022,94023,94024,94035,94039,94040,94041,94042,94043,94085,94086,94087,94088,"
+                "94089,9430,95002,95008,95009,95011,95013,95014,95015,95020,95021,95026,95030,"
+                "95031,95032,95035,95036,95037,95038,95042,95044,95046,9505,95070,95071,951"
+            ),
+            sentence="ZIP codes of the county, or the digits that they start with.",
+        ),
+        SourceSetting(
+            name="SEC_COUNTY_CITIES",
+            default=(
+                "Alviso,Campbell,Cupertino,Gilroy,Los Altos,Los Altos Hills,Los Gatos,Milpitas,"
+                "Moffett Field,Monte Sereno,Morgan Hill,Mountain View,Palo Alto,San Jose,"
+                "San Martin,Santa Clara,Saratoga,Stanford,Sunnyvale"
+            ),
+            sentence="Cities of the county.",
+        ),
+    ),
+)
+
+IRS = Upstream(
+    name="irs",
+    title="IRS Statistics of Income",
+    settings=(
+        _base_url("IRS_BASE_URL", "https://www.irs.gov"),
+        _pace("IRS_REQUESTS_PER_S", "1"),
+        SourceSetting(
+            name="IRS_FIRST_TAX_YEAR",
+            default="2018",
+            sentence="First tax year to collect, not before 2013; an earlier one is caught up with.",
+        ),
+        SourceSetting(
+            name="IRS_COUNTY",
+            default="06085",
+            sentence="FIPS code of the county: two digits of the state, three of the county.",
+        ),
+        SourceSetting(
+            name="IRS_ZIP_CODES",
+            default=(
+                "94022,94024,94040,94041,94043,94085,94086,94087,94089,94301,94303,94304,94305,"
+                "94306,95002,95008,95014,95020,95030,95032,95033,95035,95037,95046,95050,95051,"
+                "95054,95070,95110,95111,95112,95113,95116,95117,95118,95119,95120,95121,95122,"
+                "95123,95124,95125,95126,95127,95128,95129,95130,95131,95132,95133,95134,95135,"
+                "95136,95138,95139,95148"
+            ),
+            sentence="ZIP codes in the state of the county; a new one is caught up with.",
+        ),
+    ),
+)
+
+CDTFA = Upstream(
+    name="cdtfa",
+    title="CDTFA (California sales taxes)",
+    settings=(
+        _base_url("CDTFA_BASE_URL", "https://cdtfa.ca.gov"),
+        _pace("CDTFA_REQUESTS_PER_S", "1"),
+        SourceSetting(
+            name="CDTFA_USER_AGENT",
+            default="Mozilla/5.0 (compatible; ainative-lake)",
+            sentence="How we call ourselves; names of plain tools are turned away.",
+        ),
+        SourceSetting(name="CDTFA_COUNTY", default="SANTA CLARA", sentence="Name of the county."),
+        SourceSetting(
+            name="CDTFA_COUNTY_FIPS",
+            default="085",
+            sentence="FIPS code of the county, three digits.",
+        ),
+    ),
+)
+
+UPSTREAMS: tuple[Upstream, ...] = (EDD, FRED, PACKAGES, GITHUB, SLACK, EMAIL, LUMA, SEC, IRS, CDTFA)
 """Every outside source, in the order in which people read of them."""
 
 HTTP = Upstream(

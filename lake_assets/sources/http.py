@@ -13,7 +13,7 @@ Rules that hold for every request:
 - 408, 425, 429, 5xx, broken connections and broken-off bodies are tried again; `Retry-After` is
   obeyed. All else is judged once.
 - The values of secret settings are cut out of every text that leaves this module.
-- The pace holds within one run; that runs take turns is the work of the dataset's pool.
+- The pace is even, retries included; `turns` says whether other runs keep it too.
 """
 
 import email.utils
@@ -42,6 +42,7 @@ from lake_assets.sources.answers import (
     judged,
 )
 from lake_assets.sources.errors import SourceMismatch, SourceUnavailable
+from lake_assets.sources.turns import Turns, own_turns
 
 Shape = TypeVar("Shape")
 Params = Mapping[str, str | int]
@@ -70,7 +71,10 @@ def _utc_now() -> datetime:
 
 @dataclass(slots=True, kw_only=True)
 class HttpSource:
-    """Requests to one upstream within one run. `secrets` are values that no text may show."""
+    """Requests to one upstream within one run. `secrets` are values that no text may show.
+
+    Requests wait for their turn in a queue per host, or all in the one that `queue` names.
+    """
 
     policy: HttpPolicy
     secrets: Collection[str] = field(default=(), repr=False)
@@ -78,9 +82,10 @@ class HttpSource:
     sleep: Callable[[float], None] = time.sleep
     monotonic: Callable[[], float] = time.monotonic
     clock: Callable[[], datetime] = _utc_now
+    turns: Turns = field(default_factory=own_turns)
+    queue: str = ""
     requests: int = 0
     _client: httpx.Client = field(init=False, repr=False)
-    _free_at: dict[str, float] = field(init=False, repr=False, default_factory=dict[str, float])
     _answers: dict[object, object] = field(
         init=False, repr=False, default_factory=dict[object, object]
     )
@@ -223,6 +228,40 @@ class HttpSource:
             if answer is not None:
                 answer.body.close()
 
+    def read(
+        self,
+        url: str,
+        *,
+        kinds: Sequence[str],
+        parse: Callable[[Answer], Shape],
+        headers: Mapping[str, str] | None = None,
+        absent: Collection[int] = (),
+        max_bytes: int | None = None,
+    ) -> Shape | None:
+        """What `parse` makes of the whole body; None for a status in `absent`.
+
+        `parse` may raise `AskAgain` for a body that is not whole, though HTTP says that it is.
+
+        Raises:
+            SourceUnavailable: no whole answer came.
+            SourceMismatch: the answer is an error, a page, too large, or of another kind.
+        """
+        wanted = self._wanted(
+            url,
+            params=None,
+            headers=headers,
+            kinds=kinds,
+            absent=absent,
+            transient=_never,
+            max_bytes=max_bytes,
+        )
+
+        def parsed(answer: Answer) -> Shape:
+            with answer.body:
+                return parse(answer)
+
+        return self._settle(wanted, parsed)
+
     def redacted(self, text: str) -> str:
         """The text without any secret value, however it was encoded into a URL."""
         for secret in self.secrets:
@@ -306,8 +345,7 @@ class HttpSource:
 
     def _take_turn(self, host: str) -> None:
         now = self.monotonic()
-        turn = max(now, self._free_at.get(host, now))
-        self._free_at[host] = turn + 1 / self.policy.requests_per_s
+        turn = self.turns(self.queue or host, now, 1 / self.policy.requests_per_s)
         if turn > now:
             self.sleep(turn - now)
 
