@@ -73,6 +73,9 @@ class Contender(ABC):
             AskFailed: there is no answer.
         """
 
+    def settle(self) -> None:  # noqa: B027 - most do nothing between queries
+        """Return when the work is done that queries left to be done in the background."""
+
     @abstractmethod
     def load(
         self, clients: Sequence[Sequence[str]], seconds: float, *, pauses_s: Sequence[float] = ()

@@ -70,6 +70,7 @@ def first_answers(contenders: Sequence[Contender], floor: Contender) -> FirstAns
             equal = _is_right(query, answer.rows, expected[query.name], floor)
             own[query.name] = "equal" if equal else "DIFFERENT"
         say(f"{contender.name}: {_summary(own)}")
+        contender.settle()
     return FirstAnswers(outcomes=outcomes, taken_ms=taken_ms)
 
 
@@ -231,6 +232,7 @@ def one_day_of(
     found: dict[str, list[float]] = {"small": [], "large": []}
     for contender in (small, large):
         contender.ask(fresh(query))
+        contender.settle()
     for _ in range(rounds):
         found["small"].extend(_block(small, query, 1.0))
         found["large"].extend(_block(large, query, 1.0))

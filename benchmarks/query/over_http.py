@@ -28,6 +28,8 @@ from lake_assets.catalog import LakeLocation, dataset_prefix
 
 _ROOT = Path(__file__).parents[2]
 _START_S = 120.0
+_SETTLE_S = 300.0
+_QUIET_S = 1.0
 _calls = itertools.count()
 """Numbers the calls of all clients, so that no cron run has more than ten."""
 
@@ -145,6 +147,18 @@ class Endpoint(OverHttp):
         super().stop()
         if self._cache is not None:
             shutil.rmtree(self._cache, ignore_errors=True)
+
+    def settle(self) -> None:
+        """Wait until no segment has been in the making for a while."""
+        client = HttpClient(self._port)
+        quiet_since = time.monotonic()
+        until = quiet_since + _SETTLE_S
+        while time.monotonic() - quiet_since < _QUIET_S and time.monotonic() < until:
+            metrics = client.get("/metrics", {"X-Agent-ID": "bench"}).decode()
+            if "lake_segments_building 0.0" not in metrics.splitlines():
+                quiet_since = time.monotonic()
+            time.sleep(0.1)
+        client.close()
 
     def _send(self, client: HttpClient, sql: str, *, who: str, count: int) -> Reply:
         return client.post(

@@ -114,6 +114,8 @@ class _EngineCollector(Collector):
                 stats.cache_budget_bytes,
             ),
             ("lake_answer_cache_bytes", "Bytes of answers that are kept.", stats.answers_bytes),
+            ("lake_segment_bytes", "Bytes in the engine's own format.", stats.segment_bytes),
+            ("lake_segments_building", "Segments being built.", stats.segments_building),
         ):
             yield GaugeMetricFamily(name, meaning, value=value)
         for name, meaning, count in (
@@ -123,5 +125,6 @@ class _EngineCollector(Collector):
             ("lake_fetched_bytes", "Bytes fetched from storage.", stats.cache_fetched_bytes),
             ("lake_answer_cache_hits", "Queries that were answered again.", stats.answers_hits),
             ("lake_answer_cache_misses", "Queries that were not.", stats.answers_misses),
+            ("lake_segment_builds", "Segments built.", stats.segment_builds),
         ):
             yield CounterMetricFamily(name, meaning, value=count)

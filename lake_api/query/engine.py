@@ -27,12 +27,12 @@ from lake_api.query.object_cache import CacheSlot, ObjectCache, ObjectChanged
 from lake_api.query.plan import rows_wanted
 from lake_api.query.pool import PoolLimits, WorkerPool
 from lake_api.query.query_run import (
+    Planner,
     QueryRun,
     Stages,
     before_deadline,
     freshness_of_parts,
     newest_days,
-    planned_part,
     result_key,
     size_bytes,
 )
@@ -73,6 +73,7 @@ class QueryEngine:
             check_s=settings.snapshot_check_s,
             relist_s=settings.snapshot_relist_s,
         )
+        self._planner = Planner()
         self._files = FileBook()
         self._objects = ObjectCache(
             open_whole(location),
@@ -127,6 +128,7 @@ class QueryEngine:
         await self._segments.close()
         await self._snapshots.close()
         await self._pool.close()
+        self._objects.close()
         self._slot.release()
 
     async def status(self) -> Mapping[str, bool]:
@@ -149,6 +151,9 @@ class QueryEngine:
             answers_bytes=self._results.used_bytes,
             answers_hits=self._results.hits,
             answers_misses=self._results.misses,
+            segment_bytes=self._segments.used_bytes,
+            segment_builds=self._segments.builds,
+            segments_building=int(self._segments.is_building),
         )
 
     async def _storage_answers(self) -> bool:
@@ -260,7 +265,7 @@ class QueryEngine:
             first_day=part.wanted[0].partition.day if part.wanted else None,
             last_day=part.wanted[-1].partition.day if part.wanted else None,
             objects=len(part.wanted),
-            size_bytes=size_bytes(part.wanted),
+            size_bytes=part.size_bytes,
             cached_objects=len(cached),
             cached_bytes=size_bytes(cached),
         )
@@ -282,7 +287,7 @@ class QueryEngine:
     async def _parts(self, query: QueryRun) -> list[Part]:
         snapshots = await before_deadline(query.deadline, self._look(query.checked.datasets))
         query.stages.add("snapshot")
-        return [planned_part(query.checked, snapshot) for snapshot in snapshots]
+        return [self._planner.part(query.checked, snapshot) for snapshot in snapshots]
 
     async def _look(self, datasets: Sequence[Dataset]) -> list[Snapshot]:
         return list(await asyncio.gather(*(self._snapshots.get(one) for one in datasets)))
@@ -301,12 +306,9 @@ class QueryEngine:
             count *= _MORE_DAYS_FACTOR
 
     async def _read(self, query: QueryRun, parts: Sequence[Part]) -> QueryResult:
-        scans: list[SegmentScan | None] = []
-        beside: list[Part] = []
-        for part in parts:
-            scan, rest = self._segments.split(part.snapshot.dataset, part.wanted)
-            scans.append(scan)
-            beside.append(replace(part, wanted=rest))
+        splits = [self._segments.split(part) for part in parts]
+        scans = [scan for scan, _ in splits]
+        beside = [rest for _, rest in splits]
         missing_bytes: list[int] = []
         async with contextlib.AsyncExitStack() as stack:
             wanted = [one for part in beside for one in part.wanted]
@@ -331,7 +333,7 @@ class QueryEngine:
             column_types=answer.column_types,
             rows_json=answer.rows_json,
             document=answer.document,
-            read_bytes=sum(size_bytes(part.wanted) for part in parts),
+            read_bytes=sum(part.size_bytes for part in parts),
             fetched_bytes=sum(missing_bytes),
             row_count=answer.row_count,
             truncated=answer.truncated,

@@ -4,8 +4,10 @@ Belongs here: turning planned files and known schemas into the views of a job, a
 Does not belong here: reading footers (`views`, inside the worker).
 """
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from lake_api.query.messages import FileFacts, FileGroup, View
 from lake_api.query.object_cache import Wanted
@@ -13,27 +15,47 @@ from lake_api.query.snapshot import Snapshot
 
 _DAYS_NAMED = 5
 
+_Columns = tuple[tuple[str, str], ...]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Part:
-    """What a query reads of one dataset: the snapshot, and the objects that are planned."""
+    """What a query reads of one dataset: the snapshot, and the objects that are planned.
+
+    One that reads a whole dataset is used again by later queries, and with it what depends on
+    each of a thousand objects.
+    """
 
     snapshot: Snapshot
     wanted: tuple[Wanted, ...]
+
+    @cached_property
+    def digest(self) -> bytes:
+        """What stands for the dataset's version and the ETags of the planned objects."""
+        digest = hashlib.blake2b(self.snapshot.version.encode(), digest_size=16)
+        for one in self.wanted:
+            digest.update(one.partition.etag.encode())
+        return digest.digest()
+
+    @cached_property
+    def size_bytes(self) -> int:
+        """Bytes of the planned objects."""
+        return sum(one.partition.size_bytes for one in self.wanted)
 
 
 class FileBook:
     """Schemas by file; a file's name has its ETag's digest, so what is known stays true."""
 
     def __init__(self) -> None:
-        self._columns: dict[str, tuple[tuple[str, str], ...] | None] = {}
+        self._columns: dict[str, _Columns | None] = {}
+        # Thousands of files share one schema: it is kept once.
+        self._schemas: dict[_Columns, _Columns] = {}
 
     def learn(self, facts: Iterable[FileFacts]) -> None:
         """Take what a worker read from footers."""
-        # Thousands of files share one schema: keep it once.
-        known = {columns: columns for columns in self._columns.values()}
         for fact in facts:
-            self._columns[fact.file] = known.setdefault(fact.columns, fact.columns)
+            columns = fact.columns
+            self._columns[fact.file] = columns and self._schemas.setdefault(columns, columns)
 
     def forget(self, file: str) -> None:
         """Drop what is known about a file that is not cached any more."""
@@ -43,7 +65,7 @@ class FileBook:
         """A dataset's view over the files of its planned objects, unreadable ones left out."""
         dataset = part.snapshot.dataset
         new: list[str] = []
-        groups: dict[tuple[tuple[str, str], ...], list[str]] = {}
+        groups: dict[_Columns, list[str]] = {}
         for file in files:
             if file not in self._columns:
                 new.append(file)

@@ -18,8 +18,10 @@ import hashlib
 import itertools
 import os
 import shutil
+import threading
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -35,7 +37,7 @@ from lake_api.query.reader_store import storage_unavailable
 from lake_api.query.snapshot import StoredPartition
 from lake_assets.catalog import PARTITION_COLUMN, Dataset
 
-_PARALLEL_FETCHES = 32
+_PARALLEL_FETCHES = 16
 _CHUNK_BYTES = 8 * 1024 * 1024
 _MAX_SLOTS = 64
 _SUFFIX = ".parquet"
@@ -128,7 +130,8 @@ class ObjectCache:
         self._files: OrderedDict[_Name, _File] = OrderedDict()
         self._fetching: dict[_Name, asyncio.Task[None]] = {}
         self._newest: dict[tuple[str, date], _Name] = {}
-        self._permits = asyncio.Semaphore(_PARALLEL_FETCHES)
+        # In threads: a thousand small objects cost the event loop more than they cost the network.
+        self._threads = ThreadPoolExecutor(_PARALLEL_FETCHES, thread_name_prefix="fetch")
         self._parts = itertools.count()
         # Files of an earlier process: nobody knows yet which ETag each belongs to.
         self._adopted = _adopt(directory)
@@ -139,6 +142,10 @@ class ObjectCache:
         """How many of them had to be fetched."""
         self.fetched_bytes = 0
         """The bytes of these."""
+
+    def close(self) -> None:
+        """Begin no more fetches."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     @property
     def used_bytes(self) -> int:
@@ -246,31 +253,45 @@ class ObjectCache:
         self._forget(name, file)
 
     async def _fetch(self, one: Wanted, file: _File) -> None:
-        partition = one.partition
         part = Path(f"{file.path}.{next(self._parts)}.part")
-        async with self._permits:
-            try:
-                result = await obstore.get_async(
-                    self._store,
-                    partition.key,
-                    options={"if_match": partition.etag} if partition.etag else None,
-                )
-                if result.meta["size"] != partition.size_bytes:
-                    raise ObjectChanged(one.dataset)
-                part.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                written = 0
-                with part.open("wb") as out:
-                    async for chunk in result.stream(min_chunk_size=_CHUNK_BYTES):
-                        written += await asyncio.to_thread(out.write, chunk)
-                if written != partition.size_bytes:
-                    raise ObjectChanged(one.dataset)
-                part.chmod(0o400)
-                part.rename(file.path)
-            except (FileNotFoundError, PreconditionError) as error:
-                raise ObjectChanged(one.dataset) from error
-            except BaseError as error:
-                raise storage_unavailable() from error
-            finally:
+        gone = threading.Event()
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(self._threads, self._download, one, part, gone)
+            part.rename(file.path)
+        except (FileNotFoundError, PreconditionError) as error:
+            raise ObjectChanged(one.dataset) from error
+        except BaseError as error:
+            raise storage_unavailable() from error
+        finally:
+            # A download that nobody waits for any more removes what it writes after this.
+            gone.set()
+            part.unlink(missing_ok=True)
+
+    def _download(self, one: Wanted, part: Path, gone: threading.Event) -> None:
+        """Write the object, whole, to `part`; runs in a thread."""
+        partition = one.partition
+        if gone.is_set():
+            return
+        result = obstore.get(
+            self._store,
+            partition.key,
+            options={"if_match": partition.etag} if partition.etag else None,
+        )
+        if result.meta["size"] != partition.size_bytes:
+            raise ObjectChanged(one.dataset)
+        part.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        written = 0
+        try:
+            with open(part, "wb", opener=_read_only) as out:
+                for chunk in result.stream(min_chunk_size=_CHUNK_BYTES):
+                    written += out.write(chunk)
+                    if gone.is_set():
+                        break
+            if written != partition.size_bytes and not gone.is_set():
+                raise ObjectChanged(one.dataset)
+        finally:
+            if gone.is_set():
                 part.unlink(missing_ok=True)
 
     def _path(self, name: _Name) -> str:
@@ -313,6 +334,11 @@ class ObjectCache:
         Path(path).unlink(missing_ok=True)
         self._used_bytes -= size_bytes
         self._on_removed(path)
+
+
+def _read_only(path: str, flags: int) -> int:
+    """Opens a new file for writing that nobody can open for writing after that."""
+    return os.open(path, flags, mode=0o400)
 
 
 def _adopt(directory: Path) -> dict[str, int]:

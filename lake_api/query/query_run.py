@@ -5,10 +5,11 @@ Does not belong here: the steps and their order (`engine`), which days are plann
 """
 
 import asyncio
-import hashlib
 import time
+from bisect import bisect_left, bisect_right
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import TypeVar
 
 from lake_api.errors import QueryUnavailable
@@ -20,6 +21,9 @@ from lake_api.query.plan import prune_days
 from lake_api.query.pool import Ran
 from lake_api.query.results import Freshness, ResultKey
 from lake_api.query.snapshot import Snapshot
+
+_MANY_DAYS = 64
+_PARTS_KEPT = 32
 
 _T = TypeVar("_T")
 
@@ -80,16 +84,39 @@ async def before_deadline(deadline: float, work: Awaitable[_T]) -> _T:
         ) from None
 
 
-def planned_part(checked: CheckedQuery, snapshot: Snapshot) -> Part:
-    """What the query may need of a dataset."""
+class Planner:
+    """Which objects queries need, each set of many made once for as long as the snapshot is."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Snapshot, dict[tuple[date, date], Part]]] = {}
+
+    def part(self, checked: CheckedQuery, snapshot: Snapshot) -> Part:
+        """What the query may need of a dataset."""
+        days = prune_days(checked, snapshot.dataset, snapshot.days)
+        if len(days) < _MANY_DAYS or not _is_run(days, snapshot.days):
+            return _part(snapshot, days)
+        name = snapshot.dataset.sql_name
+        known_snapshot, parts = self._known.get(name, (None, {}))
+        if known_snapshot is not snapshot or len(parts) >= _PARTS_KEPT:
+            parts = {}
+            self._known[name] = snapshot, parts
+        part = parts.get((days[0], days[-1]))
+        if part is None:
+            part = parts[days[0], days[-1]] = _part(snapshot, days)
+        return part
+
+
+def _part(snapshot: Snapshot, days: Sequence[date]) -> Part:
     dataset, by_day = snapshot.dataset, snapshot.by_day
     return Part(
         snapshot=snapshot,
-        wanted=tuple(
-            Wanted(dataset=dataset, partition=by_day[day])
-            for day in prune_days(checked, dataset, snapshot.days)
-        ),
+        wanted=tuple(Wanted(dataset=dataset, partition=by_day[day]) for day in days),
     )
+
+
+def _is_run(days: Sequence[date], of: Sequence[date]) -> bool:
+    """Whether the days follow each other in `of`; both are ascending."""
+    return bisect_right(of, days[-1]) - bisect_left(of, days[0]) == len(days)
 
 
 def size_bytes(wanted: Sequence[Wanted]) -> int:
@@ -99,20 +126,17 @@ def size_bytes(wanted: Sequence[Wanted]) -> int:
 
 def newest_days(part: Part, count: int) -> Part:
     """The newest of the planned days only."""
-    return replace(part, wanted=part.wanted[-count:])
+    return part if len(part.wanted) <= count else replace(part, wanted=part.wanted[-count:])
 
 
 def result_key(query: QueryRun, parts: Sequence[Part]) -> ResultKey:
     """What the answer depends on."""
-    digest = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        # The version too: an answer given before a write is not given after it.
-        digest.update(part.snapshot.version.encode())
-        for one in part.wanted:
-            digest.update(one.partition.etag.encode())
-        digest.update(b"/")
+    # With the version: an answer given before a write is not given after it.
     return ResultKey(
-        sql=query.checked.sql, row_cap=query.row_cap, form=query.form, objects=digest.digest()
+        sql=query.checked.sql,
+        row_cap=query.row_cap,
+        form=query.form,
+        objects=b"".join(part.digest for part in parts),
     )
 
 

@@ -16,9 +16,10 @@ import hashlib
 import itertools
 import sys
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 
 from msgspec import structs
@@ -35,23 +36,56 @@ MIN_DAYS = 16
 
 _REBUILD_SHARE = 0.1
 _MAX_RANGES = 32
+_MANY_DAYS = 64
+_SPLITS_KEPT = 64
 _BUILD_TIMEOUT_S = 900.0
 _MEMORY_BYTES = 512 * 1024 * 1024
 # DuckDB's storage was 0.55 to 0.9 of the Parquet size where it was measured; this is the caution.
 _SIZE_FACTOR = 1.5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+Split = tuple[SegmentScan | None, Part]
+"""What to scan of a segment, and what is left of the part to read from Parquet."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Segment:
     """One file: the ETag that each of its days had, and its size."""
 
     path: Path
     etags: Mapping[date, str]
     size_bytes: int
+    splits: OrderedDict[bytes, Split] = field(default_factory=OrderedDict[bytes, Split])
+
+    @cached_property
+    def positions(self) -> Mapping[date, int]:
+        """The place of each day among all of the segment's."""
+        return {day: place for place, day in enumerate(sorted(self.etags))}
 
     def covers(self, one: Wanted) -> bool:
         """Whether the segment has this object's rows."""
         return self.etags.get(one.partition.day) == one.partition.etag
+
+    def split(self, part: Part) -> Split:
+        """The days of the part that the segment has, and the rest of it; many are remembered."""
+        if len(part.wanted) < _MANY_DAYS:
+            return self._split(part)
+        known = self.splits.get(part.digest)
+        if known is None:
+            known = self.splits[part.digest] = self._split(part)
+            if len(self.splits) > _SPLITS_KEPT:
+                self.splits.popitem(last=False)
+        return known
+
+    def _split(self, part: Part) -> Split:
+        covered = [one.partition.day for one in part.wanted if self.covers(one)]
+        ranges = day_ranges(covered, self.positions)
+        if not covered or len(ranges) > _MAX_RANGES:
+            return None, part
+        is_whole = len(covered) == len(self.etags)
+        scan = SegmentScan(file=str(self.path), ranges=() if is_whole else ranges)
+        rest = tuple(one for one in part.wanted if not self.covers(one))
+        return scan, replace(part, wanted=rest)
 
 
 class SegmentStore:
@@ -68,6 +102,7 @@ class SegmentStore:
         # A worker may be about to open the file that was just replaced: the last one stays.
         self._retired: dict[str, Path] = {}
         self._failed: dict[str, str] = {}
+        self._due: dict[str, Snapshot] = {}
         self._numbers = itertools.count()
         self._build: asyncio.Task[None] | None = None
         self.builds = 0
@@ -88,29 +123,33 @@ class SegmentStore:
         segment = self._segments.get(one.dataset.sql_name)
         return segment is not None and segment.covers(one)
 
-    def split(
-        self, dataset: Dataset, wanted: Sequence[Wanted]
-    ) -> tuple[SegmentScan | None, tuple[Wanted, ...]]:
+    def split(self, part: Part) -> Split:
         """What to scan of the dataset's segment, and the objects that it does not have."""
-        segment = self._segments.get(dataset.sql_name)
+        name = part.snapshot.dataset.sql_name
+        segment = self._segments.get(name)
         if segment is None:
-            return None, tuple(wanted)
-        covered = {one.partition.day for one in wanted if segment.covers(one)}
-        ranges = day_ranges(sorted(segment.etags), covered)
-        if not covered or len(ranges) > _MAX_RANGES:
-            return None, tuple(wanted)
-        self._segments.move_to_end(dataset.sql_name)
-        is_whole = len(covered) == len(segment.etags)
-        scan = SegmentScan(file=str(segment.path), ranges=() if is_whole else ranges)
-        return scan, tuple(one for one in wanted if not segment.covers(one))
+            return None, part
+        scan, rest = segment.split(part)
+        if scan is not None:
+            self._segments.move_to_end(name)
+        return scan, rest
 
     def consider(self, snapshot: Snapshot, outside: int) -> None:
         """Build a segment in the background where a query read `outside` objects beside it."""
-        if outside < MIN_DAYS or not self._budget_bytes or self.is_building:
-            return
+        name = snapshot.dataset.sql_name
         # What could not be built of this state of the dataset won't be built by trying again.
-        if self._failed.get(snapshot.dataset.sql_name) != snapshot.version:
-            self._build = asyncio.create_task(self._rebuild(snapshot))
+        if (
+            outside >= MIN_DAYS
+            and self._budget_bytes
+            and self._failed.get(name) != snapshot.version
+        ):
+            self._due[name] = snapshot
+            if not self.is_building:
+                self._build = asyncio.create_task(self._build_due())
+
+    async def _build_due(self) -> None:
+        while self._due:
+            await self._rebuild(self._due.pop(next(iter(self._due))))
 
     async def _rebuild(self, snapshot: Snapshot) -> None:
         dataset = snapshot.dataset
@@ -176,21 +215,22 @@ class SegmentStore:
                 await self._build
 
 
-def day_ranges(there: Sequence[date], chosen: set[date]) -> tuple[tuple[date, date], ...]:
-    """The chosen days as ranges over the days that are there, first and last included.
+def day_ranges(
+    days: Iterable[date], positions: Mapping[date, int]
+) -> tuple[tuple[date, date], ...]:
+    """Ascending days as ranges, first and last included, over the days that have a position.
 
-    A day that is not there may lie inside a range: the segment has no rows of it.
+    A day that has none may lie inside a range: the segment has no rows of it.
     """
     ranges: list[tuple[date, date]] = []
-    is_open = False
-    for day in there:
-        if day not in chosen:
-            is_open = False
-        elif is_open:
+    expected = -1
+    for day in days:
+        place = positions[day]
+        if place == expected:
             ranges[-1] = (ranges[-1][0], day)
         else:
             ranges.append((day, day))
-            is_open = True
+        expected = place + 1
     return tuple(ranges)
 
 

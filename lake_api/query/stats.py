@@ -30,3 +30,7 @@ class EngineStats:
     answers_hits: int
     """Queries that were answered from them."""
     answers_misses: int
+    segment_bytes: int
+    """Bytes of datasets that are kept in the engine's own format."""
+    segment_builds: int
+    segments_building: int

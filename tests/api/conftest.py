@@ -195,6 +195,9 @@ class ScriptedEngine:
             answers_bytes=10,
             answers_hits=11,
             answers_misses=12,
+            segment_bytes=13,
+            segment_builds=14,
+            segments_building=1,
         )
 
     async def close(self) -> None:

@@ -163,6 +163,9 @@ def test_the_engines_numbers_are_there(service: Any) -> None:
         "lake_answer_cache_bytes": 10,
         "lake_answer_cache_hits_total": 11,
         "lake_answer_cache_misses_total": 12,
+        "lake_segment_bytes": 13,
+        "lake_segment_builds_total": 14,
+        "lake_segments_building": 1,
     }
     assert {name: value(samples, name) for name in expected} == expected
     assert value(samples, "process_resident_memory_bytes") > 0

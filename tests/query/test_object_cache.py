@@ -1,5 +1,6 @@
 import asyncio
 import os
+import threading
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -53,20 +54,21 @@ class Cache:
 @pytest.fixture
 def fetches(monkeypatch):
     counts = {"now": 0, "most": 0, "all": 0}
-    real = obstore.get_async
+    real = obstore.get
+    lock = threading.Lock()
 
-    async def get_async(store, path, **kwargs):
-        if path.endswith("_version.json"):
-            return await real(store, path, **kwargs)
-        counts["now"] += 1
-        counts["all"] += 1
-        counts["most"] = max(counts["most"], counts["now"])
+    def get(store, path, **kwargs):
+        with lock:
+            counts["now"] += 1
+            counts["all"] += 1
+            counts["most"] = max(counts["most"], counts["now"])
         try:
-            return await real(store, path, **kwargs)
+            return real(store, path, **kwargs)
         finally:
-            counts["now"] -= 1
+            with lock:
+                counts["now"] -= 1
 
-    monkeypatch.setattr(object_cache_module.obstore, "get_async", get_async)
+    monkeypatch.setattr(object_cache_module.obstore, "get", get)
     return counts
 
 
@@ -186,27 +188,32 @@ def test_a_restart_finds_its_objects_and_drops_the_rest(lake, directory, fetches
 def test_one_who_leaves_stops_only_what_nobody_else_waits_for(lake, directory, monkeypatch):
     cache = Cache(lake, directory)
     shared, lonely = cache.put(b"shared"), cache.put(b"lonely", day=date(2026, 11, 4))
-    real = obstore.get_async
+    real = obstore.get
+    gate = threading.Event()
+    asked = []
+
+    def gated(*args, **kwargs):
+        asked.append(args)
+        assert gate.wait(10)
+        return real(*args, **kwargs)
 
     async def run():
-        gate = asyncio.Event()
-
-        async def gated(*args, **kwargs):
-            await gate.wait()
-            return await real(*args, **kwargs)
-
-        monkeypatch.setattr(object_cache_module.obstore, "get_async", gated)
+        monkeypatch.setattr(object_cache_module.obstore, "get", gated)
         leaving = asyncio.create_task(cache._read([shared, lonely]))
         staying = asyncio.create_task(cache._read([shared]))
-        await asyncio.sleep(0)
+        while len(asked) < 2:
+            await asyncio.sleep(0.001)
         leaving.cancel()
         await asyncio.wait({leaving})
         gate.set()
         return await staying, cache.cache.used_bytes
 
     assert lake.background.run(run()) == ([b"shared"], 6)
+    # Threads that nobody waits for end on their own, and leave nothing.
+    cache.cache.close()
+    cache.cache._threads.shutdown(wait=True)
     assert [path.read_bytes() for path in files(directory)] == [b"shared"]
-    assert cache.read(lonely) == [b"lonely"]
+    assert Cache(lake, directory).read(lonely) == [b"lonely"]
 
 
 def test_two_processes_take_two_slots(tmp_path):

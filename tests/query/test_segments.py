@@ -163,7 +163,8 @@ def test_ranges_hold_the_chosen_days_and_no_other_that_is_there(there, chosen):
     days = sorted(map(day, there))
     wanted = {day(number) for number in chosen & there}
 
-    ranges = day_ranges(days, wanted)
+    places = {one: place for place, one in enumerate(days)}
+    ranges = day_ranges(sorted(wanted), places)
 
     inside = {one for one in days if any(first <= one <= last for first, last in ranges)}
     assert inside == wanted
