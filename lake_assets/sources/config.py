@@ -347,7 +347,190 @@ CDTFA = Upstream(
     ),
 )
 
-UPSTREAMS: tuple[Upstream, ...] = (EDD, FRED, PACKAGES, GITHUB, SLACK, EMAIL, LUMA, SEC, IRS, CDTFA)
+USASPENDING = Upstream(
+    name="usaspending",
+    title="USAspending.gov",
+    settings=(
+        _base_url("USASPENDING_BASE_URL", "https://api.usaspending.gov"),
+        _pace("USASPENDING_REQUESTS_PER_S", "2"),
+        SourceSetting(
+            name="USASPENDING_STATE",
+            default="CA",
+            sentence="State of the county where the work is done, two letters.",
+        ),
+        SourceSetting(
+            name="USASPENDING_COUNTY",
+            default="085",
+            sentence="That county, 3-digit FIPS.",
+        ),
+    ),
+)
+
+CENSUS = Upstream(
+    name="census",
+    title="US Census Bureau",
+    settings=(
+        SourceSetting(
+            name="CENSUS_API_KEY",
+            sentence="API key, free at api.census.gov/data/key_signup.html.",
+            required=True,
+            secret=True,
+        ),
+        _base_url("CENSUS_BASE_URL", "https://api.census.gov"),
+        _pace("CENSUS_REQUESTS_PER_S", "1"),
+        SourceSetting(name="CENSUS_STATE", default="06", sentence="The state, 2-digit FIPS."),
+        SourceSetting(name="CENSUS_COUNTY", default="085", sentence="The county, 3-digit FIPS."),
+        SourceSetting(
+            name="CENSUS_PLACES",
+            default=(
+                "10345,17610,29504,43280,43294,44112,47766,48956,49278,49670,55282,68000,69084,"
+                "70280,77000"
+            ),
+            sentence="Its cities and towns, 5-digit FIPS.",
+        ),
+        SourceSetting(
+            name="CENSUS_ZIP_CODES",
+            default=(
+                "94022,94023,94024,94035,94039,94040,94041,94042,94043,94085,94086,94087,94088,"
+                "94089,94301,94302,94303,94304,94305,94306,94309,95002,95008,95009,95011,95013,"
+                "95014,95015,95020,95021,95026,95030,95031,95032,95033,95035,95036,95037,95038,"
+                "95042,95044,95046,95050,95051,95052,95053,95054,95055,95056,95070,95071,95101,"
+                "95103,95106,95108,95109,95110,95111,95112,95113,95115,95116,95117,95118,95119,"
+                "95120,95121,95122,95123,95124,95125,95126,95127,95128,95129,95130,95131,95132,"
+                "95133,95134,95135,95136,95138,95139,95140,95141,95148,95150,95151,95152,95153,"
+                "95154,95155,95156,95157,95158,95159,95160,95161,95162,95163,95164,95170,95172,"
+                "95173,95190,95191,95192,95193,95194,95196"
+            ),
+            sentence="Its ZIP codes; those that a dataset does not know are left out.",
+        ),
+        SourceSetting(
+            name="CENSUS_ACS_DATASETS",
+            default="acs/acs5,acs/acs1",
+            sentence="Products of the American Community Survey.",
+        ),
+        SourceSetting(
+            name="CENSUS_ACS_FIRST_VINTAGE",
+            default="2020",
+            sentence="The oldest vintage that is read; ZIP code areas want 2020 or later.",
+        ),
+        SourceSetting(
+            name="CENSUS_ACS_VARIABLES",
+            default=(
+                "B01002_001,B01003_001,B03002_001,B03002_003,B03002_004,B03002_006,B03002_012,"
+                "B05002_013,B11001_001,B15003_001,B15003_022,B15003_023,B15003_024,B15003_025,"
+                "B17001_001,B17001_002,B19013_001,B19301_001,B23025_002,B23025_005,B25001_001,"
+                "B25003_001,B25003_002,B25003_003,B25064_001,B25077_001"
+            ),
+            sentence="Variables without E or M; unknown ones are left out with a warning.",
+        ),
+        SourceSetting(
+            name="CENSUS_CBP_FIRST_YEAR",
+            default="2019",
+            sentence="The oldest year of the business patterns; ZIP codes want 2019 or later.",
+        ),
+    ),
+)
+
+CHATWOOT = Upstream(
+    name="chatwoot",
+    title="Chatwoot",
+    settings=(
+        SourceSetting(
+            name="CHATWOOT_API_TOKEN",
+            sentence="Access token of an administrator, from the profile settings.",
+            required=True,
+            secret=True,
+        ),
+        SourceSetting(
+            name="CHATWOOT_ACCOUNT_ID",
+            sentence="Number of the account, as in the address of its dashboard.",
+            required=True,
+        ),
+        SourceSetting(
+            name="CHATWOOT_BASE_URL",
+            sentence="Where the installation is reached, such as https://app.chatwoot.com.",
+            required=True,
+        ),
+        _pace("CHATWOOT_REQUESTS_PER_S", "5"),
+    ),
+)
+
+STRIPE = Upstream(
+    name="stripe",
+    title="Stripe",
+    settings=(
+        SourceSetting(
+            name="STRIPE_API_KEY",
+            sentence="Restricted key that may read events; it decides on live or test mode.",
+            required=True,
+            secret=True,
+        ),
+        _base_url("STRIPE_BASE_URL", "https://api.stripe.com"),
+        _pace("STRIPE_REQUESTS_PER_S", "10"),
+    ),
+)
+
+KONG = Upstream(
+    name="kong",
+    title="Kong",
+    settings=(
+        SourceSetting(
+            name="KONG_BASE_URL",
+            sentence="Admin or Status API of every node, such as http://10.0.0.5:8001.",
+            required=True,
+        ),
+        SourceSetting(
+            name="KONG_ADMIN_TOKEN",
+            sentence="Token for the Admin API, where it wants one.",
+            secret=True,
+        ),
+        _pace("KONG_REQUESTS_PER_S", "10"),
+    ),
+)
+
+DEALROOM = Upstream(
+    name="dealroom",
+    title="Deal room",
+    settings=(
+        SourceSetting(
+            name="DEALROOM_API_TOKEN",
+            sentence="Token that may read the sessions.",
+            required=True,
+            secret=True,
+        ),
+        SourceSetting(
+            name="DEALROOM_BASE_URL",
+            sentence="Where the deal room's export of sessions is reached.",
+            required=True,
+        ),
+        SourceSetting(
+            name="DEALROOM_SESSIONS_PATH",
+            default="/api/v1/sessions",
+            sentence="Path of the export.",
+        ),
+        SourceSetting(name="DEALROOM_PAGE_ROWS", default="500", sentence="Sessions per answer."),
+        _pace("DEALROOM_REQUESTS_PER_S", "2"),
+    ),
+)
+
+UPSTREAMS: tuple[Upstream, ...] = (
+    EDD,
+    FRED,
+    PACKAGES,
+    GITHUB,
+    SLACK,
+    EMAIL,
+    LUMA,
+    SEC,
+    IRS,
+    CDTFA,
+    USASPENDING,
+    CENSUS,
+    CHATWOOT,
+    STRIPE,
+    KONG,
+    DEALROOM,
+)
 """Every outside source, in the order in which people read of them."""
 
 HTTP = Upstream(
