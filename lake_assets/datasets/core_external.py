@@ -43,15 +43,16 @@ DATASETS: tuple[Dataset, ...] = (
         group=_CORE,
         upstream="github-rest",
         pool="github",
+        collect="lake_assets.sources.github:COLLECTOR",
         tasks="lake.collect_github_events",
         watermark="created_at",
         schedule=Schedule(cron="0 8 * * *", newest_lag_d=1, oldest_lag_d=1),
         key="event_id",
         notes=(
             "Day D is written at 08:00 UTC of the next day, because GitHub shows events up to 6 "
-            "hours late. It shows at most 300 events and 30 days per repository: until the feed is "
-            "polled hourly, a busy repository is incomplete, and older days can't be filled. Push "
-            "events no longer carry their commits."
+            "hours late. It shows at most 300 events and 30 days per repository: a day with more is "
+            "incomplete, and older days can't be filled. Texts of people and e-mail addresses are "
+            "taken out of `payload`; logins are stored. Push events carry no commits."
         ),
         columns="""
             event_id      string!     GitHub's id of the event.
@@ -66,7 +67,7 @@ DATASETS: tuple[Dataset, ...] = (
             head_sha      string      Commit that a push or pull request points at; null otherwise.
             number        int64       Number of the issue or pull request; null otherwise.
             is_public     bool!       Whether everyone can see the event.
-            payload       json        The event's own object; its fields depend on `event_type`.
+            payload       json        The event's own object, without texts; its fields depend on `event_type`.
             created_at    timestamp!  When it happened.
             collected_at  timestamp!  When it was read.
         """,
@@ -77,6 +78,7 @@ DATASETS: tuple[Dataset, ...] = (
         group=_CORE,
         upstream="stripe-events",
         pool="stripe",
+        collect="lake_assets.sources.stripe:COLLECTOR",
         tasks="lake.export_stripe_events",
         watermark="created_at",
         schedule=Schedule(cron="30 0 * * *", newest_lag_d=1, oldest_lag_d=1),
@@ -85,8 +87,9 @@ DATASETS: tuple[Dataset, ...] = (
             "Stripe keeps events for 30 days: older days can't be filled. Amounts are in the minor "
             "unit of the currency: cents for usd, whole yen for jpy. One payment makes several "
             "events: count one `event_type`, never sum all. Filter on `livemode`, or test payments "
-            "count as well. `data_object` has the form of `api_version`; cards and e-mail "
-            "addresses are removed from it."
+            "count as well. `data_object` has the form of `api_version`. Stored of it are numbers, "
+            "truths, ids and codes; names, addresses, cards, bank accounts, metadata, links and "
+            "free texts are left out, also of `previous_attributes`."
         ),
         columns="""
             event_id             string!     Stripe's id, evt_...
@@ -101,7 +104,7 @@ DATASETS: tuple[Dataset, ...] = (
             currency             string      Lower-case ISO 4217 code of `amount_minor`.
             object_status        string      Status of the object after the change, such as succeeded.
             request_id           string      API request that caused it; null when Stripe itself did.
-            idempotency_key      string      Idempotency key of that request; null without one.
+            idempotency_key      string      Idempotency key of that request, masked; null without one.
             pending_webhooks     int64       Webhooks that were not yet delivered when it was read.
             data_object          json        The object after the change, without personal data.
             previous_attributes  json        Former values of what changed; only on updates.
@@ -115,15 +118,20 @@ DATASETS: tuple[Dataset, ...] = (
         group="Platform Intelligence Layer",
         upstream="kong-prometheus",
         pool="kong",
+        collect="lake_assets.sources.kong:COLLECTOR",
         tasks="lake.export_kong_metrics",
         watermark="scraped_at",
-        schedule=Schedule(cron="59 23 * * *"),
+        # Ten minutes for a late start and for nodes that answer slowly: at midnight the day is gone.
+        schedule=Schedule(cron="50 23 * * *"),
         notes=(
-            "One scrape at 23:59 UTC for now. Counters and histograms are cumulative per node and "
-            "fall to 0 when it restarts: a day's requests are the difference between the scrapes "
-            "of two days, per `node_url`, `metric` and `labels`; a decrease is a restart. A "
-            "histogram gives `_bucket`, `_sum` and `_count` rows, and its buckets contain each "
-            "other. A past day can't be scraped. For single requests use `mcp_request_logs`."
+            "One scrape at 23:50 UTC. Counters and histograms are cumulative per node and fall to "
+            "0 when it restarts: a day's requests are the difference between the scrapes of two "
+            "days, per `node_url`, `metric` and `labels`; after a decrease, which is a restart, it "
+            "is the later value alone. The metric named up is 1 for a node that answered and 0 for "
+            "one that did not, whose other rows are missing. A histogram gives `_bucket`, `_sum` "
+            "and `_count` rows, and its buckets contain each other. A past day can't be scraped. "
+            "Consumers named by an e-mail address are stored as its SHA-256. For single requests "
+            "use `mcp_request_logs`."
         ),
         columns="""
             node_url      string!     The Kong node that was scraped.

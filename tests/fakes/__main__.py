@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from tests.fakes.base import Fake
 from tests.fakes.edd import FakeEdd
 from tests.fakes.fred import FakeFred
+from tests.fakes.github import FakeGithub
 from tests.fakes.packages import FakePackages
 
-FAKES: tuple[type[Fake], ...] = (FakeEdd, FakeFred, FakePackages)
+FAKES: tuple[type[Fake], ...] = (FakeEdd, FakeFred, FakePackages, FakeGithub)
 
 
 def main() -> None:

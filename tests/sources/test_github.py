@@ -1,0 +1,305 @@
+import json
+from datetime import date, timedelta
+
+import pytest
+
+from tests.fakes import base
+from tests.fakes.github import TOKEN, Event, FakeGithub, at
+from tests.sources.conftest import TODAY, failure, metadata, observed
+from tests.sources.faults import LASTING, PASSING
+from tests.sources.personal import addresses_in
+
+YESTERDAY = TODAY - timedelta(days=1)
+BEFORE = TODAY - timedelta(days=2)
+IDS = ["1002", "1003", "1004", "2001"]
+
+
+@pytest.fixture
+def github(collecting):
+    return collecting("github_events", FakeGithub())
+
+
+def ids(rows):
+    return sorted(row["event_id"] for row in rows)
+
+
+def many(count, day, *, first_id=0):
+    """Events of one day, one a minute."""
+    return [Event(id=f"{first_id + n}", at=at(day, 0) + timedelta(minutes=n)) for n in range(count)]
+
+
+def test_the_events_of_a_day_become_rows(github):
+    assert github.run(YESTERDAY).success
+
+    rows = {row["event_id"]: row for row in github.rows(YESTERDAY)}
+    assert sorted(rows) == IDS
+    payload = rows["1002"].pop("payload")
+    assert rows["1002"] == {
+        "event_id": "1002",
+        "event_type": "PushEvent",
+        "repo": "org/lake",
+        "repo_id": 2,
+        "actor_login": "octo",
+        "actor_id": 7,
+        "org_login": "org",
+        "action": None,
+        "ref": "refs/heads/main",
+        "head_sha": "a" * 40,
+        "number": None,
+        "is_public": True,
+        "created_at": at(YESTERDAY),
+        "collected_at": github.now,
+    }
+    assert json.loads(payload) == {
+        "repository_id": 2,
+        "push_id": 1002,
+        "ref": "refs/heads/main",
+        "head": "a" * 40,
+        "before": "b" * 40,
+    }
+    opened = rows["1003"]
+    assert (opened["action"], opened["number"], opened["head_sha"]) == ("opened", 12, "c" * 40)
+    commented = rows["1004"]
+    assert (commented["action"], commented["number"], commented["head_sha"]) == ("created", 5, None)
+
+
+def test_texts_and_addresses_are_not_stored(github):
+    github.run(YESTERDAY)
+
+    (commented,) = [row for row in github.rows(YESTERDAY) if row["event_id"] == "1004"]
+    assert json.loads(commented["payload"]) == {
+        "action": "created",
+        "issue": {"number": 5, "title": "Mail to [address] bounces"},
+        "comment": {"id": 1, "user": {"login": "octo"}},
+    }
+    assert addresses_in(github) == []
+
+
+def test_a_day_begins_and_ends_at_midnight_utc(github):
+    edges = [
+        Event(id="1", at=at(YESTERDAY, 0) - timedelta(seconds=1)),
+        Event(id="2", at=at(YESTERDAY, 0)),
+        Event(id="3", at=at(TODAY, 0) - timedelta(seconds=1)),
+        Event(id="4", at=at(TODAY, 0)),
+    ]
+    github.fake.feeds = {"org/lake": edges, "org/docs": []}
+
+    github.run(BEFORE, TODAY)
+
+    assert [ids(github.rows(day)) for day in (BEFORE, YESTERDAY, TODAY)] == [
+        ["1"],
+        ["2", "3"],
+        ["4"],
+    ]
+
+
+@pytest.mark.parametrize("day", [date(2024, 2, 29), date(2026, 10, 31), date(2025, 12, 31)])
+def test_leap_day_and_ends_of_months_are_days_like_any(collecting, day):
+    fake = FakeGithub(day + timedelta(days=1))
+    github = collecting("github_events", fake)
+    github.now = at(fake.today, 8)
+
+    github.run(day)
+
+    assert ids(github.rows(day)) == IDS
+
+
+def test_pages_end_with_an_empty_one_not_with_a_short_one(github):
+    github.fake.page_rows = 2
+    feed = many(7, YESTERDAY)
+    feed[3].visible = False
+    github.fake.feeds = {"org/lake": feed}
+    github.env["GITHUB_REPOS"] = "org/lake"
+
+    github.run(YESTERDAY)
+
+    assert ids(github.rows(YESTERDAY)) == ["0", "1", "2", "4", "5", "6"]
+    assert [r.query["page"] for r in github.fake.requests] == ["1", "2", "3", "4", "5"]
+
+
+def test_pages_older_than_the_day_are_not_asked_for(github):
+    github.fake.page_rows = 2
+    github.fake.feeds = {"org/lake": many(1, YESTERDAY, first_id=100) + many(9, BEFORE)}
+    github.env["GITHUB_REPOS"] = "org/lake"
+
+    github.run(YESTERDAY)
+
+    assert ids(github.rows(YESTERDAY)) == ["100"]
+    assert len(github.fake.requests) == 2
+
+
+def test_pages_that_shift_while_they_are_read_give_no_row_twice(github):
+    github.fake.page_rows = 2
+    github.fake.feeds = {"org/lake": many(4, YESTERDAY)}
+    github.env["GITHUB_REPOS"] = "org/lake"
+    new = Event(id="9", at=at(TODAY, 7))
+
+    def shift(reply):
+        github.fake.feeds["org/lake"].append(new)
+        return reply
+
+    github.fake.break_with(shift, where="page=1")
+
+    result = github.run(YESTERDAY)
+
+    assert ids(github.rows(YESTERDAY)) == ["0", "1", "2", "3"]
+    assert metadata(result)[f"{YESTERDAY}"]["repeated_rows"] == 1
+
+
+def test_a_backfill_asks_for_each_feed_once(github):
+    github.fake.feeds = {
+        "org/lake": [
+            event
+            for back in range(30)
+            for event in many(3, TODAY - timedelta(days=back), first_id=back * 10)
+        ],
+        "org/docs": [],
+    }
+
+    assert github.run(TODAY - timedelta(days=29), TODAY).success
+
+    assert len(github.days) == 30
+    assert all(len(github.rows(day)) == 3 for day in github.days)
+    assert [r.query["page"] for r in github.fake.asked("org/lake")] == ["1", "2"]
+    assert len(github.fake.asked("org/docs")) == 1
+
+
+def test_a_day_that_the_feed_has_in_part_is_written_with_a_warning(github):
+    github.fake.feeds["org/lake"] = many(500, YESTERDAY)
+
+    result = github.run(YESTERDAY)
+
+    assert len(github.rows(YESTERDAY)) == 301
+    assert (
+        f"{YESTERDAY} is incomplete: the feed of org/lake reaches back to {YESTERDAY} 03:20 UTC"
+    ) in github.texts(result)
+
+
+def test_a_day_of_which_the_feed_has_nothing_left_fails_and_stays_as_it_was(github):
+    github.fake.feeds = {"org/lake": many(2, BEFORE)}
+    github.env["GITHUB_REPOS"] = "org/lake"
+    github.run(BEFORE)
+    github.fake.feeds["org/lake"] += many(400, YESTERDAY, first_id=100)
+
+    assert (
+        f"GitHub shows nothing of {BEFORE} any more: the feed of org/lake reaches back to "
+        f"{YESTERDAY} 01:40 UTC only"
+    ) in failure(github.run(BEFORE))
+    assert ids(github.rows(BEFORE)) == ["0", "1"]
+
+
+def test_days_out_of_reach_are_said_before_anything_is_asked(github):
+    result = github.run(TODAY - timedelta(days=31))
+
+    assert "GitHub shows the last 30 days, and of these at most 300 events" in failure(result)
+    assert github.fake.requests == []
+
+
+def test_a_quiet_day_is_a_success_without_rows(github):
+    quiet = TODAY - timedelta(days=5)
+
+    result = github.run(quiet)
+
+    assert github.rows(quiet) == []
+    assert metadata(result)[f"{quiet}"]["reason"] == "the source has no rows for the day"
+
+
+def test_a_repository_that_the_token_cant_see_is_left_out_with_a_warning(github):
+    github.env["GITHUB_REPOS"] += ",org/secret"
+
+    result = github.run(YESTERDAY)
+
+    assert ids(github.rows(YESTERDAY)) == IDS
+    assert "does not show these repositories to the token: org/secret" in github.texts(result)
+
+
+def test_no_visible_repository_at_all_fails(github):
+    github.env["GITHUB_REPOS"] = "org/secret,org/gone"
+
+    assert "none of these repositories to the token: org/secret, org/gone" in failure(
+        github.run(YESTERDAY)
+    )
+
+
+@pytest.mark.parametrize("missing", ["GITHUB_TOKEN", "GITHUB_REPOS"])
+def test_a_missing_setting_skips_the_run_and_says_which(github, missing):
+    del github.env[missing]
+
+    result = github.run(YESTERDAY)
+
+    assert result.success
+    assert observed(result) == {f"{YESTERDAY}": f"Skipped: GitHub is not configured: set {missing}"}
+    assert github.days == []
+    assert github.fake.requests == []
+
+
+@pytest.mark.parametrize(
+    "text", ["API rate limit exceeded for user ID 7.", "You have exceeded a secondary rate limit."]
+)
+def test_a_rate_limit_with_403_is_tried_again(github, text):
+    github.fake.break_with(base.status(403, retry_after="0", text=text))
+
+    assert github.run(YESTERDAY).success
+    assert ids(github.rows(YESTERDAY)) == IDS
+
+
+@pytest.mark.parametrize("fault", PASSING)
+def test_rows_are_exact_after_a_fault_that_passes(github, fault):
+    github.run(YESTERDAY)
+    untroubled = github.rows(YESTERDAY)
+    github.env["LAKE_HTTP_TIMEOUT_S"] = "1"
+    plans = [github.fake.break_with(PASSING[fault], where=repo) for repo in github.fake.feeds]
+
+    assert github.run(YESTERDAY).success
+
+    assert [plan.times for plan in plans] == [0, 0]
+    assert github.rows(YESTERDAY) == untroubled
+
+
+@pytest.mark.parametrize("fault", LASTING)
+def test_a_fault_that_stays_keeps_the_stored_day_and_a_later_run_gives_the_same_rows(github, fault):
+    github.run(YESTERDAY)
+    before = github.rows(YESTERDAY)
+    spoil, words = LASTING[fault]
+    github.fake.break_with(spoil, where="org/docs", times=99)
+
+    assert words in failure(github.run(YESTERDAY))
+    assert github.rows(YESTERDAY) == before
+
+    github.fake.faults.clear()
+    assert github.run(YESTERDAY).success
+    assert github.rows(YESTERDAY) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda page: page[0].update(id=1002), "Expected `str`, got `int` - at `$[0].id`"),
+        (lambda page: page[0].pop("created_at"), "missing required field `created_at`"),
+        (lambda page: page[0].update(created_at="yesterday"), "Invalid RFC3339"),
+        (lambda page: page[1]["payload"].update(number="12"), "column `number`"),
+    ],
+)
+def test_a_field_that_does_not_fit_is_named(github, change, says):
+    github.fake.feeds["org/lake"] = github.fake.feeds["org/lake"][2:4][::-1]
+    github.fake.break_with(base.rewritten(change), where="org/lake")
+
+    assert says in failure(github.run(YESTERDAY))
+
+
+def test_a_new_field_is_no_matter(github):
+    github.fake.break_with(base.rewritten(lambda page: page[0].update(node_id="x")))
+
+    assert github.run(YESTERDAY).success
+    assert ids(github.rows(YESTERDAY)) == IDS
+
+
+def test_the_token_appears_nowhere(github, caplog):
+    caplog.set_level("DEBUG")
+    github.fake.break_with(base.status(418, text=f"I know {TOKEN}"), times=99)
+
+    result = github.run(YESTERDAY)
+
+    assert "I know ***" in failure(result)
+    assert TOKEN not in github.texts(result)
+    assert TOKEN not in caplog.text
