@@ -10,12 +10,25 @@ import signal
 from datetime import UTC, datetime
 
 from tests.fakes.base import Fake
+from tests.fakes.chatwoot import FakeChatwoot
+from tests.fakes.dealroom import FakeDealroom
 from tests.fakes.edd import FakeEdd
 from tests.fakes.fred import FakeFred
 from tests.fakes.github import FakeGithub
+from tests.fakes.kong import FakeKong
 from tests.fakes.packages import FakePackages
+from tests.fakes.stripe import FakeStripe
 
-FAKES: tuple[type[Fake], ...] = (FakeEdd, FakeFred, FakePackages, FakeGithub)
+FAKES: tuple[type[Fake], ...] = (
+    FakeEdd,
+    FakeFred,
+    FakePackages,
+    FakeGithub,
+    FakeChatwoot,
+    FakeStripe,
+    FakeKong,
+    FakeDealroom,
+)
 
 
 def main() -> None:
