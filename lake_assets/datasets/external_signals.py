@@ -17,12 +17,14 @@ DATASETS: tuple[Dataset, ...] = (
         group=_GROUP,
         upstream="slack-web",
         pool="slack",
+        collect="lake_assets.sources.slack:COLLECTOR",
         tasks="lake.collect_slack_channel_stats",
         watermark="stat_date",
         schedule=Schedule(cron="30 1 * * *", newest_lag_d=1, oldest_lag_d=1),
         key="team_id channel_id",
         notes=(
-            "Counts only: message text is not stored. Only channels that the bot is a member of. "
+            "Counts only: no text, no file and no name of a person is stored. Only channels that the "
+            "bot is a member of. "
             "Threads are counted on the day of their first message: `thread_replies` of a past day "
             "are those it had when it was read. Filter on `history_complete`, or an unread channel "
             "looks like a quiet one. Names and members are those of the run."
@@ -36,7 +38,7 @@ DATASETS: tuple[Dataset, ...] = (
             is_archived       bool        Whether it was archived when it was read.
             num_members       int64       Members when it was read.
             messages          int64!      Messages of people, without replies in threads and notices.
-            bot_messages      int64!      Messages of bots and apps.
+            bot_messages      int64!      Messages of bots and apps, without replies in threads.
             thread_parents    int64!      Messages of the day that started a thread.
             thread_replies    int64!      Replies in those threads, up to the reading.
             unique_posters    int64!      People who wrote one of `messages`.
@@ -134,6 +136,8 @@ DATASETS: tuple[Dataset, ...] = (
         "Dealroom sessions; one row per visitor session.",
         group=_GROUP,
         upstream="dealroom",
+        pool="dealroom",
+        collect="lake_assets.sources.dealroom:COLLECTOR",
         tasks="lake.export_dealroom_sessions",
         watermark="created_at",
         schedule=Schedule(cron="30 0 * * *", newest_lag_d=1, oldest_lag_d=2),
@@ -141,8 +145,9 @@ DATASETS: tuple[Dataset, ...] = (
         proposed=True,
         notes=(
             "A session belongs to the day on which its row was created; the day before yesterday "
-            "is written once more for late rows. Visitors are known by a hash of their address. Where "
-            "the sessions come from is not confirmed yet."
+            "is written once more for late rows. Visitors are known by a hash of their address; "
+            "addresses and phone numbers elsewhere are masked, and of `referrer` only the page is "
+            "stored. Which deal room the sessions come from is not confirmed yet."
         ),
         columns="""
             session_id          string!     One id per session.
@@ -171,6 +176,7 @@ DATASETS: tuple[Dataset, ...] = (
         group="Chatwoot",
         upstream="chatwoot",
         pool="chatwoot",
+        collect="lake_assets.sources.chatwoot:COLLECTOR",
         tasks="lake.export_chatwoot_conversations lake.backfill_chatwoot_conversations",
         watermark="last_activity_at",
         schedule=Schedule(cron="30 1 * * *", newest_lag_d=1, oldest_lag_d=1),
@@ -179,8 +185,11 @@ DATASETS: tuple[Dataset, ...] = (
         notes=(
             "Chatwoot knows the current state only. A conversation that goes on appears again on a "
             "later day: take the greatest `last_activity_at` per (account_id, conversation_id). A "
-            "day that is written late holds only conversations that were quiet since. Message text "
-            "is not stored. `last_message_type` 0 came in, 1 went out, 2 is a notice, 3 a template."
+            "day that is written late holds only conversations that were quiet since. Message "
+            "texts, mail subjects and who the contact is are not stored; addresses, phone and card "
+            "numbers in `custom_attributes` are masked, and of `additional_attributes` only what "
+            "says nothing about a person is kept. `last_message_type` 0 came in, 1 went out, 2 is "
+            "a notice, 3 a template."
         ),
         columns="""
             conversation_id        int64!      Number of the conversation within the account.

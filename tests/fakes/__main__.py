@@ -10,14 +10,18 @@ import signal
 from datetime import UTC, datetime
 
 from tests.fakes.base import Fake
+from tests.fakes.cdtfa import FakeCdtfa
 from tests.fakes.chatwoot import FakeChatwoot
 from tests.fakes.dealroom import FakeDealroom
 from tests.fakes.edd import FakeEdd
 from tests.fakes.fred import FakeFred
 from tests.fakes.github import FakeGithub
+from tests.fakes.irs import FakeIrs
 from tests.fakes.kong import FakeKong
 from tests.fakes.packages import FakePackages
+from tests.fakes.slack import FakeSlack
 from tests.fakes.stripe import FakeStripe
+from tests.fakes.usaspending import FakeUsaspending
 
 FAKES: tuple[type[Fake], ...] = (
     FakeEdd,
@@ -28,6 +32,10 @@ FAKES: tuple[type[Fake], ...] = (
     FakeStripe,
     FakeKong,
     FakeDealroom,
+    FakeIrs,
+    FakeCdtfa,
+    FakeUsaspending,
+    FakeSlack,
 )
 
 
