@@ -99,6 +99,7 @@ DATASETS: tuple[Dataset, ...] = (
         group=_GROUP,
         upstream="usaspending",
         pool="usaspending",
+        collect="lake_assets.sources.usaspending:COLLECTOR",
         tasks="lake.collect_scc_federal_awards",
         watermark="last_modified",
         schedule=Schedule(cron="0 12 * * *", newest_lag_d=1, oldest_lag_d=7),
@@ -196,6 +197,7 @@ DATASETS: tuple[Dataset, ...] = (
         group=_GROUP,
         upstream="cdtfa-odata",
         pool="cdtfa",
+        collect="lake_assets.sources.cdtfa:SALES",
         tasks="lake.collect_scc_cdtfa_taxable_sales",
         watermark="period_end",
         schedule=_WEEKLY,
@@ -203,9 +205,10 @@ DATASETS: tuple[Dataset, ...] = (
         freshness_h=192,
         notes=(
             f"{_REVISED} Key: calendar_year, quarter, geo_level, county, city, "
-            "business_group_code. Cities are part of the county: filter on `geo_level`. Totals "
-            "may stand among the business groups: look at `business_type` before adding. Quarters "
-            "from 2015 on."
+            "business_group_code. Cities are part of the county: filter on `geo_level`. Business "
+            "groups contain each other: CTR is the total of C01 to C09 (retail and food), TTL of "
+            "CTR and OTH (all). Cities may include a row of the whole county or of its parts "
+            "outside of cities. Quarters from 2015 on."
         ),
         columns="""
             calendar_year             int64!      Year of the quarter.
@@ -216,8 +219,8 @@ DATASETS: tuple[Dataset, ...] = (
             county                    string!     Name of the county, upper case: SANTA CLARA.
             county_code               int64       CDTFA's own number of the county; not its FIPS code.
             county_fips               string!     County, 3-digit FIPS: 085.
-            city                      string      Name of the city; null for the county.
-            business_group_code       string!     Business group, such as C01.
+            city                      string      Name of the city, upper case; null for the county.
+            business_group_code       string!     Business group: C01 to C09, OTH, or a total (CTR, TTL).
             business_type             string      Name of the business group.
             taxable_transactions_usd  int64       Taxable sales in whole US dollars; null if withheld.
             disclosure_flag           string      Withheld (c) or adjusted (d) for confidentiality, or null.
@@ -231,6 +234,7 @@ DATASETS: tuple[Dataset, ...] = (
         group=_GROUP,
         upstream="cdtfa-odata",
         pool="cdtfa",
+        collect="lake_assets.sources.cdtfa:PERMITS",
         tasks="lake.collect_scc_cdtfa_permits",
         watermark="permit_date",
         schedule=_WEEKLY,
@@ -239,8 +243,8 @@ DATASETS: tuple[Dataset, ...] = (
         notes=(
             f"{_REVISED} Key: calendar_year, quarter, geo_level, county, city, "
             "business_group_code. Read from the tables of taxable sales: counties count permits, "
-            "cities count outlets, so don't compare them (`count_basis`). Totals may stand among the "
-            "business groups: look at `business_type` before adding."
+            "cities count outlets, so don't compare them (`count_basis`). Business groups contain "
+            "each other: CTR is the total of C01 to C09 (retail and food), TTL of CTR and OTH (all)."
         ),
         columns="""
             calendar_year        int64!      Year of the quarter.
@@ -250,8 +254,8 @@ DATASETS: tuple[Dataset, ...] = (
             county               string!     Name of the county, upper case: SANTA CLARA.
             county_code          int64       CDTFA's own number of the county; not its FIPS code.
             county_fips          string!     County, 3-digit FIPS: 085.
-            city                 string      Name of the city; null for the county.
-            business_group_code  string!     Business group, such as C01.
+            city                 string      Name of the city, upper case; null for the county.
+            business_group_code  string!     Business group: C01 to C09, OTH, or a total (CTR, TTL).
             business_type        string      Name of the business group.
             permits_count        int64       Permits or outlets, by `count_basis`; null if withheld.
             count_basis          string!     What is counted. {permits|outlets}

@@ -14,8 +14,7 @@ modified again is found under its newer day only, so a day that is collected lat
 once USAspending was updated later than on that day.
 
 **Traps.** Without `date_type` a day means all awards that were running on it. A filter that is not
-understood is left out, which only `messages` says. Loans have other amounts than all else. Texts of
-the agencies may hold e-mail addresses: they are masked.
+understood is left out, which only `messages` says. E-mail addresses in descriptions are masked.
 
 **Unconfirmed:** the zone of `Last Modified Date` (taken as UTC), and the limit of requests.
 """
