@@ -125,6 +125,19 @@ SETTINGS: tuple[Setting, ...] = (
         parse=_positive_int,
     ),
     Setting(
+        name="LAKE_HEAVY_WORKERS",
+        default="1",
+        sentence="Further workers, of a lower priority, for heavy queries; these may also use all "
+        "of the other workers but one.",
+        parse=_whole_int,
+    ),
+    Setting(
+        name="LAKE_HEAVY_BYTES",
+        default="67108864",
+        sentence="A query that reads more than so many stored bytes is a heavy one.",
+        parse=_positive_int,
+    ),
+    Setting(
         name="LAKE_QUERY_THREADS",
         default="2",
         sentence="DuckDB threads in each worker.",
@@ -140,8 +153,8 @@ SETTINGS: tuple[Setting, ...] = (
         name="LAKE_QUERY_ADDRESS_SPACE_BYTES",
         default="4294967296",
         sentence="Address space that a worker may grow by before the system refuses it memory; all "
-        "processes together stay below `LAKE_QUERY_WORKERS` times (this + 250 MB), and for the "
-        "service itself 250 MB and `LAKE_RESULT_CACHE_BYTES`.",
+        "processes together stay below (`LAKE_QUERY_WORKERS` + `LAKE_HEAVY_WORKERS`) times (this + "
+        "250 MB), and for the service itself 250 MB and `LAKE_RESULT_CACHE_BYTES`.",
         parse=_positive_int,
     ),
     Setting(
@@ -199,6 +212,12 @@ SETTINGS: tuple[Setting, ...] = (
         parse=_positive_int,
     ),
     Setting(
+        name="LAKE_CALLS_PER_MINUTE_OF_RUNS",
+        default="600",
+        sentence="Query calls of one agent within a minute in all of its cron runs together.",
+        parse=_positive_int,
+    ),
+    Setting(
         name="LAKE_RATE_LIMIT_STORE",
         default="memory://",
         sentence="Where call counts are kept: a `limits` storage URI (`redis://…` for replicas, "
@@ -238,6 +257,8 @@ class Settings:
     cache_bytes: int
     segment_bytes: int
     query_workers: int
+    heavy_workers: int
+    heavy_bytes: int
     query_threads: int
     query_memory_bytes: int
     query_address_space_bytes: int
@@ -250,6 +271,7 @@ class Settings:
     body_bytes: int
     calls_per_cron_run: int
     calls_per_minute: int
+    calls_per_minute_of_runs: int
     rate_limit_store: str
     log_sql: bool
     snapshot_check_s: float

@@ -91,6 +91,7 @@ class QueryEngine:
         self._pool = WorkerPool(
             limits=PoolLimits(
                 workers=settings.query_workers,
+                heavy_workers=settings.heavy_workers,
                 threads=settings.query_threads,
                 memory_bytes=settings.query_memory_bytes,
                 address_space_bytes=settings.query_address_space_bytes,
@@ -138,7 +139,7 @@ class QueryEngine:
     def stats(self) -> EngineStats:
         """How its parts are doing."""
         return EngineStats(
-            workers=self._settings.query_workers,
+            workers=self._settings.query_workers + self._settings.heavy_workers,
             workers_alive=self._pool.alive,
             workers_busy=self._pool.busy,
             worker_respawns=self._pool.respawns,
@@ -362,6 +363,12 @@ class QueryEngine:
             *(one for part in parts for one in self._files.day_warnings(part)),
         )
 
+    def _is_heavy(self, query: QueryRun, parts: Sequence[Part]) -> bool:
+        # What takes any rows stops when it has them, however many objects there are.
+        enough = rows_wanted(query.checked, row_cap=query.row_cap)
+        read_bytes = sum(part.size_bytes for part in parts)
+        return enough is None and read_bytes > self._settings.heavy_bytes
+
     async def _ask_worker(
         self,
         query: QueryRun,
@@ -390,6 +397,7 @@ class QueryEngine:
             ),
             agent=query.agent,
             deadline=query.deadline,
+            heavy=not bind_only and self._is_heavy(query, parts),
             on_facts=self._files.learn,
         )
         query.stages.merge(ran)

@@ -41,6 +41,7 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     memory_bytes: int
     address_space_bytes: int
     threads: int
+    niceness: int = 0
 
 
 class FileGroup(msgspec.Struct, frozen=True):

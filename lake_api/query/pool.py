@@ -32,6 +32,8 @@ from lake_api.query.turns import Turns
 from lake_api.query.worker_process import WorkerFailed, WorkerProcess
 
 _RESTART_DELAY_S = 1.0
+# A tenth of the processor's time where a light query wants it, all of it where none does.
+_HEAVY_NICENESS = 10
 _LOG = logging.getLogger(__name__)
 
 
@@ -40,6 +42,7 @@ class PoolLimits:
     """How many workers there are and how much each may use."""
 
     workers: int
+    heavy_workers: int
     threads: int
     memory_bytes: int
     address_space_bytes: int
@@ -65,12 +68,16 @@ class WorkerPool:
         self._objects_dir = objects_dir
         self._engine_dir = engine_dir
         self._ids = itertools.count(1)
+        self._slots = limits.workers + limits.heavy_workers
         self._workers: dict[int, WorkerProcess] = {}
         self._turns: Turns[int] = Turns(
             queue=limits.queue,
             agent_limit=limits.agent_concurrency,
             # One worker stays free of any single agent's heavy queries, where there are several.
             agent_running=max(1, limits.workers - 1),
+            heavy_slots=range(limits.workers, self._slots),
+            # The last one is for light queries, unless there is no other worker at all.
+            heavy_beside=max(limits.workers - 1, 0 if limits.heavy_workers else 1),
         )
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
@@ -85,7 +92,7 @@ class WorkerPool:
         """
         (self._engine_dir / "canary.txt").write_text("outside of the cache", encoding="ascii")
         outcomes = await asyncio.gather(
-            *(self._start(slot) for slot in range(self._limits.workers)), return_exceptions=True
+            *(self._start(slot) for slot in range(self._slots)), return_exceptions=True
         )
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
@@ -132,6 +139,7 @@ class WorkerPool:
         *,
         agent: str,
         deadline: float,
+        heavy: bool,
         on_facts: Callable[[tuple[FileFacts, ...]], None],
     ) -> Ran:
         """Run a job on the next worker that is the agent's turn.
@@ -140,6 +148,7 @@ class WorkerPool:
             make_job: Makes the job with the id that it is given.
             agent: Whose turn it is; agents take turns.
             deadline: Seconds of `time.monotonic` at which the job is stopped.
+            heavy: Whether it reads so much that light queries must not wait for it.
             on_facts: Takes what the worker learned about new files.
 
         Raises:
@@ -147,7 +156,7 @@ class WorkerPool:
             QueryUnavailable: too busy, timeout, out of memory, worker lost, or engine error.
         """
         queued_at = time.monotonic()
-        slot = await self._turns.take(agent, deadline=deadline)
+        slot = await self._turns.take(agent, deadline=deadline, heavy=heavy)
         started_at = time.monotonic()
         job = make_job(next(self._ids))
         try:
@@ -166,7 +175,7 @@ class WorkerPool:
 
     def _give_back(self, slot: int, agent: str) -> None:
         worker = self._workers.get(slot)
-        self._turns.leave(agent)
+        self._turns.leave(agent, slot)
         if worker is not None and worker.is_alive:
             self._turns.offer(slot)
 
@@ -217,6 +226,7 @@ class WorkerPool:
                 memory_bytes=self._limits.memory_bytes,
                 address_space_bytes=self._limits.address_space_bytes,
                 threads=self._limits.threads,
+                niceness=0 if slot < self._limits.workers else _HEAVY_NICENESS,
             )
         )
         self._workers[slot] = worker

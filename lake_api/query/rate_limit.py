@@ -1,5 +1,8 @@
 """How often one caller may ask: so many calls in a cron run, or in a minute without one.
 
+A caller that names another run with each call is stopped by what all of its runs may ask in a
+minute.
+
 Belongs here: counting calls and the headers that tell the count.
 Does not belong here: who the caller is (`identity`), limits on a single query (`engine`).
 """
@@ -57,6 +60,7 @@ class CallCounter:
         self._storage = storage = _open_storage(settings.rate_limit_store)
         self._per_run = RateLimitItemPerDay(settings.calls_per_cron_run)
         self._per_minute = RateLimitItemPerMinute(settings.calls_per_minute)
+        self._of_runs = RateLimitItemPerMinute(settings.calls_per_minute_of_runs)
         self._fixed = FixedWindowRateLimiter(storage)
         self._moving = MovingWindowRateLimiter(storage)
 
@@ -75,6 +79,9 @@ class CallCounter:
         names = ("query", caller.role.value, caller.name)
         try:
             if caller.cron_run is not None:
+                all_runs = await _hit(self._moving, self._of_runs, (*names, "runs"), "minute")
+                if not all_runs.accepted:
+                    return all_runs
                 names = (*names, "run", caller.cron_run)
                 return await _hit(self._fixed, self._per_run, names, "cron run")
             return await _hit(self._moving, self._per_minute, names, "minute")

@@ -49,6 +49,19 @@ def test_another_run_and_another_agent_have_their_own_calls(limited: Any) -> Non
     assert ask(limited, "iris", "run-1").status_code == 200
 
 
+def test_a_new_run_with_each_call_is_stopped_by_the_cap_of_all_runs(
+    open_service: Any, problem: Any
+) -> None:
+    with open_service(LAKE_CALLS_PER_MINUTE_OF_RUNS="3", LAKE_CALLS_PER_MINUTE="2") as service:
+        answers = [ask(service, "many", f"run-{number}") for number in range(4)]
+        assert [one.status_code for one in answers] == [200, 200, 200, 429]
+        problem(answers[3], 429, "rate_limited")
+        assert 1 <= int(answers[3].headers["Retry-After"]) <= 60
+        assert ask(service, "other", "run-1").status_code == 200
+        # Calls without a run have a budget of their own.
+        assert [ask(service, "many").status_code for _ in range(3)] == [200, 200, 429]
+
+
 def test_a_minute_has_its_own_cap_without_a_run(limited: Any, problem: Any) -> None:
     assert [ask(limited, "minute").status_code for _ in range(4)] == [200] * 4
     refused = ask(limited, "minute")

@@ -5,7 +5,8 @@
     vote        vote → locked engine, without a guard
 
 Each way has a worker of its own with the same cache: a day of every dataset, one of which the
-caller may not read and holds nothing but canaries.
+caller may not read and holds nothing but canaries. That one and some others are attached as
+segments, too.
 """
 
 import time
@@ -31,6 +32,8 @@ from tests.query.every_dataset import rows_of
 from tests.query.guard_cases import REJECTED
 
 DAY = date(2026, 11, 1)
+
+_IN_SEGMENTS = frozenset({FORBIDDEN, *(one.sql_name for one in READABLE[::3])})
 
 
 class Seen(AssertionError):
@@ -74,6 +77,9 @@ class Arena:
             worker.plant(case.sql for case in REJECTED)
             for dataset in CATALOG:
                 self._write(worker, dataset)
+            for dataset in CATALOG:
+                if dataset.sql_name in _IN_SEGMENTS:
+                    worker.keep_segment(view(worker, dataset))
             self._workers[way] = self._stack.enter_context(worker)
 
     def __enter__(self) -> "Arena":
@@ -148,7 +154,10 @@ class Arena:
 
 
 def view(worker: HostileWorker, dataset: Dataset) -> View:
-    """A dataset over its one file."""
+    """A dataset over its one file, or over its segment."""
+    for kept in worker.segments:
+        if kept.name == dataset.sql_name:
+            return kept
     columns = tuple((column.name, column.type.sql) for column in dataset.columns)
     file = str(worker.objects / data_key(dataset, DAY))
     return View(

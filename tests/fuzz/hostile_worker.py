@@ -18,20 +18,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lake_api.query.messages import (
     Answer,
     Cancel,
+    CompactJob,
     Failure,
     Job,
     Ready,
+    SegmentScan,
     View,
     WorkerConfig,
     decode_from_worker,
     to_frame,
 )
+from lake_api.query.worker.compact import build
 
 FILE_CANARY = "canaryfile2718281828"
 ENVIRONMENT_CANARY = "canaryenvironment3141592653"
@@ -67,6 +71,7 @@ class HostileWorker:
     address_space_bytes: int = 1_000_000_000
     asked: int = 0
     lost: int = 0
+    segments: list[View] = field(default_factory=list)
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -108,6 +113,27 @@ class HostileWorker:
                 pq.write_table(pa.table({"a": [FILE_CANARY]}), path)
             else:
                 path.write_text(f"a,b\n{FILE_CANARY},1\n")
+
+    def keep_segment(self, view: View) -> View:
+        """Build a segment of the view's files; each worker that starts has it attached.
+
+        Returns the view that reads the segment.
+        """
+        folder = self.objects / "segments"
+        folder.mkdir(exist_ok=True)
+        path = folder / f"s{len(self.segments)}.duckdb"
+        build(
+            CompactJob(
+                view=view,
+                target=str(path),
+                readable=[str(self.objects)],
+                memory_bytes=self.memory_bytes,
+            )
+        )
+        kept = msgspec.structs.replace(view, groups=(), segment=SegmentScan(file=str(path)))
+        self.segments.append(kept)
+        self.stop()
+        return kept
 
     def aim(self, sql: str) -> str:
         """The text with its absolute paths leading to the canary files."""
@@ -162,6 +188,8 @@ class HostileWorker:
         reply = self._receive(30)
         assert reply is not None
         assert decode_from_worker(reply) == Ready(), reply
+        if self.segments:
+            assert isinstance(self.ask("SELECT 1", self.segments, deadline_s=10), Answer)
         return process
 
     def _send(self, message: WorkerConfig | Job | Cancel) -> None:

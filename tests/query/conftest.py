@@ -156,6 +156,7 @@ class Lake:
             {
                 "LAKE_CACHE_DIR": str(self.cache),
                 "LAKE_QUERY_WORKERS": "2",
+                "LAKE_HEAVY_WORKERS": "0",
                 "LAKE_QUERY_THREADS": "1",
                 "LAKE_QUERY_MEMORY_BYTES": "300000000",
                 "LAKE_QUERY_ADDRESS_SPACE_BYTES": "1500000000",

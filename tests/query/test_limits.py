@@ -141,6 +141,7 @@ def service(new_lake: Callable[[], Lake]) -> Iterator[Service]:
         "LAKE_CACHE_DIR": str(lake.cache),
         "LAKE_DAGSTER_URL": "http://127.0.0.1:9",
         "LAKE_QUERY_WORKERS": str(WORKERS),
+        "LAKE_HEAVY_WORKERS": "0",
         "LAKE_QUERY_THREADS": "1",
         "LAKE_QUERY_MEMORY_BYTES": "200000000",
         "LAKE_QUERY_ADDRESS_SPACE_BYTES": str(ADDRESS_SPACE_BYTES),

@@ -5,12 +5,14 @@ import os
 import signal
 import time
 from concurrent.futures import Future
+from datetime import date
 
 import psutil
 import pytest
 
 from lake_api.errors import QueryUnavailable
 from lake_api.query.guard import CheckedQuery
+from tests.query.conftest import RUNS, run_rows
 from tests.query.test_engine import poll
 from tests.query.test_plan import checked
 
@@ -161,3 +163,24 @@ def test_nothing_is_left_when_the_engine_is_closed(lake):
     assert len(started) == 2
     lake.stop()
     assert not [pid for pid in started if psutil.pid_exists(pid)]
+
+
+def test_light_queries_are_served_while_agents_ask_heavy_ones(lake):
+    day = date(2026, 11, 3)
+    lake.put(RUNS, day, run_rows(day, ["aurora"]))
+    lake.start(LAKE_HEAVY_WORKERS="1", LAKE_HEAVY_BYTES="1", LAKE_QUERY_TIMEOUT_S="5")
+    pids = lake.engine._pool.pids
+    assert sorted(psutil.Process(pid).nice() for pid in pids) == [0, 0, 10]
+    heavy_sql = f"SELECT count(*) FROM agent_run_log, ({SLOW})"
+    heavy = [start(lake, heavy_sql, agent=f"heavy-{number}") for number in range(3)]
+    poll(lambda: lake.engine.stats().workers_busy == 2)
+
+    for _ in range(5):
+        started = time.monotonic()
+        assert ask(lake) == b"[[42]]"
+        assert time.monotonic() - started < 2
+
+    assert not any(one.done() for one in heavy)
+    assert lake.engine.stats().queue_length == 1
+    codes = {failure(one).code for one in heavy}
+    assert codes <= {"query_timeout", "too_busy"}

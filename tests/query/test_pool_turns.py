@@ -26,7 +26,7 @@ async def served_in_order(line: Turns[int], agents: list[str]) -> list[str]:
         slot = await line.take(agent, deadline=soon())
         order.append(agent)
         await asyncio.sleep(0)
-        line.leave(agent)
+        line.leave(agent, slot)
         line.offer(slot)
 
     await asyncio.gather(*(one(agent) for agent in agents))
@@ -50,7 +50,7 @@ def test_one_agent_leaves_a_slot_for_others(background):
         await asyncio.sleep(0.01)
         assert not waiting.done()
         slot = await line.take("light", deadline=soon())
-        line.leave("heavy")
+        line.leave("heavy", 0)
         line.offer(0)
         assert await waiting == 0
         return slot
@@ -122,3 +122,52 @@ def test_a_withdrawn_slot_is_not_given(background):
         await line.take("a", deadline=time.monotonic() + 0.05)
 
     refusal(background, run())
+
+
+def with_lanes(*, light: int, heavy: int, heavy_beside: int) -> Turns[int]:
+    made: Turns[int] = Turns(
+        queue=100,
+        agent_limit=100,
+        agent_running=100,
+        heavy_slots=range(light, light + heavy),
+        heavy_beside=heavy_beside,
+    )
+    for slot in range(light + heavy):
+        made.offer(slot)
+    return made
+
+
+def test_heavy_queries_of_many_agents_leave_a_slot_for_light_ones(background):
+    async def run():
+        line = with_lanes(light=2, heavy=1, heavy_beside=1)
+        first = await line.take("a", deadline=soon(), heavy=True)
+        second = await line.take("b", deadline=soon(), heavy=True)
+        third = asyncio.create_task(line.take("c", deadline=soon(), heavy=True))
+        light = await line.take("d", deadline=soon())
+        assert not third.done()
+        line.leave("d", light)
+        line.offer(light)
+        await asyncio.sleep(0.01)
+        assert not third.done()
+        assert (line.running, line.waiting) == (2, 1)
+        line.leave("b", second)
+        line.offer(second)
+        assert await third in {0, 1}
+        return first, {second, light}
+
+    # Its own slot first, then all of the others but one.
+    assert background.run(run()) == (2, {0, 1})
+
+
+def test_light_queries_never_take_the_slot_of_heavy_ones(background):
+    async def run():
+        line = with_lanes(light=1, heavy=1, heavy_beside=0)
+        assert await line.take("a", deadline=soon()) == 0
+        waiting = asyncio.create_task(line.take("b", deadline=soon()))
+        await asyncio.sleep(0.01)
+        assert not waiting.done()
+        line.leave("a", 0)
+        line.offer(0)
+        return await waiting
+
+    assert background.run(run()) == 0

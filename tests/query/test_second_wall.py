@@ -11,7 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from lake_api.query.messages import Answer, Failure, Ready, Refused, decode_from_worker, to_frame
+from lake_api.query.messages import (
+    Answer,
+    Failure,
+    FileGroup,
+    Ready,
+    Refused,
+    View,
+    decode_from_worker,
+    to_frame,
+)
 from lake_api.query.worker.locked_engine import AT_CONNECT, STATEMENTS
 from tests.fuzz.hostile_worker import CANARIES, FILE_CANARY, Gone, HostileWorker, told
 from tests.query.guard_cases import REJECTED, Case
@@ -39,8 +48,17 @@ def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostileWorker]:
     directory = tmp_path_factory.mktemp("wall")
     with HostileWorker(directory, vote=False) as worker:
         worker.plant(case.sql for case in REJECTED)
+        worker.keep_segment(forbidden_view(worker))
         worker.ask("SELECT 1")  # makes its own files
         yield worker
+
+
+def forbidden_view(worker: HostileWorker) -> View:
+    """A dataset that no text of the corpus may read."""
+    columns = (("a", "VARCHAR"),)
+    (file,) = worker.objects.glob("raw/forbidden/*/data.parquet")
+    group = FileGroup(columns=columns, files=(str(file),))
+    return View(name="forbidden", columns=columns, groups=(group,))
 
 
 def traces(worker: HostileWorker) -> bytes:
@@ -86,8 +104,9 @@ def test_the_locked_worker_holds_alone(
 
 def test_the_canaries_would_be_seen(worker: HostileWorker) -> None:
     """What is in the cache can be read past the guard: the test's eyes are open."""
-    reply = worker.ask(f"FROM '{worker.objects}/raw/forbidden/*/data.parquet'")
-    assert [canary for canary in CANARIES if canary in told(reply)]
+    for table in (f"'{worker.objects}/raw/forbidden/*/data.parquet'", "s0.main.rows"):
+        reply = worker.ask(f"FROM {table}")
+        assert [canary for canary in CANARIES if canary in told(reply)]
     assert FILE_CANARY in (worker.outside / "canary.csv").read_text()
 
 

@@ -69,6 +69,7 @@ def main(
     try:
         if foreign := sorted(set(os.environ) - ENVIRONMENT):
             raise NotLocked(f"the environment has {len(foreign)} variables too many")
+        os.nice(config.niceness)
         create_empty_database(config.database)
         limit(address_space_bytes=config.address_space_bytes)
         readable = [config.objects_dir, config.database, config.canary, *_SYSTEM_READS]
