@@ -95,6 +95,7 @@ DATASETS: tuple[Dataset, ...] = (
         group=_GROUP,
         upstream="luma",
         pool="luma",
+        collect="lake_assets.sources.luma:COLLECTOR",
         tasks="lake.collect_luma_events",
         watermark="start_at",
         schedule=Schedule(cron="0 2 * * *"),
@@ -104,7 +105,8 @@ DATASETS: tuple[Dataset, ...] = (
             "Each day holds all events that start from 30 days before it to 365 days after it, as "
             "they stood then: the same event repeats every day, so filter on one `date`, or take "
             "the greatest `collected_at` per `event_id`. A past day can't be read again. Guests "
-            "are not collected."
+            "are not collected; of the hosts only the first one's name is stored, and addresses "
+            "in `raw` are masked."
         ),
         columns="""
             event_id       string!     Luma's id, evt-...
@@ -127,7 +129,7 @@ DATASETS: tuple[Dataset, ...] = (
             cover_url      string      Address of its picture.
             host_name      string      Name of the host; null where none is given.
             created_at     timestamp   When it was created; null where none is given.
-            raw            json        The entry as Luma gave it, without guests.
+            raw            json        The entry as Luma gave it, without people and passwords.
             collected_at   timestamp!  When the row was read.
         """,
     ),

@@ -18,6 +18,7 @@ from tests.fakes.fred import FakeFred
 from tests.fakes.github import FakeGithub
 from tests.fakes.irs import FakeIrs
 from tests.fakes.kong import FakeKong
+from tests.fakes.luma import FakeLuma
 from tests.fakes.packages import FakePackages
 from tests.fakes.slack import FakeSlack
 from tests.fakes.stripe import FakeStripe
@@ -36,6 +37,7 @@ FAKES: tuple[type[Fake], ...] = (
     FakeCdtfa,
     FakeUsaspending,
     FakeSlack,
+    FakeLuma,
 )
 
 
