@@ -154,6 +154,7 @@ DATASETS: tuple[Dataset, ...] = (
         group=_GROUP,
         upstream="census-cbp",
         pool="census",
+        collect="lake_assets.sources.census_cbp:COLLECTOR",
         tasks="lake.collect_scc_census_business",
         watermark="reference_year",
         schedule=_WEEKLY,

@@ -23,6 +23,7 @@ DATASETS: tuple[Dataset, ...] = (
         group=_GROUP,
         upstream="census-acs",
         pool="census",
+        collect="lake_assets.sources.census_acs:COLLECTOR",
         tasks="lake.collect_scc_census_demographics",
         watermark="vintage_year",
         schedule=_WEEKLY,
@@ -60,6 +61,7 @@ DATASETS: tuple[Dataset, ...] = (
         group=_GROUP,
         upstream="irs-soi-csv",
         pool="irs",
+        collect="lake_assets.sources.irs:COLLECTOR",
         tasks="lake.collect_scc_irs_soi",
         watermark="tax_year",
         schedule=_WEEKLY,
@@ -67,10 +69,10 @@ DATASETS: tuple[Dataset, ...] = (
         freshness_h=192,
         notes=(
             f"{_REVISED} Key: tax_year, geo_level, state_fips, county_fips, zip_code, agi_stub. "
-            "Published about two years after the tax year. Amounts are in 1,000 US dollars. "
-            "`agi_stub` has other brackets for counties (1 to 8) than for ZIP codes (1 to 6): use "
-            "`agi_bracket`. A ZIP code has no total row: add its brackets. Small cells are "
-            "suppressed or merged."
+            "Published two to four years after the tax year, counties before ZIP codes. Amounts "
+            "are in 1,000 US dollars. `agi_stub` has other brackets for counties (1 to 8) than for "
+            "ZIP codes (1 to 6): use `agi_bracket`. Bracket 0 is the total: don't add it to the "
+            "others. They add up to less, since small cells are merged, left out or 0."
         ),
         columns="""
             tax_year                  int64!      The tax year.
@@ -94,6 +96,7 @@ DATASETS: tuple[Dataset, ...] = (
             total_tax_liability_kusd  int64       Total tax liability, 1,000 US dollars.
             raw                       json        The whole line of the file, as an object by column name.
             source_file               string!     Name of the file, such as 22incyallagi.csv.
+            source_last_modified      timestamp   When that file was last changed, as the IRS says.
             row_hash                  string!     SHA-256 of what the row says; changes with every revision.
             collected_at              timestamp!  When the row was read.
         """,
