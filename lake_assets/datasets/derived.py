@@ -18,8 +18,9 @@ _FORECAST = (
     "The partition is the day of the forecast, `target_date` the day forecast: each target day is "
     "forecast once from each of the 14 days before it. Take one `date`, or the row with the "
     "smallest `horizon_days` per target day. The series `total` is the sum of its parts, so never "
-    "add rows of different kinds of series. `is_fallback` says that the series was too short or "
-    "too sparse for a model."
+    "add rows of different kinds of series; `agent=(none)` is what names no agent, and `agent=(other)` "
+    "what is too small to be forecast by itself. `is_fallback` says that the series was too short "
+    "or too sparse for a model."
 )
 
 _SCORE_FORMULAS = cleandoc("""
@@ -67,6 +68,7 @@ DATASETS: tuple[Dataset, ...] = (
         "Request volume forecasts; one row per series and target day, 14 days ahead.",
         group=_PREDICTIONS,
         upstreams="mcp_request_logs",
+        compute="lake_assets.models.request_volume:DERIVATION",
         tasks="lake.predict_request_volume_forecast",
         key="series_key target_date",
         notes=f"{_FORECAST} Series: `total`, `service=NAME` and `agent=ID`.",
@@ -88,7 +90,8 @@ DATASETS: tuple[Dataset, ...] = (
             mape                float64     Backtest error in percent; null where a day had 0.
             lower_bound_95      float64     Lower end of the 95 % interval.
             upper_bound_95      float64     Upper end of the 95 % interval.
-            mase                float64     Scaled backtest error; below 1 beats seasonal naive.
+            mase                float64     Backtest error over the mean difference to a week before.
+            naive_mase          float64     The same of seasonal naive; the model's is to be below it.
             backtest_windows    int64       Forecasts that the backtest errors are a mean of.
             is_fallback         bool!       Whether seasonal naive stood in for a model.
             explanation         string!     Why this model, or why the fallback, in one sentence.
@@ -98,13 +101,17 @@ DATASETS: tuple[Dataset, ...] = (
         "derived/predictions/agent_anomalies",
         "Agent anomaly detection; one row per agent and metric scored on the day.",
         group=_PREDICTIONS,
-        upstreams="agent_run_log platform/llm_token_usage",
+        upstreams="agent_run_log platform/llm_token_usage mcp_request_logs",
+        compute="lake_assets.models.anomalies:DERIVATION",
         tasks="lake.predict_agent_anomalies",
         key="agent_id metric",
         notes=(
             "Most rows are ordinary days: filter on `is_anomaly`. An anomaly that lasts keeps its "
             "`episode_start`, so count distinct (agent_id, metric, episode_start) for incidents. "
-            "`false_alarm_rate` is what the threshold stands for on ordinary days, per row."
+            "Of metrics that are off together, such as tokens and their cost, one is the alarm; "
+            "the others have a `severity` and name it in `merged_into`. `false_alarm_rate` is what "
+            "to expect of the threshold on ordinary days, per row. Days before a week of history "
+            "are not judged."
         ),
         columns="""
             anomaly_id        string!     One id per agent, metric and day.
@@ -112,13 +119,13 @@ DATASETS: tuple[Dataset, ...] = (
             model_name        string!     The detector.
             model_version     string!     Version of the detector and its thresholds.
             agent_id          string!
-            metric            string!     Metric. {runs|error_rate|latency_ms|tokens|cost_usd}
+            metric            string!     Metric. {runs|error_rate|duration_ms|tokens|cost_usd|latency_ms|requests|request_error_rate}
             observed_date     date!       The day observed; the partition's day.
-            observed_value    float64!    Value of the metric; error_rate is 0 to 1.
+            observed_value    float64!    Value of the metric; error rates are 0 to 1.
             expected_value    float64     From trend and weekday; null without a baseline.
             z_score           float64     Robust standard deviations above the expected value.
             severity          string!     How far outside. {none|low|medium|high|critical}
-            is_anomaly        bool!       Whether it is an alarm.
+            is_anomaly        bool!       Whether it is an alarm: off, and not merged into another.
             direction         string      Side of the expected value; null when equal. {above|below}
             baseline_start    date        First day of the baseline; null without one.
             baseline_end      date        Last day of the baseline, before the observed day.
@@ -128,6 +135,7 @@ DATASETS: tuple[Dataset, ...] = (
             rank              int64       Place among the day's alarms, 1 worst; else null.
             episode_start     date        First day of the run of alarms; null for no alarm.
             false_alarm_rate  float64     Share of ordinary rows that the threshold flags, 0 to 1.
+            merged_into       string      The alarm that stands for this row, as agent and metric.
             explanation       string!     What is unusual, in one sentence with figures.
         """,
     ),
@@ -136,6 +144,7 @@ DATASETS: tuple[Dataset, ...] = (
         "Token cost projections; one row per series and target day, 14 days ahead.",
         group=_PREDICTIONS,
         upstreams="platform/llm_token_usage",
+        compute="lake_assets.models.token_cost:DERIVATION",
         tasks="lake.predict_token_cost_forecast",
         key="series_key target_date",
         notes=f"{_FORECAST} Series: `total`, `model=PROVIDER/MODEL` and `agent=ID`.",
@@ -160,7 +169,8 @@ DATASETS: tuple[Dataset, ...] = (
             lower_cost_95_usd   decimal     Lower end of the 95 % cost interval.
             upper_cost_95_usd   decimal     Upper end of the 95 % cost interval.
             mape                float64     Backtest cost error in percent; null if a day had 0.
-            mase                float64     Scaled backtest error; below 1 beats seasonal naive.
+            mase                float64     Backtest error over the mean difference to a week before.
+            naive_mase          float64     The same of seasonal naive; the model's is to be below it.
             backtest_windows    int64       Forecasts that the backtest errors are a mean of.
             is_fallback         bool!       Whether seasonal naive stood in for a model.
             explanation         string!     Why this model, or why the fallback, in one sentence.

@@ -121,8 +121,8 @@ def forecasts(
             if np.isfinite(forecast).all():
                 made[name] = np.clip(forecast, 0.0, ceiling)
     if len(made) > 2:
-        modelled = [made[name] for name in made if name != SEASONAL_NAIVE]
-        made[COMBINATION] = np.median(np.stack(modelled), axis=0)
+        opinions = [made[name] for name in made if name != SEASONAL_NAIVE]
+        made[COMBINATION] = np.median(np.stack(opinions), axis=0)
     return made
 
 

@@ -218,7 +218,11 @@ def test_derived_datasets_name_what_they_read():
     upstreams = {d.partition.removeprefix("derived/"): set(d.upstreams) for d in DERIVED}
     assert upstreams == {
         "predictions/request_volume_forecast": {"mcp_request_logs"},
-        "predictions/agent_anomalies": {"agent_run_log", "platform/llm_token_usage"},
+        "predictions/agent_anomalies": {
+            "agent_run_log",
+            "platform/llm_token_usage",
+            "mcp_request_logs",
+        },
         "predictions/token_cost_forecast": {"platform/llm_token_usage"},
         "intelligence_scores": {
             "agent_run_log",
