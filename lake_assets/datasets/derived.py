@@ -9,7 +9,7 @@ again and gives what it would have given then.
 
 from inspect import cleandoc
 
-from lake_assets.catalog import Dataset, derived
+from lake_assets.catalog import Dataset, Schedule, derived
 
 _PREDICTIONS = "Predictions"
 _METRICS = "Derived Metrics"
@@ -59,7 +59,8 @@ _VELOCITY_FORMULAS = cleandoc("""
     - `velocity_index` = the mean of those of the three that are not null.
 
     Usual is the same project over the four weeks before. An index is null when its divisor is null
-    or 0. A day without a snapshot of the plans has no rows and can't be computed later.
+    or 0. A day without a snapshot of the plans has no rows and can't be computed later. Coding
+    sessions and executions are those that the lake's days D-7 to D-1 tell of.
 """)
 
 DATASETS: tuple[Dataset, ...] = (
@@ -183,6 +184,7 @@ DATASETS: tuple[Dataset, ...] = (
         upstreams=(
             "agent_run_log platform/llm_token_usage rlhf_signals platform/agent_quality_trends"
         ),
+        compute="lake_assets.models.scores:DERIVATION",
         tasks="lake.score_intelligence",
         key="agent_id",
         proposed=True,
@@ -206,7 +208,7 @@ DATASETS: tuple[Dataset, ...] = (
             total_tokens            int64!      Tokens of those calls.
             cost_usd                decimal!    Cost of those calls in US dollars.
             run_cost_usd            float64     Cost of a succeeded run; null when none succeeded.
-            fleet_run_cost_usd      float64     Median of that figure over all agents and days.
+            fleet_run_cost_usd      float64     Median of that figure over agents and days that spent.
             cost_efficiency_score   float64     How cheap a succeeded run is, 0 to 100; 50 is usual.
             fleet_runs_p95          float64     95th percentile of runs per agent and day.
             activity_score          float64     How much it ran, 0 to 100, logarithmic.
@@ -223,6 +225,8 @@ DATASETS: tuple[Dataset, ...] = (
         "Delivery speed of projects; one row per project for the seven days before the day.",
         group=_METRICS,
         upstreams="platform/sprint_plans platform/coding_sessions platform/project_executions",
+        compute="lake_assets.models.velocity:DERIVATION",
+        schedule=Schedule(cron="0 3 * * *"),  # the plans of a day are there as it begins
         tasks="lake.measure_velocity",
         key="project_id",
         proposed=True,
