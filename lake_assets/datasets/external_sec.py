@@ -15,6 +15,9 @@ _POOL = "sec"
 _FRESH_H = 96
 """Saturday's run and Tuesday's are 72 hours apart; the rest is room for one retry day."""
 
+_OLDEST_LAG_D = 5
+"""Tuesday's run reaches back to Thursday: an index or a document that comes days late is found."""
+
 _DAYS = (
     "The partition is the filing day in New York. Weekends and federal holidays have no rows; the "
     "index of a day appears late in its evening."
@@ -27,9 +30,10 @@ DATASETS: tuple[Dataset, ...] = (
         group=_GROUP,
         upstream="sec-daily-index+primary_doc.xml",
         pool=_POOL,
+        collect="lake_assets.sources.sec_form_d:COLLECTOR",
         tasks="lake.collect_sec_form_d lake.collect_sec_form_d_backfill",
         watermark="filing_date",
-        schedule=Schedule(cron="0 10 * * 2-6", newest_lag_d=1, oldest_lag_d=1),
+        schedule=Schedule(cron="0 10 * * 2-6", newest_lag_d=1, oldest_lag_d=_OLDEST_LAG_D),
         key="accession_number",
         first_day=date(2009, 4, 1),
         freshness_h=_FRESH_H,
@@ -88,9 +92,10 @@ DATASETS: tuple[Dataset, ...] = (
         group=_GROUP,
         upstream="sec-daily-index+submissions",
         pool=_POOL,
+        collect="lake_assets.sources.sec_filings:COLLECTOR",
         tasks="lake.collect_sec_public_filings lake.collect_sec_public_filings_backfill",
         watermark="filing_date",
-        schedule=Schedule(cron="0 10 * * 2-6", newest_lag_d=1, oldest_lag_d=1),
+        schedule=Schedule(cron="0 10 * * 2-6", newest_lag_d=1, oldest_lag_d=_OLDEST_LAG_D),
         key="accession_number cik",
         first_day=date(2001, 1, 1),
         freshness_h=_FRESH_H,
@@ -133,9 +138,10 @@ DATASETS: tuple[Dataset, ...] = (
         group=_GROUP,
         upstream="sec-companyfacts",
         pool=_POOL,
+        collect="lake_assets.sources.sec_xbrl:COLLECTOR",
         tasks="lake.collect_sec_xbrl_financials",
         watermark="filed_date",
-        schedule=Schedule(cron="0 11 * * 2-6", newest_lag_d=1, oldest_lag_d=1),
+        schedule=Schedule(cron="0 11 * * 2-6", newest_lag_d=1, oldest_lag_d=_OLDEST_LAG_D),
         key="cik taxonomy concept unit period_start period_end accession_number",
         first_day=date(2009, 6, 1),
         freshness_h=_FRESH_H,

@@ -1,0 +1,166 @@
+from datetime import date, timedelta
+
+import pytest
+
+from tests.fakes import base
+from tests.fakes.sec import CHIPS, FakeSec
+from tests.sources.conftest import TODAY, failure, metadata
+from tests.sources.faults import LASTING, PASSING
+
+FRIDAY = TODAY - timedelta(days=3)
+OCTOBER = date(2026, 10, 21)
+
+
+@pytest.fixture
+def xbrl(collecting):
+    return collecting("external/scc/sec_xbrl", FakeSec())
+
+
+def said(rows):
+    names = ("concept", "unit", "value", "period_start", "period_end", "filed_date", "frame")
+    return [tuple(row[name] for name in names) for row in rows]
+
+
+def expected(day):
+    end, value = day - timedelta(days=30), float(day.toordinal())
+    shares, assets, revenues = (
+        "EntityCommonStockSharesOutstanding",
+        "Assets",
+        "Revenues",
+    )
+    return [
+        (shares, "shares", 12345678901234568.0, None, end, day, None),
+        (assets, "USD", 1_000_000.0, None, date(2025, 12, 31), day, None),
+        (assets, "USD", value, None, end, day, "CY2026Q3I"),
+        (revenues, "USD", value * 2.5, date(2026, 1, 1), end, day, None),
+        (revenues, "USD", value, date(2026, 7, 1), end, day, None),
+    ]
+
+
+def test_a_day_has_the_facts_that_were_filed_on_it(xbrl):
+    assert xbrl.run(FRIDAY).success
+
+    rows = xbrl.rows(FRIDAY)
+    assert said(rows) == expected(FRIDAY)
+    assert rows[2] == {
+        "cik": CHIPS.cik,
+        "entity_name": CHIPS.name,
+        "taxonomy": "us-gaap",
+        "concept": "Assets",
+        "label": "Assets",
+        "unit": "USD",
+        "value": float(FRIDAY.toordinal()),
+        "period_start": None,
+        "period_end": date(2026, 10, 21),
+        "is_instant": True,
+        "fiscal_year": 2026,
+        "fiscal_period": "Q3",
+        "form_type": "10-Q",
+        "filed_date": FRIDAY,
+        "accession_number": "0000001002-26-324004",
+        "frame": "CY2026Q3I",
+        "collected_at": xbrl.now,
+    }
+    assert rows[0]["label"] is None
+    assert [row["is_instant"] for row in rows] == [True, True, True, False, False]
+
+
+def test_only_county_companies_with_a_report_are_asked(xbrl):
+    xbrl.run(FRIDAY)
+
+    assert [request.path[-15:] for request in xbrl.fake.asked("companyfacts")] == [
+        "0000001001.json",
+        "0000001002.json",
+    ]
+
+
+def test_a_company_with_several_reports_is_asked_once(xbrl):
+    twice = xbrl.fake.filed(FRIDAY)[3]
+    xbrl.fake.filed = lambda _day: [twice, twice]
+
+    xbrl.run(FRIDAY)
+
+    assert len(xbrl.fake.asked("companyfacts")) == 1
+
+
+def test_a_range_gives_each_day_its_own_facts(xbrl):
+    xbrl.run(OCTOBER, OCTOBER + timedelta(days=4))
+
+    weekend = [day for day in xbrl.days if day.weekday() >= 5]
+    assert len(xbrl.days) == 5
+    for day in xbrl.days:
+        assert said(xbrl.rows(day)) == ([] if day in weekend else expected(day))
+
+
+def test_a_day_without_facts_is_empty_and_says_so(xbrl):
+    xbrl.fake.without_facts.add(CHIPS.cik)
+
+    result = xbrl.run(FRIDAY)
+
+    assert xbrl.rows(FRIDAY) == []
+    assert metadata(result)[f"{FRIDAY}"]["reason"] == "the source has no rows for the day"
+
+
+def test_a_fact_that_comes_twice_is_stored_once(xbrl):
+    def double(document):
+        facts = document["facts"]["us-gaap"]["Assets"]["units"]["USD"]
+        facts += [dict(fact) for fact in facts]
+
+    xbrl.fake.break_with(base.rewritten(double), where="companyfacts/CIK0000001002")
+
+    result = xbrl.run(FRIDAY)
+
+    assert said(xbrl.rows(FRIDAY)) == expected(FRIDAY)
+    assert metadata(result)[f"{FRIDAY}"]["repeated_rows"] == 2
+
+
+@pytest.mark.parametrize("fault", PASSING)
+def test_rows_are_exact_after_faults_that_pass(xbrl, fault):
+    xbrl.env["LAKE_HTTP_TIMEOUT_S"] = "1"
+    plan = xbrl.fake.break_with(PASSING[fault], where="companyfacts/CIK0000001002")
+    assert xbrl.run(FRIDAY).success
+    assert plan.times == 0
+    rows = xbrl.rows(FRIDAY)
+    assert said(rows) == expected(FRIDAY)
+
+    xbrl.run(FRIDAY)
+
+    assert xbrl.rows(FRIDAY) == rows
+
+
+@pytest.mark.parametrize("fault", LASTING)
+def test_a_fault_that_stays_keeps_the_stored_day(xbrl, fault):
+    xbrl.run(FRIDAY)
+    spoil, words = LASTING[fault]
+    xbrl.fake.break_with(spoil, where="companyfacts", times=99)
+
+    assert words in failure(xbrl.run(FRIDAY))
+    assert said(xbrl.rows(FRIDAY)) == expected(FRIDAY)
+
+
+def assets(document):
+    return document["facts"]["us-gaap"]["Assets"]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda page: page.pop("entityName"), "missing required field `entityName`"),
+        (
+            lambda page: assets(page).pop("units"),
+            "us-gaap:Assets of CIK 1002: not in the expected shape: Object missing required field "
+            "`units`",
+        ),
+        (lambda page: assets(page)["units"]["USD"][0].pop("filed"), "required field `filed`"),
+        (lambda page: assets(page)["units"]["USD"][0].update(end=2026), "`date`, got `int`"),
+        (lambda page: assets(page)["units"]["USD"][0].update(val="much"), "`val` is no number"),
+    ],
+)
+def test_a_field_that_does_not_fit_is_named(xbrl, change, says):
+    def spoil(document):
+        change(document)
+
+    xbrl.fake.break_with(base.rewritten(spoil), where="companyfacts/CIK0000001002", times=99)
+
+    assert says in failure(xbrl.run(FRIDAY))
+    assert xbrl.days == []
