@@ -20,6 +20,7 @@ from tests.fakes.irs import FakeIrs
 from tests.fakes.kong import FakeKong
 from tests.fakes.luma import FakeLuma
 from tests.fakes.packages import FakePackages
+from tests.fakes.sec import FakeSec
 from tests.fakes.slack import FakeSlack
 from tests.fakes.stripe import FakeStripe
 from tests.fakes.usaspending import FakeUsaspending
@@ -38,6 +39,7 @@ FAKES: tuple[type[Fake], ...] = (
     FakeUsaspending,
     FakeSlack,
     FakeLuma,
+    FakeSec,
 )
 
 
