@@ -25,7 +25,7 @@ def _now() -> datetime:
 def build_defs(*, catalog: Catalog, env: Mapping[str, str], clock: Clock = _now) -> dg.Definitions:
     """All definitions of a catalogue.
 
-    `env` is consulted when runs need a connection; only `LAKE_SCHEDULES` (`on` starts schedules
+    `env` is consulted when runs need a connection, and schedules a source; only `LAKE_SCHEDULES` (`on` starts schedules
     by default) is read here.
     """
     lake = LakeResource(env=env)
@@ -37,7 +37,7 @@ def build_defs(*, catalog: Catalog, env: Mapping[str, str], clock: Clock = _now)
     return dg.Definitions(
         assets=assets,
         schedules=[
-            *build_schedules(catalog, running=running),
+            *build_schedules(catalog, running=running, env=env),
             ensure_bucket_daily(running=running),
         ],
         jobs=[ensure_bucket],

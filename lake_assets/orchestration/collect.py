@@ -3,34 +3,40 @@
 Belongs here: settings and their absence, days that a run keeps, reporting each day to Dagster.
 Does not belong here: asking a source or judging its rows (`lake_assets.sources`).
 
-A run ends in one of four ways. Days that were collected are materialized, with a reason where they
-have no rows. A source that is not configured is an observation that names the setting. So is a day
-that the source has not published: the lake gets no object for it, and the next tick asks again.
-All else is a failure. (In a run over several days Dagster marks all of them as soon as one is
-written; the reason then stands at the day that was not.)
+A run ends in one of four ways. Days that were collected are materialized, each as soon as it is
+stored, with a reason where they have no rows. A source that is not configured is an observation
+that names the setting. So is each day that the source has not published: the lake gets no object
+for it, it stays missing, and the next tick asks again. All else is a failure; days that were stored
+before it stay materialized.
+
+The days are reported one by one, not as one output: of an output Dagster takes every day of the run
+for materialized.
 """
 
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime
-from functools import partial
 from typing import Any
 
 import dagster as dg
-import pyarrow as pa
+from dagster._core.definitions.data_version import CODE_VERSION_TAG
 
 from lake_assets.catalog import Dataset
 from lake_assets.orchestration.checks import check_results, check_specs
+from lake_assets.orchestration.io_manager import column_schema, partition_metadata, written_line
 from lake_assets.orchestration.partitions import days_of
 from lake_assets.orchestration.resources import LakeResource
-from lake_assets.orchestration.rows import DailyRows
+from lake_assets.orchestration.rows import DailyRows, written_days
 from lake_assets.sources import config
 from lake_assets.sources.collect import collector_of
 from lake_assets.sources.collection import Collection
 from lake_assets.sources.errors import NotConfigured, SourceError, SourceUnavailable
 from lake_assets.sources.http import HttpPolicy, HttpSource
+from lake_assets.sources.turns import turns_of
 
-CollectEvents = Iterator[dg.Output[Any] | dg.AssetObservation | dg.AssetCheckResult]
+CollectEvents = Iterator[
+    dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckResult | dg.Output[Any]
+]
 
 REFETCH_TAG = "lake/refetch"
 """A run with this tag set to `true` asks again for days that the lake already has."""
@@ -51,7 +57,9 @@ def collected(
             settings = collector.upstream.values(lake.env)
             http = http_source(collector.upstream, lake.env)
         except NotConfigured as missing:
-            yield from _nothing(context, dataset, dict.fromkeys(days, f"Skipped: {missing}"))
+            for day in days:
+                yield _left_out(context, dataset, day, f"Skipped: {missing}")
+            yield from _no_verdicts(dataset)
             return
         with http:
             collection = Collection(
@@ -66,22 +74,23 @@ def collected(
                 keep_stored=_keeps_stored(context, days=len(days)),
             )
             with _as_failures(collection):
-                wanted = collection.wanted()
-                published = collection.published(wanted)
-                first = next(published, None)
-            if wanted and first is None:
-                reasons = {day: str(note["reason"]) for day, note in collection.notes.items()}
-                yield from _nothing(context, dataset, reasons)
-                return
-            rows = DailyRows(
-                dataset=dataset,
-                days=_reported(context, collection, first, published),
-                read=partial(_read, collection),
-                source=str(dataset.source),
-            )
-            yield dg.Output(rows)
+                rows = DailyRows(
+                    dataset=dataset,
+                    days=collection.published(collection.wanted()),
+                    read=collection.read,
+                    source=str(dataset.source),
+                )
+                yield from _written(context, collection, rows)
             context.log.info(f"{dataset.partition}: {http.requests} requests")
-        yield from check_results(dataset, lake, rows.written)
+        for day, note in collection.notes.items():
+            if day in collection.kept:
+                yield _materialized(context, rows, day, note)
+            elif day in collection.missing:
+                yield _left_out(context, dataset, day, str(note["reason"]))
+        if rows.written:
+            yield from check_results(dataset, lake, rows.written)
+        else:
+            yield from _no_verdicts(dataset)
 
     return collect
 
@@ -102,7 +111,12 @@ def http_source(upstream: config.Upstream, env: Mapping[str, str]) -> HttpSource
         )
     except ValueError as error:
         raise NotConfigured(f"a setting LAKE_HTTP_… is no number: {error}") from error
-    return HttpSource(policy=policy, secrets=upstream.secrets(settings))
+    return HttpSource(
+        policy=policy,
+        secrets=upstream.secrets(settings),
+        turns=turns_of(env),
+        queue=upstream.name if upstream.one_queue else "",
+    )
 
 
 def _keeps_stored(context: dg.AssetExecutionContext, *, days: int) -> bool:
@@ -115,25 +129,38 @@ def _keeps_stored(context: dg.AssetExecutionContext, *, days: int) -> bool:
     return days > 1 and _SCHEDULE_TAG not in tags and tags.get(REFETCH_TAG) != "true"
 
 
-def _reported(
-    context: dg.AssetExecutionContext,
-    collection: Collection,
-    first: date | None,
-    rest: Iterator[date],
-) -> Iterator[date]:
-    """The days as they are written; after the last one, what there is to say of each."""
-    with _as_failures(collection):
-        if first is not None:
-            yield first
-        yield from rest
-    for day, note in collection.notes.items():
-        if note:
-            context.add_asset_metadata(note, partition_key=day.isoformat())
+def _written(
+    context: dg.AssetExecutionContext, collection: Collection, rows: DailyRows
+) -> Iterator[dg.AssetMaterialization]:
+    """The days, each as it is stored."""
+    lake: LakeResource = context.resources.lake
+    days = written_days(
+        rows, lake.store(), run_id=context.run.run_id, code_version=_code_version(context)
+    )
+    with closing(days):
+        for written in days:
+            context.log.info(written_line(written))
+            said = partition_metadata(written) | collection.notes[written.day]
+            yield _materialized(context, rows, written.day, said)
 
 
-def _read(collection: Collection, day: date) -> Generator[pa.RecordBatch]:
-    with _as_failures(collection):
-        yield from collection.read(day)
+def _materialized(
+    context: dg.AssetExecutionContext, rows: DailyRows, day: date, said: Mapping[str, Any]
+) -> dg.AssetMaterialization:
+    return dg.AssetMaterialization(
+        asset_key=context.asset_key,
+        partition=day.isoformat(),
+        metadata={
+            "source": rows.source,
+            "dagster/column_schema": column_schema(rows.dataset),
+            **said,
+        },
+        tags={CODE_VERSION_TAG: _code_version(context)},
+    )
+
+
+def _code_version(context: dg.AssetExecutionContext) -> str:
+    return context.assets_def.code_versions_by_key.get(context.asset_key) or ""
 
 
 @contextmanager
@@ -151,17 +178,20 @@ def _as_failures(collection: Collection) -> Generator[None]:
         raise dg.Failure(collection.http.redacted(said), allow_retries=False) from None
 
 
-def _nothing(
-    context: dg.AssetExecutionContext, dataset: Dataset, reasons: Mapping[date, str]
-) -> CollectEvents:
-    """A success without a materialization: each day's reason, and no verdict of any check."""
-    for day, reason in reasons.items():
-        context.log.warning(f"{dataset.partition} {day}: {reason}")
-        yield dg.AssetObservation(
-            asset_key=dg.AssetKey(dataset.asset_key),
-            partition=day.isoformat(),
-            description=reason,
-            metadata={"reason": reason},
-        )
+def _left_out(
+    context: dg.AssetExecutionContext, dataset: Dataset, day: date, reason: str
+) -> dg.AssetObservation:
+    """A day that was not written, and why."""
+    context.log.warning(f"{dataset.partition} {day}: {reason}")
+    return dg.AssetObservation(
+        asset_key=context.asset_key,
+        partition=day.isoformat(),
+        description=reason,
+        metadata={"reason": reason},
+    )
+
+
+def _no_verdicts(dataset: Dataset) -> Iterator[dg.Output[None]]:
+    """What Dagster wants of checks that had nothing to judge."""
     for spec in check_specs(dataset):
         yield dg.Output(None, output_name=spec.get_python_identifier())

@@ -14,10 +14,9 @@ import pyarrow.parquet as pq
 from lake_assets.catalog import PARTITION_COLUMN, Catalog, Dataset, data_key
 from lake_assets.orchestration.partitions import days_of
 from lake_assets.orchestration.resources import LakeResource
-from lake_assets.orchestration.rows import DailyRows
-from lake_assets.storage.conform import SchemaMismatch
+from lake_assets.orchestration.rows import DailyRows, written_days
 from lake_assets.storage.schema import arrow_schema
-from lake_assets.storage.writer import PartitionWriter, WrittenPartition
+from lake_assets.storage.writer import WrittenPartition
 
 
 class S3ParquetIOManager(dg.IOManager):
@@ -35,31 +34,19 @@ class S3ParquetIOManager(dg.IOManager):
             StorageError: the store did not answer; a retry may help.
         """
         dataset = obj.dataset
-        store = self._lake.store()
         step = context.step_context
         code_version = step.job_def.asset_layer.get(context.asset_key).code_version or ""
-        writer = PartitionWriter(store, run_id=context.run_id, code_version=code_version)
-        try:
-            for day in obj.days:
-                try:
-                    with closing(obj.read(day)) as batches:
-                        written = writer.write(dataset, day, batches)
-                except SchemaMismatch as error:
-                    raise dg.Failure(f"{day}: {error}", allow_retries=False) from error
-                obj.written.append(written)
+        days = written_days(
+            obj, self._lake.store(), run_id=context.run_id, code_version=code_version
+        )
+        with closing(days):
+            for written in days:
                 step.add_asset_metadata(
                     asset_key=context.asset_key,
-                    partition_key=day.isoformat(),
-                    metadata=_partition_metadata(written),
+                    partition_key=written.day.isoformat(),
+                    metadata=partition_metadata(written),
                 )
-                context.log.info(
-                    f"{dataset.partition} {day}: {written.rows:,} rows, "
-                    f"{written.size_bytes:,} bytes in {written.duration_s:.2f} s"
-                )
-        finally:
-            # Days that were replaced before a failure are visible too: readers must see them.
-            if obj.written:
-                store.bump_version(dataset, (written.day for written in obj.written))
+                context.log.info(written_line(written))
         context.add_output_metadata(
             {"source": obj.source, "dagster/column_schema": column_schema(dataset)}
         )
@@ -98,7 +85,17 @@ def column_schema(dataset: Dataset) -> dg.TableSchema:
     )
 
 
-def _partition_metadata(written: WrittenPartition) -> dict[str, dg.MetadataValue]:
+def written_line(written: WrittenPartition) -> str:
+    """What the log of a run says of a written day."""
+    return (
+        f"{written.dataset.partition} {written.day}: {written.rows:,} rows, "
+        f"{written.size_bytes:,} bytes in {written.duration_s:.2f} s"
+    )
+
+
+def partition_metadata(written: WrittenPartition) -> dict[str, dg.MetadataValue]:
+    """What a written day says about itself in the UI."""
+
     def watermark(value: object) -> dg.MetadataValue:
         text = value.isoformat() if isinstance(value, date) else str(value)
         return dg.MetadataValue.null() if value is None else dg.MetadataValue.text(text)

@@ -1,22 +1,27 @@
-"""What an asset hands to the IO manager: rows by day, read when they are written.
+"""From rows by day to stored partitions, one at a time.
 
-Belongs here: the value that passes from an asset to the IO manager and back to its checks.
-Does not belong here: reading rows (`sources`), writing them (`storage`).
+Belongs here: the value that passes from an asset to its writer and back to its checks; writing it.
+Does not belong here: reading rows (`sources`), encoding them (`storage`), reporting to Dagster
+(`io_manager`, `collect`).
 """
 
 from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date
 
+import dagster as dg
 import pyarrow as pa
 
 from lake_assets.catalog import Dataset
-from lake_assets.storage.writer import WrittenPartition
+from lake_assets.storage.conform import SchemaMismatch
+from lake_assets.storage.store import LakeStore
+from lake_assets.storage.writer import PartitionWriter, WrittenPartition
 
 
 @dataclass(slots=True, kw_only=True)
 class DailyRows:
-    """The days to write and how each is read. The IO manager fills `written`, day by day.
+    """The days to write and how each is read. `written_days` fills `written`, day by day.
 
     `days` may find out one by one which days there are; it is gone through once.
     """
@@ -26,3 +31,28 @@ class DailyRows:
     read: Callable[[date], Generator[pa.RecordBatch]]
     source: str
     written: list[WrittenPartition] = field(default_factory=list[WrittenPartition])
+
+
+def written_days(
+    rows: DailyRows, store: LakeStore, *, run_id: str, code_version: str
+) -> Generator[WrittenPartition]:
+    """Write each day as one whole object, and give it as soon as it is stored.
+
+    Raises:
+        dagster.Failure: the rows do not fit the declaration; a retry would not help.
+        StorageError: the store did not answer; a retry may help.
+    """
+    writer = PartitionWriter(store, run_id=run_id, code_version=code_version)
+    try:
+        for day in rows.days:
+            try:
+                with closing(rows.read(day)) as batches:
+                    written = writer.write(rows.dataset, day, batches)
+            except SchemaMismatch as error:
+                raise dg.Failure(f"{day}: {error}", allow_retries=False) from error
+            rows.written.append(written)
+            yield written
+    finally:
+        # Days that were replaced before a failure are visible too: readers must see them.
+        if rows.written:
+            store.bump_version(rows.dataset, (written.day for written in rows.written))

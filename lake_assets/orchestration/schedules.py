@@ -5,7 +5,7 @@ time share one schedule and one run: one process start writes them all.
 Does not belong here: the times themselves (`lake_assets.datasets`).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -14,19 +14,23 @@ from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_START_TAG,
 )
 
-from lake_assets.catalog import Dataset, PostgresSource, Schedule
+from lake_assets.catalog import Dataset, ExternalSource, PostgresSource, Schedule
 from lake_assets.orchestration.assets import is_built
+from lake_assets.sources.collect import collector_of
 
 
 def build_schedules(
-    datasets: Iterable[Dataset], *, running: bool
+    datasets: Iterable[Dataset], *, running: bool, env: Mapping[str, str]
 ) -> Iterator[dg.ScheduleDefinition]:
-    """A schedule per source and time; `running` makes those that can succeed start by default."""
+    """A schedule per source and time; `running` makes those that can succeed start by default.
+
+    `env` is read at each tick: a source that lacks a setting is skipped, with a sentence.
+    """
     groups: dict[tuple[str, Schedule], list[Dataset]] = {}
     for dataset in datasets:
         groups.setdefault((_name(dataset), dataset.schedule), []).append(dataset)
     for (name, schedule), members in groups.items():
-        yield _build_schedule(name, schedule, members, running=running)
+        yield _build_schedule(name, schedule, members, running=running, env=env)
 
 
 def _name(dataset: Dataset) -> str:
@@ -37,7 +41,12 @@ def _name(dataset: Dataset) -> str:
 
 
 def _build_schedule(
-    name: str, schedule: Schedule, members: Sequence[Dataset], *, running: bool
+    name: str,
+    schedule: Schedule,
+    members: Sequence[Dataset],
+    *,
+    running: bool,
+    env: Mapping[str, str],
 ) -> dg.ScheduleDefinition:
     selection = [dg.AssetKey(dataset.asset_key) for dataset in members]
     starts = running and all(is_built(dataset) for dataset in members)
@@ -53,11 +62,22 @@ def _build_schedule(
         ),
         description="Runs " + ", ".join(dataset.daily_task for dataset in members) + ".",
     )
-    def evaluate(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    def evaluate(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        if reason := why_not(members, env):
+            return dg.SkipReason(reason)
         tick = context.scheduled_execution_time.astimezone(UTC)
         return run_request(schedule, tick)
 
     return evaluate
+
+
+def why_not(members: Iterable[Dataset], env: Mapping[str, str]) -> str:
+    """What keeps these datasets from being collected, for people; empty if nothing does."""
+    external = [dataset for dataset in members if isinstance(dataset.source, ExternalSource)]
+    reasons = [
+        collector_of(dataset).upstream.why_not(env) for dataset in external if is_built(dataset)
+    ]
+    return "; ".join(dict.fromkeys(reason for reason in reasons if reason))
 
 
 def run_request(schedule: Schedule, tick: datetime) -> dg.RunRequest:

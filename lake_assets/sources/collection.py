@@ -24,7 +24,8 @@ from lake_assets.storage.store import LakeStore
 class Collection:
     """One run's collection of one dataset. `notes` says per day what became of it, for people.
 
-    With `keep_stored`, days that the lake already has are not asked for again.
+    With `keep_stored`, days that the lake already has are not asked for again; they are in `kept`.
+    Days that get no object, because they are out of reach or not published yet, are in `missing`.
     """
 
     dataset: Dataset
@@ -39,6 +40,8 @@ class Collection:
     notes: dict[date, dict[str, str | int]] = field(
         init=False, default_factory=dict[date, dict[str, str | int]]
     )
+    kept: set[date] = field(init=False, default_factory=set[date])
+    missing: set[date] = field(init=False, default_factory=set[date])
     _open: dict[date, Generator[pa.RecordBatch]] = field(
         init=False, default_factory=dict[date, Generator[pa.RecordBatch]]
     )
@@ -62,10 +65,12 @@ class Collection:
             self.warn(f"{beyond} of {len(self.days)} days are out of reach: {self.collector.gone}")
         for day in self.days:
             if day < oldest:
+                self.missing.add(day)
                 self.notes[day] = {"rows": 0, "reason": f"out of reach: {self.collector.gone}"}
             elif day in stored:
+                self.kept.add(day)
                 self.notes[day] = {"reason": "the lake has this day already; it was kept as it is"}
-        return [day for day in within if day not in stored]
+        return [day for day in within if day not in self.kept]
 
     def published(self, wanted: Sequence[date]) -> Iterator[date]:
         """Those of the days that the source has released, each found out when it is its turn.
@@ -88,6 +93,7 @@ class Collection:
             try:
                 first = next(batches, None)
             except NotPublishedYet as reason:
+                self.missing.add(day)
                 self.notes[day] = {"rows": 0, "reason": f"not published yet: {reason}"}
                 continue
             self._open[day] = _chained(first, batches)

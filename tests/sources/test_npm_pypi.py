@@ -1,5 +1,6 @@
 from datetime import timedelta
 
+import dagster as dg
 import pytest
 
 from tests.fakes import base
@@ -9,6 +10,7 @@ from tests.sources.faults import LASTING, PASSING
 
 YESTERDAY = TODAY - timedelta(days=1)
 WEEK_AGO = TODAY - timedelta(days=7)
+PACKAGES = dg.AssetKey("package_stats")
 
 
 @pytest.fixture
@@ -65,7 +67,9 @@ def test_the_next_tick_finds_what_was_not_published(packages):
     packages.fake.npm_until = packages.fake.pypi_until = YESTERDAY - timedelta(days=1)
     schedule = {"dagster/schedule_name": "collect_package_stats"}
     late = packages.run(WEEK_AGO, YESTERDAY, **schedule)
-    assert "not published yet" in metadata(late)[f"{YESTERDAY}"]["reason"]
+    assert "not published yet" in observed(late)[f"{YESTERDAY}"]
+    written = {f"{WEEK_AGO + timedelta(days=i)}" for i in range(6)}
+    assert packages.instance.get_materialized_partitions(PACKAGES) == written
     assert YESTERDAY not in packages.days
 
     packages.fake.npm_until = packages.fake.pypi_until = YESTERDAY
