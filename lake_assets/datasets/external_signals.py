@@ -56,15 +56,18 @@ DATASETS: tuple[Dataset, ...] = (
         group=_GROUP,
         upstream="email-provider",
         pool="email",
+        collect="lake_assets.sources.email_events:COLLECTOR",
         tasks="lake.collect_email_delivery_events",
         watermark="occurred_at",
         schedule=Schedule(cron="30 1 * * *", newest_lag_d=1, oldest_lag_d=3),
         key="provider event_id",
         notes=(
-            "Providers differ in what they tell: some give every event of a message, some only the "
-            "last one. The last three days are written again every day, since openings and bounces "
-            "arrive late. Openings are also made by mail programs that load pictures: they are no "
-            "count of readers. A rate per message needs distinct `message_id` over several days."
+            "Postmark tells every event of a message, Resend only the last one, at the time at which "
+            "the message was made. The last three days are written again every day, since openings "
+            "and bounces arrive late. Openings are also made by mail programs that load pictures: "
+            "they are no count of readers. A rate per message needs distinct `message_id` over "
+            "several days. Texts of messages are not stored, and addresses are masked, but for "
+            "`from_email`."
         ),
         columns="""
             event_id          string!     The provider's id of the event, or one made from its fields.
@@ -81,7 +84,7 @@ DATASETS: tuple[Dataset, ...] = (
             bounce_type       string      Kind of bounce, as the provider names it; null otherwise.
             status_code       string      SMTP status such as 5.1.1; null where none is given.
             reason            string      Why it was bounced, deferred or dropped; null otherwise.
-            url               string      Link that was clicked; null otherwise.
+            url               string      Link that was clicked, without its query; null otherwise.
             ip                string      Address that opened or clicked; null otherwise.
             user_agent        string      Program that opened or clicked; null otherwise.
             attempt           int64       Number of the attempt to deliver; null where none is given.

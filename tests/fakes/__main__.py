@@ -11,9 +11,11 @@ from datetime import UTC, datetime
 
 from tests.fakes.base import Fake
 from tests.fakes.cdtfa import FakeCdtfa
+from tests.fakes.census import FakeCensus
 from tests.fakes.chatwoot import FakeChatwoot
 from tests.fakes.dealroom import FakeDealroom
 from tests.fakes.edd import FakeEdd
+from tests.fakes.email_events import FakePostmark
 from tests.fakes.fred import FakeFred
 from tests.fakes.github import FakeGithub
 from tests.fakes.irs import FakeIrs
@@ -38,8 +40,10 @@ FAKES: tuple[type[Fake], ...] = (
     FakeCdtfa,
     FakeUsaspending,
     FakeSlack,
+    FakePostmark,
     FakeLuma,
     FakeSec,
+    FakeCensus,
 )
 
 

@@ -1,0 +1,130 @@
+"""Mail sent through Postmark: its messages, and every event of each.
+
+**Pages.** `count` and `offset` up to `TotalCount`, of at most 10,000 messages per search: one
+search per day of sending. Then one request per message for its events.
+
+**A day** is the time of the event in UTC. Events of a day belong to messages of that day and of
+some days before (a setting); later openings are not found.
+
+**Traps.** Searches count days in US Eastern time, ends included: they are asked for from a day
+before, and cut by the events' own times. Messages and events are gone after 45 days, unless the
+account has another retention. `details` holds the text of the message: it is not read.
+
+**Unconfirmed:** names of rarer events; one that is not named here fails the run.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from typing import TypeVar
+
+import msgspec
+
+from lake_assets.sources.collect import Ask
+from lake_assets.sources.email_addresses import plain
+from lake_assets.sources.email_mapping import MailEvent, event_type
+from lake_assets.sources.errors import SourceMismatch, SourceUnavailable
+from lake_assets.sources.values import whole
+
+Shape = TypeVar("Shape")
+
+_PAGE_ROWS = 500
+_SEARCH_ROWS = 10_000
+_TYPES = {
+    "Sent": "processed",
+    "Delivered": "delivered",
+    "Transient": "deferred",
+    "Bounced": "bounced",
+    "Opened": "opened",
+    "LinkClicked": "clicked",
+    "SpamComplaint": "complained",
+    "SubscriptionChanged": "unsubscribed",
+}
+
+
+class Found(msgspec.Struct):
+    """One message of a search."""
+
+    id: str = msgspec.field(name="MessageID")
+
+
+class Search(msgspec.Struct, rename="pascal"):
+    """Answer of `/messages/outbound`."""
+
+    total_count: int
+    messages: list[Found]
+
+
+class Event(msgspec.Struct, rename="pascal"):
+    """One event of a message."""
+
+    recipient: str
+    type: str
+    received_at: datetime
+    details: dict[str, str | None] = {}
+
+
+class Message(msgspec.Struct, rename="pascal"):
+    """Answer of `/messages/outbound/…/details`, without the text."""
+
+    sender: str = msgspec.field(name="From")
+    received_at: datetime
+    recipients: list[str]
+    message_events: list[Event]
+    subject: str | None = None
+    tag: str | None = None
+
+
+def events(ask: Ask) -> Iterator[MailEvent]:
+    """Every event of the messages that were sent on the day or shortly before."""
+    back = whole(ask.settings["EMAIL_LOOKBACK_DAYS"], "EMAIL_LOOKBACK_DAYS") or 0
+    sent_on = [ask.day - timedelta(days=days) for days in range(back + 2)]
+    for message_id in sorted({found for day in sent_on for found in _sent(ask, day)}):
+        message = _ask(ask, f"messages/outbound/{message_id}/details", Message)
+        sent = [Event(one, "Sent", message.received_at) for one in message.recipients]
+        for event in (*sent, *message.message_events):
+            # A subscription that was taken up again is no delivery event.
+            if event.details.get("SuppressSending") != "False":
+                yield _event(message_id, message, event)
+
+
+def _sent(ask: Ask, day: date) -> Iterator[str]:
+    """Ids of the messages of a day in US Eastern time."""
+    span = {"fromdate": f"{day}T00:00:00", "todate": f"{day + timedelta(days=1)}T00:00:00"}
+    offset, total = 0, 1
+    while offset < total:
+        page = _ask(ask, "messages/outbound", Search, count=_PAGE_ROWS, offset=offset, **span)
+        yield from (found.id for found in page.messages)
+        offset, total = offset + len(page.messages), page.total_count
+        if total > _SEARCH_ROWS:
+            raise SourceMismatch(f"{day} has {total:,} messages; Postmark shows {_SEARCH_ROWS:,}")
+        if not page.messages and offset < total:
+            raise SourceUnavailable(f"{offset:,} of {total:,} messages of {day} came")
+
+
+def _ask(ask: Ask, path: str, into: type[Shape], **params: str | int) -> Shape:
+    return ask.http.get_json(
+        f"{ask.settings['POSTMARK_BASE_URL']}/{path}",
+        params=params,
+        headers={"x-postmark-server-token": ask.settings["EMAIL_API_KEY"]},
+        into=into,
+        remember=True,
+    )
+
+
+def _event(message_id: str, message: Message, event: Event) -> MailEvent:
+    details = event.details
+    said = (message_id, plain(event.recipient), event.type, event.received_at.isoformat())
+    return MailEvent(
+        event_id=hashlib.sha256("\n".join(said).encode()).hexdigest()[:32],
+        message_id=message_id,
+        event_type=event_type(event.type, _TYPES),
+        to=event.recipient,
+        sender=message.sender,
+        subject=message.subject,
+        tag=message.tag,
+        occurred_at=event.received_at,
+        answer=details.get("DeliveryMessage") or details.get("Summary"),
+        url=details.get("Link"),
+        metadata={"type": event.type},
+    )

@@ -1,0 +1,420 @@
+import hashlib
+import json
+from datetime import date, timedelta
+
+import pytest
+
+from lake_assets.sources.email_addresses import masked, plain, recipient
+from tests.fakes import base
+from tests.fakes.email_events import (
+    POSTMARK_TOKEN,
+    RESEND_KEY,
+    Email,
+    FakePostmark,
+    FakeResend,
+    Message,
+    at,
+)
+from tests.sources.conftest import TODAY, failure, metadata, observed
+from tests.sources.faults import LASTING, PASSING
+from tests.sources.personal import addresses_in
+
+YESTERDAY = TODAY - timedelta(days=1)
+BEFORE = TODAY - timedelta(days=2)
+SCHEDULE = {"dagster/schedule_name": "collect_email_delivery_events"}
+ANN, BO, CY = (
+    hashlib.sha256(address).hexdigest()
+    for address in (b"ann@example.com", b"bo@example.org", b"cy@example.net")
+)
+
+
+@pytest.fixture
+def resend(collecting):
+    return collecting("external/email", FakeResend())
+
+
+@pytest.fixture
+def postmark(collecting):
+    return collecting("external/email", FakePostmark())
+
+
+@pytest.fixture(params=[FakeResend, FakePostmark])
+def either(request, collecting):
+    return collecting("external/email", request.param())
+
+
+def said(rows):
+    names = ("message_id", "event_type", "recipient_hash", "occurred_at")
+    ordered = sorted(rows, key=lambda row: (row["occurred_at"], row["event_id"]))
+    return [tuple(row[name] for name in names) for row in ordered]
+
+
+def of_resend(day):
+    noon = at(day)
+    pair = sorted([BO, CY])
+    return [
+        ("e2", "opened", ANN, noon),
+        *(("e3", "bounced", each, noon + timedelta(hours=1)) for each in pair),
+    ]
+
+
+def of_postmark(day):
+    noon = at(day)
+    return sorted(
+        [
+            ("m1", "opened", ANN, noon),
+            ("m2", "processed", BO, noon),
+            ("m2", "deferred", BO, noon + timedelta(seconds=5)),
+            ("m2", "bounced", BO, noon + timedelta(seconds=9)),
+            ("m1", "clicked", ANN, noon + timedelta(minutes=1)),
+            ("m2", "unsubscribed", BO, noon + timedelta(hours=1)),
+        ]
+    )
+
+
+def expected(lake, day=YESTERDAY):
+    return sorted(of_postmark(day) if lake.fake.name == "postmark" else of_resend(day))
+
+
+def test_resend_tells_the_last_event_per_message_and_recipient(resend):
+    assert resend.run(YESTERDAY).success
+
+    assert said(resend.rows(YESTERDAY)) == of_resend(YESTERDAY)
+    (opened,) = [row for row in resend.rows(YESTERDAY) if row["message_id"] == "e2"]
+    assert opened == {
+        "event_id": f"e2:{ANN[:16]}",
+        "provider": "resend",
+        "message_id": "e2",
+        "event_type": "opened",
+        "recipient_hash": ANN,
+        "recipient_domain": "example.com",
+        "from_email": "hello@lake.example",
+        "subject": "For [address]",
+        "template": None,
+        "tags": "[]",
+        "occurred_at": at(YESTERDAY),
+        "bounce_type": None,
+        "status_code": None,
+        "reason": None,
+        "url": None,
+        "ip": None,
+        "user_agent": None,
+        "attempt": None,
+        "metadata": '{"last_event":"opened","recipients":1}',
+        "collected_at": resend.now,
+    }
+
+
+def test_postmark_tells_every_event_of_messages_of_the_last_days(postmark):
+    assert postmark.run(YESTERDAY).success
+
+    assert sorted(said(postmark.rows(YESTERDAY))) == of_postmark(YESTERDAY)
+    rows = {row["event_type"]: row for row in postmark.rows(YESTERDAY)}
+    bounced = rows["bounced"]
+    assert bounced["reason"] == "smtp;550 5.1.1 <[address]> does not exist"
+    assert (bounced["status_code"], rows["deferred"]["status_code"]) == ("5.1.1", "4.7.0")
+    assert (rows["opened"]["reason"], rows["opened"]["url"]) == (None, None)
+    assert rows["clicked"]["url"] == "https://lake.example/reset"
+    assert json.loads(rows["clicked"]["tags"]) == ["welcome"]
+    assert {row["provider"] for row in rows.values()} == {"postmark"}
+    assert {row["from_email"] for row in rows.values()} == {"hello@lake.example"}
+    assert len({row["event_id"] for row in rows.values()}) == 6
+
+
+def test_recipients_and_texts_are_not_stored(either):
+    either.run(YESTERDAY)
+
+    assert either.rows(YESTERDAY)
+    assert addresses_in(either, allowed={"from_email"}) == []
+    stored = str(either.rows(YESTERDAY))
+    assert not [text for text in ("Dear Ann", "1234", "s3cr3t", "Ann@") if text in stored]
+
+
+def test_the_lower_cased_address_is_what_is_hashed():
+    assert recipient("Ann <Ann@Example.com>") == recipient(" ann@example.com ")
+    assert recipient("ann@example.com") == {
+        "recipient_hash": ANN,
+        "recipient_domain": "example.com",
+    }
+    assert plain("hello@lake.example") == "hello@lake.example"
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("to ann.b+c@mail.example.co.uk, ok", "to [address], ok"),
+        ("https://x.example/?m=ann%40example.com&n=1", "https://x.example/?m=[address]&n=1"),
+        ("<Ännchen@müller.example>", "<[address]>"),
+        ("@octo met @hubot at 5@7", "@octo met @hubot at 5@7"),
+        ("a" * 200_000, "a" * 200_000),
+    ],
+)
+def test_addresses_in_texts_are_masked(text, clean):
+    assert masked(text) == clean
+
+
+@pytest.mark.parametrize(
+    ("said_by_resend", "kept"),
+    [
+        ("queued", "processed"),
+        ("scheduled", "processed"),
+        ("sent", "processed"),
+        ("delivery_delayed", "deferred"),
+        ("delivered", "delivered"),
+        ("clicked", "clicked"),
+        ("complained", "complained"),
+        ("failed", "dropped"),
+        ("canceled", "dropped"),
+        ("suppressed", "dropped"),
+    ],
+)
+def test_what_resend_says_has_a_name_in_the_lake(resend, said_by_resend, kept):
+    resend.fake.emails = [Email(id="e", at=at(YESTERDAY), last_event=said_by_resend)]
+
+    resend.run(YESTERDAY)
+
+    assert [row["event_type"] for row in resend.rows(YESTERDAY)] == [kept]
+
+
+def test_an_event_without_a_name_fails_the_run(either):
+    noon = at(YESTERDAY)
+    either.fake.emails = [Email(id="e", at=noon, last_event="eaten")]
+    either.fake.messages = [Message(id="m", at=noon, events=[("eaten", noon, {})])]
+
+    assert "the event `eaten` is new" in failure(either.run(YESTERDAY))
+    assert either.days == []
+
+
+def test_a_day_begins_and_ends_at_midnight_utc(either):
+    second = timedelta(seconds=1)
+    moments = {
+        "a": at(YESTERDAY, 0) - second,
+        "b": at(YESTERDAY, 0),
+        "c": at(TODAY, 0) - second,
+        "d": at(TODAY, 0),
+    }
+    either.fake.emails = [Email(id=name, at=moment) for name, moment in moments.items()]
+    either.fake.messages = [Message(id=name, at=moment) for name, moment in moments.items()]
+
+    either.run(BEFORE, TODAY - timedelta(days=1), **SCHEDULE)
+
+    assert [
+        sorted(row["message_id"] for row in either.rows(day)) for day in (BEFORE, YESTERDAY)
+    ] == [["a"], ["b", "c"]]
+
+
+@pytest.mark.parametrize("day", [date(2024, 2, 29), date(2025, 3, 9), date(2025, 12, 31)])
+@pytest.mark.parametrize("fake", [FakeResend, FakePostmark])
+def test_leap_day_change_of_clocks_and_end_of_year_are_days_like_any(collecting, fake, day):
+    lake = collecting("external/email", fake(day + timedelta(days=1)))
+    lake.now = at(day + timedelta(days=1), 2)
+
+    lake.run(day)
+
+    assert sorted(said(lake.rows(day))) == expected(lake, day)
+
+
+def test_pages_are_followed_and_older_ones_not_asked_for(resend):
+    resend.fake.most = 2
+    resend.fake.emails = [
+        *(Email(id=f"y{n}", at=at(YESTERDAY, n)) for n in range(5)),
+        *(Email(id=f"b{n}", at=at(BEFORE, n)) for n in range(9)),
+    ]
+
+    resend.run(YESTERDAY)
+
+    assert sorted(row["message_id"] for row in resend.rows(YESTERDAY)) == [
+        f"y{n}" for n in range(5)
+    ]
+    assert [r.query.get("after") for r in resend.fake.requests] == [None, "y3", "y1"]
+
+
+def test_postmark_s_pages_are_followed_up_to_their_total(postmark):
+    postmark.fake.most = 2
+    postmark.fake.messages = [Message(id=f"m{n}", at=at(YESTERDAY, 12, n)) for n in range(5)]
+
+    postmark.run(YESTERDAY)
+
+    assert sorted(row["message_id"] for row in postmark.rows(YESTERDAY)) == [
+        f"m{n}" for n in range(5)
+    ]
+    paged = [r.query["offset"] for r in postmark.fake.asked("outbound") if r.query]
+    assert paged.count("2") == paged.count("4") == 1
+
+
+def test_pages_that_end_before_their_total_fail(postmark):
+    postmark.fake.total = 9
+
+    assert "of 9 messages of" in failure(postmark.run(YESTERDAY))
+
+
+def test_more_messages_than_postmark_shows_fail(postmark):
+    postmark.fake.total = 10_001
+
+    assert "10,001 messages; Postmark shows 10,000" in failure(postmark.run(YESTERDAY))
+
+
+def test_more_messages_that_do_not_come_fail(resend):
+    resend.fake.break_with(base.rewritten(lambda page: page.update(data=[], has_more=True)))
+
+    assert "Resend has more messages and gives none" in failure(resend.run(YESTERDAY))
+
+
+def test_a_message_on_two_pages_is_kept_once(resend):
+    resend.fake.most = 3
+    resend.fake.break_with(
+        base.rewritten(lambda page: page["data"].insert(0, page["data"][-1])), where="emails"
+    )
+
+    result = resend.run(YESTERDAY)
+
+    assert said(resend.rows(YESTERDAY)) == of_resend(YESTERDAY)
+    assert metadata(result)[f"{YESTERDAY}"]["repeated_rows"] == 1
+
+
+def test_a_schedule_writes_late_events_of_its_window(either):
+    first = TODAY - timedelta(days=3)
+    either.run(first, YESTERDAY, **SCHEDULE)
+    assert len(either.days) == 3
+    asked = len(either.fake.requests)
+    assert asked == len({(r.path, str(r.query)) for r in either.fake.requests})
+    before = len(either.rows(YESTERDAY))
+    late = at(YESTERDAY, 20)
+    either.fake.emails = [Email(id="late", at=late)]
+    either.fake.messages = [Message(id="late", at=late)]
+
+    either.run(first, YESTERDAY, **SCHEDULE)
+
+    assert before > 1
+    assert [row["message_id"] for row in either.rows(YESTERDAY)] == ["late"]
+
+
+def test_where_resend_s_list_ends_is_told(resend):
+    result = resend.run(TODAY - timedelta(days=5))
+
+    assert f"Resend has no message from before {TODAY - timedelta(days=3)} 12:00 UTC" in (
+        resend.texts(result)
+    )
+
+
+def test_days_out_of_reach_are_said_before_anything_is_asked(either):
+    result = either.run(TODAY - timedelta(days=46))
+
+    assert "providers keep messages for a limited time" in failure(result)
+    assert either.fake.requests == []
+
+
+def test_a_day_without_mail_is_a_success_without_rows(either):
+    either.fake.emails = either.fake.messages = []
+
+    result = either.run(YESTERDAY)
+
+    assert either.rows(YESTERDAY) == []
+    assert metadata(result)[f"{YESTERDAY}"]["reason"] == "the source has no rows for the day"
+
+
+@pytest.mark.parametrize("missing", ["EMAIL_PROVIDER", "EMAIL_API_KEY"])
+def test_a_missing_setting_skips_the_run_and_says_which(resend, missing):
+    del resend.env[missing]
+
+    result = resend.run(YESTERDAY)
+
+    assert result.success
+    assert observed(result) == {
+        f"{YESTERDAY}": f"Skipped: E-mail provider is not configured: set {missing}"
+    }
+    assert resend.days == []
+    assert resend.fake.requests == []
+
+
+def test_an_unknown_provider_fails(resend):
+    resend.env["EMAIL_PROVIDER"] = "sendgrid"
+
+    assert "EMAIL_PROVIDER must be resend or postmark, not `sendgrid`" in failure(
+        resend.run(YESTERDAY)
+    )
+
+
+@pytest.mark.parametrize("fault", PASSING)
+def test_rows_are_exact_after_a_fault_that_passes(either, fault):
+    either.run(YESTERDAY)
+    untroubled = either.rows(YESTERDAY)
+    either.env["LAKE_HTTP_TIMEOUT_S"] = "1"
+    places = {"resend": ["emails"], "postmark": ["fromdate", "m2/details"]}[either.fake.name]
+    plans = [either.fake.break_with(PASSING[fault], where=place) for place in places]
+
+    assert either.run(YESTERDAY).success
+
+    assert [plan.times for plan in plans] == [0] * len(places)
+    assert either.rows(YESTERDAY) == untroubled
+
+
+@pytest.mark.parametrize("fault", LASTING)
+def test_a_fault_that_stays_keeps_the_stored_day_and_a_later_run_gives_the_same_rows(either, fault):
+    either.fake.most = 2
+    either.run(YESTERDAY)
+    before = either.rows(YESTERDAY)
+    spoil, words = LASTING[fault]
+    where = {"resend": "after=", "postmark": "m2/details"}[either.fake.name]
+    either.fake.break_with(spoil, where=where, times=99)
+
+    assert words in failure(either.run(YESTERDAY))
+    assert either.rows(YESTERDAY) == before
+
+    either.fake.faults.clear()
+    assert either.run(YESTERDAY).success
+    assert either.rows(YESTERDAY) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda page: page["data"][0].update(to="ann"), "Expected `array`, got `str`"),
+        (lambda page: page["data"][0].pop("id"), "missing required field `id`"),
+        (lambda page: page["data"][0].update(created_at="soon"), "`created_at` is no time: 'soon'"),
+        (lambda page: page.pop("has_more"), "missing required field `has_more`"),
+    ],
+)
+def test_a_field_of_resend_s_that_does_not_fit_is_named(resend, change, says):
+    resend.fake.break_with(base.rewritten(change), where="emails")
+
+    assert says in failure(resend.run(YESTERDAY))
+    assert resend.days == []
+
+
+@pytest.mark.parametrize(
+    ("where", "change", "says"),
+    [
+        ("m2/", lambda page: page.pop("MessageEvents"), "missing required field `MessageEvents`"),
+        (
+            "m2/",
+            lambda page: page["MessageEvents"][0].update(ReceivedAt="soon"),
+            "Invalid RFC3339",
+        ),
+        ("fromdate", lambda page: page.update(TotalCount="2"), "Expected `int`, got `str`"),
+    ],
+)
+def test_a_field_of_postmark_s_that_does_not_fit_is_named(postmark, where, change, says):
+    postmark.fake.break_with(base.rewritten(change), where=where)
+
+    assert says in failure(postmark.run(YESTERDAY))
+    assert postmark.days == []
+
+
+def test_a_new_field_is_no_matter(either):
+    either.fake.break_with(base.rewritten(lambda page: page.update(x=1)), times=99)
+
+    assert either.run(YESTERDAY).success
+    assert sorted(said(either.rows(YESTERDAY))) == expected(either)
+
+
+def test_the_key_appears_nowhere(either, caplog):
+    caplog.set_level("DEBUG")
+    key = {"resend": RESEND_KEY, "postmark": POSTMARK_TOKEN}[either.fake.name]
+    either.fake.break_with(base.status(418, text=f"I know {key}"), times=99)
+
+    result = either.run(YESTERDAY)
+
+    assert "I know ***" in failure(result)
+    assert key not in either.texts(result)
+    assert key not in caplog.text
