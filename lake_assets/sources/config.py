@@ -61,6 +61,14 @@ class Upstream:
                 raise NotConfigured(f"{self.title}: {name} must start with https:// or http://")
         return values
 
+    def why_not(self, env: Mapping[str, str]) -> str:
+        """One sentence on why this source can't be asked; empty if it can."""
+        try:
+            self.requests_per_s(self.values(env))
+        except NotConfigured as missing:
+            return str(missing)
+        return ""
+
     def secrets(self, values: Mapping[str, str]) -> tuple[str, ...]:
         """The values that must not be shown."""
         return tuple(values[s.name] for s in self.settings if s.secret and values[s.name])
