@@ -13,8 +13,11 @@ from typing import Any
 import dagster as dg
 
 from lake_assets.catalog import Dataset, ExternalSource, Kind, LakeSource, PostgresSource
+from lake_assets.models.derivation import derivation_of
+from lake_assets.orchestration.automation import runs_by_itself
 from lake_assets.orchestration.checks import check_results, check_specs
 from lake_assets.orchestration.collect import collected
+from lake_assets.orchestration.derive import derived, inputs_of
 from lake_assets.orchestration.io_manager import column_schema
 from lake_assets.orchestration.partitions import days_of, partitions_of
 from lake_assets.orchestration.resources import LakeResource, PlatformResource
@@ -34,18 +37,26 @@ RETRY = dg.RetryPolicy(
 
 def is_built(dataset: Dataset) -> bool:
     """Whether rows of this dataset can be obtained at all in this version."""
-    if isinstance(dataset.source, ExternalSource):
-        return bool(dataset.source.collect)
-    return isinstance(dataset.source, PostgresSource)
+    match dataset.source:
+        case PostgresSource():
+            return True
+        case ExternalSource(collect=where) | LakeSource(compute=where):
+            return bool(where)
 
 
 def build_asset(dataset: Dataset, *, clock: Clock) -> dg.AssetsDefinition:
     """The asset of a declaration."""
-    upstreams = dataset.source.upstreams if isinstance(dataset.source, LakeSource) else ()
     pool = getattr(dataset.source, "pool", "")
+    is_derived = isinstance(dataset.source, LakeSource) and is_built(dataset)
     return dg.asset(
         key=dg.AssetKey(dataset.asset_key),
-        deps=[dg.AssetKey(upstream.split("/")) for upstream in upstreams],
+        ins=inputs_of(dataset) if is_derived else None,
+        deps=(
+            []
+            if is_derived
+            else [dg.AssetKey(upstream.split("/")) for upstream in dataset.upstreams]
+        ),
+        automation_condition=runs_by_itself(derivation_of(dataset)) if is_derived else None,
         partitions_def=partitions_of(dataset),
         backfill_policy=dg.BackfillPolicy.single_run(),
         group_name=group_name(dataset.group),
@@ -61,10 +72,11 @@ def build_asset(dataset: Dataset, *, clock: Clock) -> dg.AssetsDefinition:
         check_specs=check_specs(dataset),
         retry_policy=RETRY,
         io_manager_key="lake_io",
-        required_resource_keys={"lake", "platform"},
+        required_resource_keys={"lake", "platform"} | ({"duckdb"} if is_derived else set()),
         pool=pool or None,
-        # A source that is not configured, or has not published yet, materializes nothing.
-        output_required=not isinstance(dataset.source, ExternalSource),
+        # A source that is not configured, or has not published yet, materializes nothing; nor does
+        # a day without inputs.
+        output_required=not isinstance(dataset.source, ExternalSource) and not is_derived,
     )(_producer(dataset, clock))
 
 
@@ -73,6 +85,8 @@ def _producer(dataset: Dataset, clock: Clock) -> Callable[..., Any]:
         return _not_built(dataset)
     if isinstance(dataset.source, ExternalSource):
         return collected(dataset, clock)
+    if isinstance(dataset.source, LakeSource):
+        return derived(dataset, clock)
     return _platform_export(dataset, clock)
 
 
@@ -82,9 +96,12 @@ def group_name(group: str) -> str:
 
 
 def code_version(dataset: Dataset) -> str:
-    """A short hash of what decides a dataset's rows: source, watermark and columns."""
+    """A short hash of what decides a dataset's rows: source, watermark, columns, derivation."""
     columns = [(column.name, column.type.value, column.required) for column in dataset.columns]
     facts = repr((str(dataset.source), dataset.kind.value, dataset.watermark, columns))
+    if isinstance(dataset.source, LakeSource) and is_built(dataset):
+        derivation = derivation_of(dataset)
+        facts += repr((derivation.version, derivation.windows, derivation.sql))
     return hashlib.sha256(facts.encode()).hexdigest()[:12]
 
 

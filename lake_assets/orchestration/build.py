@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import dagster as dg
+from dagster_duckdb import DuckDBResource
 
-from lake_assets.catalog import Catalog
-from lake_assets.orchestration.assets import Clock, build_asset
+from lake_assets.catalog import Catalog, LakeSource
+from lake_assets.orchestration.assets import Clock, build_asset, is_built
+from lake_assets.orchestration.automation import automation_sensor
 from lake_assets.orchestration.io_manager import S3ParquetIOManager
 from lake_assets.orchestration.jobs import ensure_bucket, ensure_bucket_daily
 from lake_assets.orchestration.resources import LakeResource, PlatformResource
@@ -25,25 +27,35 @@ def _now() -> datetime:
 def build_defs(*, catalog: Catalog, env: Mapping[str, str], clock: Clock = _now) -> dg.Definitions:
     """All definitions of a catalogue.
 
-    `env` is consulted when runs need a connection, and schedules a source; only `LAKE_SCHEDULES` (`on` starts schedules
-    by default) is read here.
+    `env` is consulted when runs need a connection, and schedules a source; only `LAKE_SCHEDULES`
+    (`on` starts schedules and sensors by default) is read here.
     """
     lake = LakeResource(env=env)
     running = env.get("LAKE_SCHEDULES", "").strip().lower() == "on"
     with warnings.catch_warnings():
-        # Backfill policies are marked beta; they are what makes a year one run.
+        # Backfill policies are marked beta; they are what makes a year one run. So are automation
+        # conditions that only the code server knows.
         warnings.simplefilter("ignore", dg.BetaWarning)
         assets = [build_asset(dataset, clock=clock) for dataset in catalog]
+        computed = [
+            dataset
+            for dataset in catalog
+            if isinstance(dataset.source, LakeSource) and is_built(dataset)
+        ]
+        sensors = [automation_sensor(computed, running=running)] if computed else []
     return dg.Definitions(
         assets=assets,
         schedules=[
             *build_schedules(catalog, running=running, env=env),
             ensure_bucket_daily(running=running),
         ],
+        sensors=sensors,
         jobs=[ensure_bucket],
         resources={
             "lake": lake,
             "platform": PlatformResource(env=env),
+            # One thread: sums of floating point numbers come out the same each time.
+            "duckdb": DuckDBResource(database=":memory:", connection_config={"threads": 1}),
             "lake_io": S3ParquetIOManager(lake=lake, catalog=catalog),
         },
         # A second process per step would cost seconds and isolate nothing that a run does not.

@@ -135,7 +135,11 @@ def _written(
     """The days, each as it is stored."""
     lake: LakeResource = context.resources.lake
     days = written_days(
-        rows, lake.store(), run_id=context.run.run_id, code_version=_code_version(context)
+        rows,
+        lake.store(),
+        run_id=context.run.run_id,
+        code_version=_code_version(context),
+        tags=context.run.tags,
     )
     with closing(days):
         for written in days:

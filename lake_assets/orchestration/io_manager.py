@@ -11,12 +11,17 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lake_assets.catalog import PARTITION_COLUMN, Catalog, Dataset, data_key
+from lake_assets.catalog import Catalog, Dataset, data_key
 from lake_assets.orchestration.partitions import days_of
 from lake_assets.orchestration.resources import LakeResource
 from lake_assets.orchestration.rows import DailyRows, written_days
+from lake_assets.storage.conform import SchemaMismatch
+from lake_assets.storage.reader import StoredDays, read_day
 from lake_assets.storage.schema import arrow_schema
 from lake_assets.storage.writer import WrittenPartition
+
+COLUMNS_METADATA = "lake/columns"
+"""Metadata of an input that is read day by day, with only these columns."""
 
 
 class S3ParquetIOManager(dg.IOManager):
@@ -37,7 +42,11 @@ class S3ParquetIOManager(dg.IOManager):
         step = context.step_context
         code_version = step.job_def.asset_layer.get(context.asset_key).code_version or ""
         days = written_days(
-            obj, self._lake.store(), run_id=context.run_id, code_version=code_version
+            obj,
+            self._lake.store(),
+            run_id=context.run_id,
+            code_version=code_version,
+            tags=step.run_tags,
         )
         with closing(days):
             for written in days:
@@ -51,19 +60,25 @@ class S3ParquetIOManager(dg.IOManager):
             {"source": obj.source, "dagster/column_schema": column_schema(dataset)}
         )
 
-    def load_input(self, context: dg.InputContext) -> pa.Table:
+    def load_input(self, context: dg.InputContext) -> pa.Table | StoredDays:
         """The asked-for days as one table, with the partition's day in a column `date`.
+
+        An input that names its columns in its metadata gets them day by day, as it asks.
 
         Raises:
             FileNotFoundError: a day has no object.
+            dagster.Failure: a day does not fit the declaration; a retry would not help.
         """
         dataset = self._catalog["/".join(context.asset_key.path)]
         store = self._lake.store()
-        tables: list[pa.Table] = []
-        for day in days_of(context.asset_partition_keys):
-            with store.open(data_key(dataset, day)) as file:
-                tables.append(_with_day(pq.read_table(file), day))
-        return pa.concat_tables(tables, promote_options="default")
+        days = days_of(context.asset_partition_keys)
+        columns: list[str] | None = (context.definition_metadata or {}).get(COLUMNS_METADATA)
+        if columns is not None:
+            return StoredDays(store=store, dataset=dataset, days=frozenset(days), columns=columns)
+        try:
+            return pa.concat_tables([read_day(store, dataset, day) for day in days])
+        except SchemaMismatch as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
 
 
 def column_schema(dataset: Dataset) -> dg.TableSchema:
@@ -110,11 +125,6 @@ def partition_metadata(written: WrittenPartition) -> dict[str, dg.MetadataValue]
         "duration_s": dg.MetadataValue.float(round(written.duration_s, 3)),
         "rows_per_s": dg.MetadataValue.int(int(written.rows / max(written.duration_s, 1e-6))),
     }
-
-
-def _with_day(table: pa.Table, day: date) -> pa.Table:
-    days = pa.repeat(pa.scalar(day, pa.date32()), table.num_rows)
-    return table.append_column(PARTITION_COLUMN, days)
 
 
 def stored_schema_matches(lake: LakeResource, dataset: Dataset, day: date) -> bool:

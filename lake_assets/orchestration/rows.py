@@ -5,7 +5,7 @@ Does not belong here: reading rows (`sources`), encoding them (`storage`), repor
 (`io_manager`, `collect`).
 """
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date
@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from lake_assets.catalog import Dataset
 from lake_assets.storage.conform import SchemaMismatch
+from lake_assets.storage.evolution import ACCEPT_TAG
 from lake_assets.storage.store import LakeStore
 from lake_assets.storage.writer import PartitionWriter, WrittenPartition
 
@@ -34,15 +35,27 @@ class DailyRows:
 
 
 def written_days(
-    rows: DailyRows, store: LakeStore, *, run_id: str, code_version: str
+    rows: DailyRows,
+    store: LakeStore,
+    *,
+    run_id: str,
+    code_version: str,
+    tags: Mapping[str, str],
 ) -> Generator[WrittenPartition]:
     """Write each day as one whole object, and give it as soon as it is stored.
+
+    `tags` are those of the run: one of them lets columns go (`storage.evolution`).
 
     Raises:
         dagster.Failure: the rows do not fit the declaration; a retry would not help.
         StorageError: the store did not answer; a retry may help.
     """
-    writer = PartitionWriter(store, run_id=run_id, code_version=code_version)
+    writer = PartitionWriter(
+        store,
+        run_id=run_id,
+        code_version=code_version,
+        accept_schema_change=tags.get(ACCEPT_TAG) == "true",
+    )
     try:
         for day in rows.days:
             try:

@@ -14,7 +14,7 @@ from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_START_TAG,
 )
 
-from lake_assets.catalog import Dataset, ExternalSource, PostgresSource, Schedule
+from lake_assets.catalog import Dataset, ExternalSource, Kind, PostgresSource, Schedule
 from lake_assets.orchestration.assets import is_built
 from lake_assets.sources.collect import collector_of
 
@@ -49,7 +49,10 @@ def _build_schedule(
     env: Mapping[str, str],
 ) -> dg.ScheduleDefinition:
     selection = [dg.AssetKey(dataset.asset_key) for dataset in members]
-    starts = running and all(is_built(dataset) for dataset in members)
+    # Derived datasets run when their inputs have come (`automation`); their time is for by hand.
+    starts = running and all(
+        is_built(dataset) and dataset.kind is not Kind.DERIVED for dataset in members
+    )
     job = dg.define_asset_job(name=name, selection=dg.AssetSelection.assets(*selection))
 
     @dg.schedule(

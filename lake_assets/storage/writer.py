@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from lake_assets.catalog import Dataset, data_key
 from lake_assets.storage.conform import conform
+from lake_assets.storage.evolution import refuse_incompatible
 from lake_assets.storage.keys import KeyCounter
 from lake_assets.storage.schema import arrow_schema
 from lake_assets.storage.store import LakeStore
@@ -41,11 +42,21 @@ class WrittenPartition:
 class PartitionWriter:
     """Writes partitions of any dataset to one store.
 
-    `run_id` and `code_version` go into the Parquet key-value metadata of every object.
+    `run_id` and `code_version` go into the Parquet key-value metadata of every object. With
+    `accept_schema_change`, columns may differ from those of the days that are stored.
     """
 
-    def __init__(self, store: LakeStore, *, run_id: str, code_version: str) -> None:
+    def __init__(
+        self,
+        store: LakeStore,
+        *,
+        run_id: str,
+        code_version: str,
+        accept_schema_change: bool = False,
+    ) -> None:
         self._store = store
+        self._accepts_all = accept_schema_change
+        self._compatible: set[str] = set()
         self._footer = {"lake.run_id": run_id, "lake.code_version": code_version}
 
     def write(
@@ -57,10 +68,14 @@ class PartitionWriter:
         and the parts in flight, not by the day's size.
 
         Raises:
-            SchemaMismatch: a batch does not fit the declaration; nothing was replaced.
+            SchemaMismatch: a batch does not fit the declaration, or the declaration does not fit
+                the days that are stored; nothing was replaced.
             StorageError: the store did not take the object; nothing was replaced.
         """
         started = time.perf_counter()
+        if not self._accepts_all and dataset.partition not in self._compatible:
+            refuse_incompatible(self._store, dataset)
+            self._compatible.add(dataset.partition)
         encoder = _Encoder(dataset, day, self._footer)
         key = data_key(dataset, day)
         # One part is sent as a plain PUT; only a larger object needs a multipart upload.

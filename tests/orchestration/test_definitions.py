@@ -1,7 +1,7 @@
 import dagster as dg
 import pytest
 
-from lake_assets.catalog import ExternalSource, load_catalog
+from lake_assets.catalog import ExternalSource, Kind, load_catalog
 from lake_assets.orchestration.build import build_defs
 
 
@@ -46,6 +46,18 @@ def test_schedules_do_not_change_unseen(definitions, snapshot):
         for schedule in repository.schedule_defs
     }
     assert schedules == snapshot
+
+
+def test_every_derived_dataset_runs_by_itself(definitions):
+    graph = definitions.resolve_asset_graph()
+    conditions = {
+        dataset.partition: graph.get(dg.AssetKey(dataset.asset_key)).automation_condition
+        for dataset in load_catalog()
+    }
+    by_itself = {partition for partition, condition in conditions.items() if condition}
+    assert by_itself == {
+        dataset.partition for dataset in load_catalog() if dataset.kind is Kind.DERIVED
+    }
 
 
 def test_every_daily_task_has_a_schedule(definitions):
