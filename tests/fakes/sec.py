@@ -90,7 +90,8 @@ class FakeSec(Fake):
             self.blocked += 1
             return Reply(status=403, headers={"content-type": "text/html"}, body=_SEC_PAGE)
         if request.path in self.documents:
-            return _file(self.documents[request.path], "application/xml")
+            kind = request.path.rpartition(".")[2]
+            return _file(self.documents[request.path], f"application/{kind}")
         parts = request.path.strip("/").split("/")
         if parts[:3] == ["Archives", "edgar", "daily-index"]:
             return self._index(int(parts[3]), int(parts[4].removeprefix("QTR")), parts[5])

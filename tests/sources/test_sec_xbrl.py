@@ -1,7 +1,13 @@
+import json
+import tracemalloc
 from datetime import date, timedelta
+from itertools import islice
 
 import pytest
 
+from lake_assets.orchestration.collect import http_source
+from lake_assets.sources import config, sec_xbrl
+from lake_assets.sources.collect import Ask
 from tests.fakes import base
 from tests.fakes.sec import CHIPS, FakeSec
 from tests.sources.conftest import TODAY, failure, metadata
@@ -164,3 +170,51 @@ def test_a_field_that_does_not_fit_is_named(xbrl, change, says):
 
     assert says in failure(xbrl.run(FRIDAY))
     assert xbrl.days == []
+
+
+def large(day, *, concepts=2_000, older=80):
+    """Facts of a company that has reported for decades: 40 MB, five of them filed on the day."""
+    about = {"accn": "0000001002-26-324004", "fy": 2026, "fp": "Q3", "form": "10-Q"}
+    units = {
+        "USD": [
+            {"start": "2011-01-01", "end": "2011-03-31", "val": 1_234_567_890 + place}
+            | about
+            | {"filed": "2011-05-05", "frame": "CY2011Q1", "note": "x" * 70}
+            for place in range(older)
+        ]
+    }
+    named = {
+        f"Concept{place}": {"label": "A concept", "description": "What it is.", "units": units}
+        for place in range(concepts)
+    }
+    for place in range(5):
+        fact = {"end": f"{day}", "val": place} | about | {"filed": f"{day}"}
+        named[f"Concept{place * 100}"] = {"label": "A concept", "units": {"USD": [fact]}}
+    document = {"cik": 1002, "entityName": "CHIPS CORP", "facts": {"us-gaap": named}}
+    return json.dumps(document).encode()
+
+
+def test_forty_megabytes_of_facts_need_memory_for_their_text_only(xbrl):
+    body = large(FRIDAY)
+    assert 40_000_000 < len(body) < 48_000_000
+    xbrl.fake.documents["/api/xbrl/companyfacts/CIK0000001002.json"] = body
+    with http_source(config.SEC, xbrl.env) as http:
+        ask = Ask(
+            day=FRIDAY,
+            days=[FRIDAY],
+            now=xbrl.now,
+            http=http,
+            settings=config.SEC.values(xbrl.env),
+            known=None,
+            warn=pytest.fail,
+        )
+        tracemalloc.start()
+        try:
+            rows = list(islice(sec_xbrl.collect(ask), 10))
+            _, peak_bytes = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+
+    assert [row["value"] for row in rows] == [0.0, 1.0, 2.0, 3.0, 4.0]
+    # Reading the text from its file joins two buffers, so it is there twice for a moment.
+    assert peak_bytes < 2.25 * len(body)
