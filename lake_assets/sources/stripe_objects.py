@@ -28,7 +28,7 @@ def _words(text: str) -> frozenset[str]:
 _AMOUNTS = ("amount", "total", "amount_total")
 _PERSONAL_WORDS = _words("""
     name names email emails phone address addresses city street line1 line2 postal zip state last4
-    fingerprint iin bin brand network dob birth ssn secret token ip iban bic swift routing
+    fingerprint iin bin brand dob birth ssn secret token ip iban bic swift routing
     descriptor nickname signature username password owner individual person holder number
 """)
 """Words of field names. `state` is one of an address; Stripe calls its own states `status`."""
@@ -37,9 +37,13 @@ _PERSONAL_FIELDS = _words("""
     billing_details shipping shipping_details customer_details customer_shipping exp_month exp_year
     card cards card_present bank_account us_bank_account sepa_debit external_accounts sources
     relationship evidence tax_ids customer_tax_ids custom_fields metadata user_agent device_details
-    fraud_details
+    fraud_details network
 """)
 _PAYING = re.compile(r"payment_method|source|destination_details")
+_INSTRUMENTS = _words("card bank_account source payment_method")
+_INSTRUMENT_FIELDS = ("id", "object", "type", "customer", "status", "created", "livemode")
+"""All that is stored of an object that is itself a card or the like."""
+
 _CODE = re.compile(
     r"(?!.*_secret_)(?:[a-z][a-z0-9]*(?:[._:-][a-z0-9]+)*"  # succeeded, charge_automatically
     r"|[a-z]+(?:_[a-z0-9]+)*_[A-Za-z0-9]+"  # ch_3PxY, evt_1N
@@ -71,13 +75,13 @@ def amount_of(fields: Fields) -> object:
 
 def stored_of(fields: Fields) -> str:
     """The object as JSON without people."""
-    return msgspec.json.encode(
-        _without_people(fields, _PAYING.match(str(fields.get("object"))))
-    ).decode()
+    return msgspec.json.encode(_without_people(fields)).decode()
 
 
-def _without_people(fields: Fields, paying: object) -> dict[str, object]:
+def _without_people(fields: Fields, *, paying: bool = False) -> dict[str, object]:
     """The fields that are kept, at any depth. Of what was paid with, `type` names the details."""
+    if fields.get("object") in _INSTRUMENTS:
+        fields = {name: fields[name] for name in _INSTRUMENT_FIELDS if name in fields}
     kept: dict[str, object] = {}
     for name, value in fields.items():
         described = paying and name == fields.get("type")
@@ -94,7 +98,7 @@ def _stored(name: str, value: object) -> object:
         is_code = len(value) <= _LONGEST_CODE_CHARS and _CODE.fullmatch(value)
         return value if is_code else _REMOVED
     if isinstance(value, Mapping):
-        return _without_people(cast("Fields", value), _PAYING.search(name))
+        return _without_people(cast("Fields", value), paying=bool(_PAYING.search(name)))
     if isinstance(value, Sequence):
         parts = [_stored(name, part) for part in cast("Sequence[object]", value)]
         return [part for part in parts if part is not _REMOVED]

@@ -13,19 +13,22 @@ PER_DAY = 1_000
 def page(served: int) -> str:
     """The metrics page of a node that served so many requests since it started."""
     http = 'service="mcp",route="mcp-tools"'
+    who = f'workspace="default",consumer="{CONSUMER}"'
+    none = 'workspace="default",consumer=""'
+    node = 'node_id="849373c5-45c1-4c1d-b595-fdeaea6daed8"'
     return f"""\
 # HELP kong_bandwidth_bytes Total bandwidth (ingress/egress) throughput in bytes
 # TYPE kong_bandwidth_bytes counter
-kong_bandwidth_bytes{{{http},direction="egress",workspace="default",consumer="agent-aurora"}} {served}000
-kong_bandwidth_bytes{{{http},direction="ingress",workspace="default",consumer=""}} {served}
+kong_bandwidth_bytes{{{http},direction="egress",workspace="default",consumer="agent"}} {served}000
+kong_bandwidth_bytes{{{http},direction="ingress",{none}}} {served}
 # HELP kong_datastore_reachable Datastore reachable from Kong, 0 is unreachable
 # TYPE kong_datastore_reachable gauge
 kong_datastore_reachable 1
 # HELP kong_http_requests_total HTTP status codes per consumer/service/route in Kong
 # TYPE kong_http_requests_total counter
-kong_http_requests_total{{{http},code="200",source="service",workspace="default",consumer="{CONSUMER}"}} {served}
-kong_http_requests_total{{{http},code="429",source="exit",workspace="default",consumer=""}} 3
-# HELP kong_kong_latency_ms Latency added by Kong and enabled plugins for each service/route in Kong
+kong_http_requests_total{{{http},code="200",source="service",{who}}} {served}
+kong_http_requests_total{{{http},code="429",source="exit",{none}}} 3
+# HELP kong_kong_latency_ms Latency added by Kong and enabled plugins
 # TYPE kong_kong_latency_ms histogram
 kong_kong_latency_ms_bucket{{{http},workspace="default",le="5"}} {served - 1}
 kong_kong_latency_ms_bucket{{{http},workspace="default",le="+Inf"}} {served}
@@ -36,10 +39,10 @@ kong_kong_latency_ms_sum{{{http},workspace="default"}} {served}.5
 kong_nginx_metric_errors_total 0
 # HELP kong_nginx_requests_total Total number of requests
 # TYPE kong_nginx_requests_total gauge
-kong_nginx_requests_total{{node_id="849373c5-45c1-4c1d-b595-fdeaea6daed8",subsystem="http"}} {served}
+kong_nginx_requests_total{{{node},subsystem="http"}} {served}
 # HELP kong_node_info Kong Node metadata information
 # TYPE kong_node_info gauge
-kong_node_info{{node_id="849373c5-45c1-4c1d-b595-fdeaea6daed8",version="3.9.0"}} 1
+kong_node_info{{{node},version="3.9.0"}} 1
 """
 
 
