@@ -1,28 +1,22 @@
 """Form D, the SEC's notice of a private offering: who raises how much, from how many.
 
-**What.** The notices (D) and their amendments (D/A) of a day whose issuer, or one of whose further
-issuers, is in the county. The index has no addresses, so each notice of the country is read; about
-150 to 300 a day, one request each: a year takes two hours.
+**What.** The notices (D) and amendments (D/A) of a day with an issuer in the county. The index has
+no addresses, so each notice of the country is read: 150 to 300 a day, two hours for a year.
 
-**Pages.** None; one XML document per notice, without namespace.
-
-**A day**, and when it is published: see `sec_index`.
+**Pages.** None; one XML document per notice. **A day**, and when it is published: see `sec_index`.
 
 **A revision** is a notice of its own (D/A) with a number of its own. A notice never changes, so a
 day that is written again has the same rows.
 
-**Traps.** A kind of security that is not offered is missing, not false; so are whole blocks. An
-amount may be the word `Indefinite`, a part of a name the word `None`. Related persons come with
-home addresses: only names and relationships are kept. A notice by several issuers stands in the
-index once for each.
+**Traps.** What does not apply is missing, not false or empty. An amount may be `Indefinite`, a part
+of a name `None`. Related persons come with addresses: only names and relationships are kept. A
+notice by several issuers stands in the index once for each.
 
 **Unconfirmed:** `issuerList` for further issuers, and that a notice without its document stays one.
 """
 
 from collections.abc import Iterator
 from decimal import Decimal
-
-import msgspec
 
 from lake_assets.sources import config
 from lake_assets.sources.answers import XML
@@ -31,7 +25,7 @@ from lake_assets.sources.errors import SourceMismatch
 from lake_assets.sources.sec import Edgar
 from lake_assets.sources.sec_county import in_county
 from lake_assets.sources.sec_index import Filing, filings
-from lake_assets.sources.sec_notice import INDEFINITE, Notice, dollars
+from lake_assets.sources.sec_notice import INDEFINITE, Notice, as_text, dollars
 from lake_assets.sources.values import day, whole
 
 _LARGEST = 10**12 - 1
@@ -102,11 +96,11 @@ def _row(ask: Ask, filing: Filing, notice: Notice) -> Row:
         "entity_name": notice.needed(f"{_ISSUER}/entityName"),
         "year_of_inc": notice.founded(),
         "is_scc": in_county(ask, notice.addresses[0]),
-        "federal_exemptions": _json(notice.texts(".//federalExemptionsExclusions/item")),
+        "federal_exemptions": as_text(notice.texts(".//federalExemptionsExclusions/item")),
         "date_of_first_sale": notice.value(".//dateOfFirstSale/value", day),
         "offering_indefinite": offered.lower() == INDEFINITE,
         "investors_count": notice.value(".//totalNumberAlreadyInvested", whole),
-        "related_persons": _json(notice.persons()),
+        "related_persons": as_text(notice.persons()),
         "filing_url": filing.url,
         **{name: notice.text(path) for name, path in _TEXTS.items()},
         **{name: notice.flag(path) for name, path in _FLAGS.items()},
@@ -121,10 +115,6 @@ def _amount(ask: Ask, filing: Filing, notice: Notice, column: str) -> Decimal | 
         ask.warn(f"{filing.accession}: {column} of {found} does not fit and was left out")
         return None
     return found
-
-
-def _json(content: object) -> str:
-    return msgspec.json.encode(content).decode()
 
 
 COLLECTOR = Collector(upstream=config.SEC, collect=collect)

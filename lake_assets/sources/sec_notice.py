@@ -10,6 +10,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TypeVar
 from xml.etree.ElementTree import Element, ParseError
 
+import msgspec
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import parse as parse_xml
 
@@ -133,6 +134,11 @@ def dollars(text: str, field: str) -> Decimal | None:
         return Decimal(text.replace(",", "").removeprefix("$"))
     except InvalidOperation:
         raise SourceMismatch(f"`{field}` is no amount: {text!r}") from None
+
+
+def as_text(content: object) -> str:
+    """JSON."""
+    return msgspec.json.encode(content).decode()
 
 
 def _text(element: Element, path: str) -> str | None:

@@ -116,9 +116,9 @@ TICKS = {
     "external/scc/irs_soi": ("0 9 * * 1", 0, 0),
     "external/scc/cdtfa_taxable_sales": ("0 9 * * 1", 0, 0),
     "external/scc/cdtfa_permits": ("0 9 * * 1", 0, 0),
-    "external/scc/sec_form_d": ("0 10 * * 2-6", 1, 1),
-    "external/scc/sec_filings": ("0 10 * * 2-6", 1, 1),
-    "external/scc/sec_xbrl": ("0 11 * * 2-6", 1, 1),
+    "external/scc/sec_form_d": ("0 10 * * 2-6", 5, 1),
+    "external/scc/sec_filings": ("0 10 * * 2-6", 5, 1),
+    "external/scc/sec_xbrl": ("0 11 * * 2-6", 5, 1),
 }
 LONGEST_WAIT_H = {"*": 24, "1": 7 * 24, "2-6": 3 * 24}
 """Hours between two ticks, by the last field of the cron."""
