@@ -38,7 +38,10 @@ def main() -> None:
 @click.option("--s3-port", type=_PORT, help="Port of the S3 server; 8333, else any free one.")
 @click.option("--postgres-port", type=_PORT, help="Port of Postgres; 5432, else any free one.")
 @click.option("--schedules/--no-schedules", default=True, help="Run tasks at their times.")
-def up(*, detach: bool, schedules: bool, **ports: int | None) -> None:
+@click.option(
+    "--with-fakes", is_flag=True, help="Stand-ins for all outside sources: no key is needed."
+)
+def up(*, detach: bool, schedules: bool, with_fakes: bool, **ports: int | None) -> None:
     """Start everything; Ctrl-C stops it.
 
     S3 and Postgres are embedded, or your own where MINIO_URL or PLATFORM_DATABASE_URL is set.
@@ -46,7 +49,7 @@ def up(*, detach: bool, schedules: bool, **ports: int | None) -> None:
     from lake_api.cli.up import run_up
 
     chosen = {name.removesuffix("_port"): port for name, port in ports.items() if port is not None}
-    run_up(detach=detach, schedules=schedules, ports=chosen)
+    run_up(detach=detach, schedules=schedules, with_fakes=with_fakes, ports=chosen)
 
 
 @main.command()
@@ -55,6 +58,21 @@ def down() -> None:
     from lake_api.cli.up import run_down
 
     run_down()
+
+
+@main.command("check-sources")
+@click.option("--source", "sources", multiple=True, help="Only this one; may be given again.")
+@_as_json
+def check_sources(*, sources: tuple[str, ...], as_json: bool) -> None:
+    """Ask each outside source once, gently.
+
+    What is missing or of another type than expected is told field by field, and so are sources
+    that are not configured, refuse or don't answer. The exit code is 1 when one of those that are
+    configured can't be collected as it is.
+    """
+    from lake_api.cli.check_sources import run_check_sources
+
+    run_check_sources(sources, as_json=as_json)
 
 
 @main.command()

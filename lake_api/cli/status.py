@@ -21,6 +21,7 @@ from lake_api.nearest import did_you_mean
 from lake_api.stack.process import log_tail
 from lake_api.stack.state import StackState
 from lake_assets.catalog import load_catalog
+from lake_assets.sources.config import UPSTREAMS
 
 
 def run_status(*, as_json: bool) -> None:
@@ -81,6 +82,14 @@ def facts(state: StackState | None) -> dict[str, Any]:
             part.name: {"state": part.state, "pid": part.pid, "log": part.log}
             for part in state.parts
         },
+        "sources": {
+            upstream.name: {
+                "title": upstream.title,
+                "configured": not upstream.why_not(state.settings),
+                "missing": list(upstream.missing(state.settings)),
+            }
+            for upstream in UPSTREAMS
+        },
     }
 
 
@@ -92,6 +101,8 @@ def print_state(state: StackState, console: Console) -> None:
         [(part.name, part.state, part.pid) for part in state.parts],
         column_types=("VARCHAR", "VARCHAR", "BIGINT"),
     )
+    refused = {upstream.name: upstream.why_not(state.settings) for upstream in UPSTREAMS}
+    configured = [name for name, reason in refused.items() if not reason]
     tables.print_facts(
         console,
         [
@@ -102,5 +113,7 @@ def print_state(state: StackState, console: Console) -> None:
             ("internal API key in", state.internal_api_key_file),
             ("schedules", "on" if state.schedules else "off"),
             ("datasets", f"{len(load_catalog())} (`lake datasets`)"),
+            ("outside sources", ", ".join(configured) or "none is configured"),
+            *(("not configured", reason) for reason in refused.values() if reason),
         ],
     )

@@ -15,11 +15,13 @@ from lake_api.cli.failure import CommandFailed
 from lake_api.cli.signals import ignoring, interrupting, setting
 from lake_api.cli.status import print_state
 from lake_api.stack.detached import start_detached, stop_running
+from lake_api.stack.fakes import require_fakes
 from lake_api.stack.state import default_home, project_root, read_state
 from lake_api.stack.supervisor import Ports, Supervisor
+from lake_assets.sources.config import setting_names
 
 
-def run_up(*, detach: bool, schedules: bool, ports: Mapping[str, int]) -> None:
+def run_up(*, detach: bool, schedules: bool, with_fakes: bool, ports: Mapping[str, int]) -> None:
     """Start all parts; return when told to stop, or at once when detached.
 
     Raises:
@@ -35,10 +37,14 @@ def run_up(*, detach: bool, schedules: bool, ports: Mapping[str, int]) -> None:
             f"{running.dagster_url}",
             hint="`lake status` shows it, `lake down` stops it.",
         )
+    if with_fakes:
+        require_fakes(root)
     if detach:
         click.echo("Starting the lake in the background …", err=True)
         arguments = [f"--{name}-port={port}" for name, port in ports.items()]
         arguments.append("--schedules" if schedules else "--no-schedules")
+        if with_fakes:
+            arguments.append("--with-fakes")
         state = start_detached(arguments, home=home, env=os.environ)
         print_state(state, tables.stdout())
         click.echo("`lake down` stops everything.")
@@ -49,6 +55,8 @@ def run_up(*, detach: bool, schedules: bool, ports: Mapping[str, int]) -> None:
         env=os.environ,
         ports=Ports(**ports),
         schedules=schedules,
+        with_fakes=with_fakes,
+        source_settings=setting_names(),
         on_event=click.echo,
     )
     _run_until_told(supervisor)

@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ import httpx
 
 from lake_api.stack import dagster
 from lake_api.stack.errors import StackError
+from lake_api.stack.fakes import start_fakes
 from lake_api.stack.ports import LOOPBACK, choose_port
 from lake_api.stack.postgres import EmbeddedPostgres
 from lake_api.stack.process import STOP_GRACE_S, Child, Launch, child_environment, log_tail
@@ -70,6 +71,8 @@ class Supervisor:
 
     `env` is the environment that settings come from: with `MINIO_URL` or `MINIO_ENDPOINT` set,
     that S3 is used in place of the embedded one, with `PLATFORM_DATABASE_URL` that Postgres.
+    `source_settings` names the settings of outside sources, which are written down with the stack;
+    `with_fakes` points all of them at stand-ins on loopback.
     """
 
     def __init__(
@@ -80,12 +83,16 @@ class Supervisor:
         env: Mapping[str, str],
         ports: Ports | None = None,
         schedules: bool = True,
+        with_fakes: bool = False,
+        source_settings: Collection[str] = (),
         on_event: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._home = home
         self._root = root
         self._ports = ports or Ports()
         self._schedules = schedules
+        self._with_fakes = with_fakes
+        self._source_settings = frozenset(source_settings)
         self._say = on_event
         self._settings = dict(env)
         self._parts: list[_Part] = []
@@ -113,9 +120,12 @@ class Supervisor:
 
     def _start_parts(self) -> None:
         self._choose_ports()
+        basics = {name: self._settings[name] for name in _API_BASICS if name in self._settings}
         with ThreadPoolExecutor(max_workers=3) as pool:
             # The code server needs neither S3 nor Postgres until a run does.
             first = [pool.submit(self._start_s3), pool.submit(self._start_postgres)]
+            if self._with_fakes:
+                first.append(pool.submit(self._start_fakes, child_environment(basics)))
             for future in first:
                 future.result()
             self._configure()
@@ -188,6 +198,16 @@ class Supervisor:
 
         self._run("postgres", start)
 
+    def _start_fakes(self, env: Mapping[str, str]) -> None:
+        def start() -> Child:
+            child, settings = start_fakes(
+                root=self._root, env=env, state=self._home / "fakes.json", log=self._log("fakes")
+            )
+            self._settings |= settings
+            return child
+
+        self._run("fakes", start)
+
     def _configure(self) -> None:
         """The settings that parts find each other by."""
         dagster_dir = self._home / "dagster"
@@ -204,6 +224,8 @@ class Supervisor:
             "LAKE_DAGSTER_URL": f"http://{LOOPBACK}:{self._ports.dagster}",
             "LAKE_CODE_PORT": str(self._ports.code),
             "LAKE_CACHE_DIR": self._settings.get("LAKE_CACHE_DIR") or str(self._home / "cache"),
+            "LAKE_DATABASE_URL": self._settings.get("LAKE_DATABASE_URL")
+            or f"sqlite:///{self._home}/service.db",
             "LAKE_SCHEDULES": "on" if self._schedules else "off",
         }
 
@@ -341,6 +363,7 @@ class Supervisor:
                 name: value
                 for name, value in self._settings.items()
                 if name.startswith((*_API_SETTINGS, "DAGSTER_", "PLATFORM_"))
+                or name in self._source_settings
             },
         )
 

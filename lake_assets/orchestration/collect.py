@@ -27,12 +27,10 @@ from lake_assets.orchestration.io_manager import column_schema, partition_metada
 from lake_assets.orchestration.partitions import days_of
 from lake_assets.orchestration.resources import LakeResource
 from lake_assets.orchestration.rows import DailyRows, written_days
-from lake_assets.sources import config
+from lake_assets.sources.client import http_source
 from lake_assets.sources.collect import collector_of
 from lake_assets.sources.collection import Collection
 from lake_assets.sources.errors import NotConfigured, SourceError, SourceUnavailable
-from lake_assets.sources.http import HttpPolicy, HttpSource
-from lake_assets.sources.turns import turns_of
 
 CollectEvents = Iterator[
     dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckResult | dg.Output[Any]
@@ -93,30 +91,6 @@ def collected(
             yield from _no_verdicts(dataset)
 
     return collect
-
-
-def http_source(upstream: config.Upstream, env: Mapping[str, str]) -> HttpSource:
-    """The client that the environment asks for.
-
-    Raises:
-        NotConfigured: a setting is missing or can't be read.
-    """
-    settings, general = upstream.values(env), config.HTTP.values(env)
-    try:
-        policy = HttpPolicy(
-            timeout_s=float(general["LAKE_HTTP_TIMEOUT_S"]),
-            attempts=int(general["LAKE_HTTP_ATTEMPTS"]),
-            max_wait_s=float(general["LAKE_HTTP_MAX_WAIT_S"]),
-            requests_per_s=upstream.requests_per_s(settings),
-        )
-    except ValueError as error:
-        raise NotConfigured(f"a setting LAKE_HTTP_… is no number: {error}") from error
-    return HttpSource(
-        policy=policy,
-        secrets=upstream.secrets(settings),
-        turns=turns_of(env),
-        queue=upstream.name if upstream.one_queue else "",
-    )
 
 
 def _keeps_stored(context: dg.AssetExecutionContext, *, days: int) -> bool:

@@ -16,6 +16,7 @@ import httpx
 import msgspec
 
 from lake_assets.sources.errors import SourceMismatch, SourceUnavailable
+from lake_assets.sources.watching import WATCH
 
 Shape = TypeVar("Shape")
 Transient = Callable[[int, str], bool]
@@ -122,6 +123,8 @@ def decoded(answer: Answer, into: type[Shape]) -> Shape:
     """
     with answer.body:
         body = answer.body.read()
+    if watch := WATCH.get():
+        watch.document(body, into)
     try:
         return msgspec.json.decode(body, type=into)
     except msgspec.ValidationError as error:

@@ -12,7 +12,7 @@ from itertools import islice
 import pyarrow as pa
 
 from lake_assets.catalog import ColumnType, Dataset
-from lake_assets.sources.errors import SourceMismatch
+from lake_assets.sources.errors import FieldMismatch, SourceMismatch
 from lake_assets.storage.schema import arrow_field
 
 BATCH_ROWS = 5_000
@@ -39,9 +39,10 @@ def _batch(rows: Sequence[Mapping[str, object]], dataset: Dataset) -> pa.RecordB
         fits = _FITS[column.type]
         wrong = next((value for value in values if value is not None and not fits(value)), None)
         if wrong is not None:
-            raise SourceMismatch(
+            raise FieldMismatch(
                 f"{dataset.partition}: column `{column.name}` is declared {column.type.value} and "
-                f"came as {_kind(wrong)}"
+                f"came as {_kind(wrong)}",
+                field=column.name,
             )
         arrays.append(pa.array(values, type=arrow_field(column).type))
     return pa.RecordBatch.from_arrays(arrays, names=list(dataset.column_names))

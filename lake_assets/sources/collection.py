@@ -113,23 +113,13 @@ class Collection:
 
     def _batches(self, ask: Ask) -> Generator[pa.RecordBatch]:
         note = self.notes.setdefault(ask.day, {})
-        rows = self._once(self._completed(ask), note)
+        rows = self._once(completed(self.dataset, self.collector, ask), note)
         empty = True
         for batch in to_batches(self._news(rows, ask, note), self.dataset):
             empty = False
             yield batch
         if empty:
             note.setdefault("reason", "the source has no rows for the day")
-
-    def _completed(self, ask: Ask) -> Iterator[dict[str, object]]:
-        stamped = COLLECTED_COLUMN in self.dataset.column_names
-        for row in self.collector.collect(ask):
-            full = dict(row)
-            if stamped:
-                full.setdefault(COLLECTED_COLUMN, self.now)
-            if self._is_slow:
-                full[HASH_COLUMN] = row_hash(row, without=self.collector.bookkeeping)
-            yield full
 
     def _once(
         self, rows: Iterable[dict[str, object]], note: dict[str, str | int]
@@ -166,6 +156,17 @@ class Collection:
         if not news:
             note["reason"] = "nothing new or revised since the last time"
         ask.known.learn(ask.day, news)
+
+
+def completed(dataset: Dataset, collector: Collector, ask: Ask) -> Iterator[dict[str, object]]:
+    """What a collector gives, with what is filled in for it."""
+    for row in collector.collect(ask):
+        full = dict(row)
+        if COLLECTED_COLUMN in dataset.column_names:
+            full.setdefault(COLLECTED_COLUMN, ask.now)
+        if HASH_COLUMN in dataset.column_names:
+            full[HASH_COLUMN] = row_hash(row, without=collector.bookkeeping)
+        yield full
 
 
 def _chained(

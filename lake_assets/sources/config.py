@@ -562,3 +562,8 @@ HTTP = Upstream(
         ),
     ),
 )
+
+
+def setting_names() -> frozenset[str]:
+    """Every environment variable that belongs to a source, or to asking them."""
+    return frozenset(s.name for upstream in (*UPSTREAMS, HTTP) for s in upstream.settings)

@@ -6,6 +6,7 @@ Does not belong here: errors of the lake's own storage (`storage`).
     SourceError
     ├─ SourceUnavailable   no answer, or not now: trying again may help
     ├─ SourceMismatch      not what we expect of it: trying again will not help
+    │  └─ FieldMismatch    a field is missing, or its value is of another kind
     ├─ NotPublishedYet     no fault: the source has not released the day; the next tick asks again
     └─ NotConfigured       no fault: a required setting is missing, so the source was not asked
 """
@@ -21,6 +22,15 @@ class SourceUnavailable(SourceError):
 
 class SourceMismatch(SourceError):
     """The source is not what the declaration says; trying again will not help."""
+
+
+class FieldMismatch(SourceMismatch):
+    """A field of an answer is `missing`, or its value is of another kind than expected."""
+
+    def __init__(self, message: str, *, field: str, missing: bool = False) -> None:
+        super().__init__(message)
+        self.field = field
+        self.missing = missing
 
 
 class NotPublishedYet(SourceError):

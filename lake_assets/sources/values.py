@@ -8,7 +8,8 @@ import re
 from collections.abc import Mapping
 from datetime import date
 
-from lake_assets.sources.errors import SourceMismatch
+from lake_assets.sources.errors import FieldMismatch
+from lake_assets.sources.watching import WATCH
 
 Written = str | int | float | None
 """How tables of public portals hold a value: the type changes with every upload."""
@@ -30,7 +31,8 @@ def number(value: Written, field: str) -> float | None:
     try:
         return float(plain)
     except ValueError:
-        raise SourceMismatch(f"`{field}` is no number: {value[:_SHOWN_CHARS]!r}") from None
+        shown = f"`{field}` is no number: {value[:_SHOWN_CHARS]!r}"
+        raise FieldMismatch(shown, field=field) from None
 
 
 def whole(value: Written, field: str) -> int | None:
@@ -43,7 +45,8 @@ def whole(value: Written, field: str) -> int | None:
     if found is None:
         return None
     if not found.is_integer():
-        raise SourceMismatch(f"`{field}` is no whole number: {str(value)[:_SHOWN_CHARS]!r}")
+        shown = f"`{field}` is no whole number: {str(value)[:_SHOWN_CHARS]!r}"
+        raise FieldMismatch(shown, field=field)
     return int(found)
 
 
@@ -61,7 +64,8 @@ def day(value: str, field: str) -> date:
     try:
         return date.fromisoformat(value[:10])
     except ValueError:
-        raise SourceMismatch(f"`{field}` is no day: {value[:_SHOWN_CHARS]!r}") from None
+        shown = f"`{field}` is no day: {value[:_SHOWN_CHARS]!r}"
+        raise FieldMismatch(shown, field=field) from None
 
 
 class Cells:
@@ -72,6 +76,9 @@ class Cells:
 
     def __init__(self, record: Mapping[str, Written]) -> None:
         self._by_letters = {letters(name): value for name, value in record.items()}
+        self._watch = WATCH.get()
+        if self._watch:
+            self._watch.table(record)
 
     def __getitem__(self, name: str) -> Written:
         """The cell of a column that must be there.
@@ -79,13 +86,18 @@ class Cells:
         Raises:
             SourceMismatch: there is no such column.
         """
+        if self._watch:
+            self._watch.cell(name)
         try:
             return self._by_letters[letters(name)]
         except KeyError:
-            raise SourceMismatch(f"the column `{name}` is missing") from None
+            said = f"the column `{name}` is missing"
+            raise FieldMismatch(said, field=name, missing=True) from None
 
     def get(self, name: str) -> Written:
         """The cell of a column, or None where the table has no such column."""
+        if self._watch:
+            self._watch.cell(name)
         return self._by_letters.get(letters(name))
 
 

@@ -137,9 +137,13 @@ class Fake:
         raise NotImplementedError
 
     @property
-    def url(self) -> str:
+    def port(self) -> int:
         assert self._server is not None, "not started"
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return int(self._server.server_address[1])
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
 
     def start(self, port: int = 0) -> Self:
         fake = self
