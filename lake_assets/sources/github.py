@@ -10,7 +10,8 @@ GitHub shows no more of it. A page that is not full ends nothing: hidden events 
 
 **History.** A feed has at most 300 events and 30 days (90 before 2025). The feed of a busy
 repository does not reach back to the start of the day: the day is written with what is left of it
-and a warning that says from when on, or, if nothing is left, the run fails and writes nothing.
+and a warning that says from when on, or, if nothing is left, the run fails and writes nothing. The
+oldest of the 30 days is never whole, so it is out of reach.
 
 **Personal data.** Logins are stored. Texts of people (`body`), commits with their authors, and
 addresses are taken out of `payload`.
@@ -98,7 +99,7 @@ def collect(ask: Ask) -> Iterator[Row]:
 
 def _feed(ask: Ask, repo: str) -> Feed | None:
     """The feed back to the first day of the run; None if the token can't see the repository."""
-    first = min(ask.days)
+    first = ask.start - (ask.day - min(ask.days))
     events: list[Event] = []
     number = 1
     while True:
@@ -117,7 +118,7 @@ def _feed(ask: Ask, repo: str) -> Feed | None:
         )
         if page is None and number == 1:
             return None
-        if not page or all(event.created_at.date() < first for event in page):
+        if not page or all(event.created_at < first for event in page):
             seen = [event.created_at for event in events]
             return Feed(events, min(seen) if page is None and seen else None)
         events += page
@@ -148,6 +149,6 @@ def _row(event: Event) -> Row:
 COLLECTOR = Collector(
     upstream=config.GITHUB,
     collect=collect,
-    reach_d=30,
-    gone="GitHub shows the last 30 days, and of these at most 300 events per repository",
+    reach_d=29,
+    gone="GitHub shows the last 30 days to the hour, and at most 300 events per repository",
 )

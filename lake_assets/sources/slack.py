@@ -119,7 +119,8 @@ def _answer(ask: Ask, method: str, into: type[Shape], **params: str) -> Shape:
         into=into,
         remember=True,
     )
-    if not answer.ok and answer.error not in _NOT_THIS_CHANNEL:
+    refused = into is History and answer.error in _NOT_THIS_CHANNEL
+    if not answer.ok and not refused:
         wants = f" (it wants {answer.needed})" if answer.needed else ""
         raise SourceMismatch(f"Slack says `{answer.error}` to {method}{wants}: check the token")
     return answer

@@ -95,7 +95,7 @@ class Channel(msgspec.Struct):
 class Team(Answer):
     """Answer of `auth.test`."""
 
-    team_id: str = ""
+    team_id: str | None = None
 
 
 class Channels(Answer):

@@ -127,7 +127,7 @@ class FakeGithub(Fake):
         if (page - 1) * rows >= self.limit:
             message = "In order to keep the API fast for everyone, pagination is limited"
             return as_json({"message": message}, status=422)
-        oldest = at(self.today, 0) - timedelta(days=KEEPS_D)
+        oldest = at(self.today, 8) - timedelta(days=KEEPS_D)
         kept = sorted((e for e in self.feeds[repo] if e.at >= oldest), key=lambda e: e.at)[::-1]
         shown = kept[: self.limit][(page - 1) * rows : page * rows]
         link = f'<{self.url}/repositories/2/events?page={page + 1}>; rel="next"'

@@ -18,6 +18,7 @@ from tests.fakes.email_events import (
 from tests.sources.conftest import TODAY, failure, metadata, observed
 from tests.sources.faults import LASTING, PASSING
 from tests.sources.personal import addresses_in
+from tests.sources.stored import stored_bytes
 
 YESTERDAY = TODAY - timedelta(days=1)
 BEFORE = TODAY - timedelta(days=2)
@@ -336,9 +337,9 @@ def test_an_unknown_provider_fails(resend):
 
 
 @pytest.mark.parametrize("fault", PASSING)
-def test_rows_are_exact_after_a_fault_that_passes(either, fault):
+def test_bytes_are_the_same_after_a_fault_that_passes(either, fault):
     either.run(YESTERDAY)
-    untroubled = either.rows(YESTERDAY)
+    untroubled = stored_bytes(either, YESTERDAY)
     either.env["LAKE_HTTP_TIMEOUT_S"] = "1"
     places = {"resend": ["emails"], "postmark": ["fromdate", "m2/details"]}[either.fake.name]
     plans = [either.fake.break_with(PASSING[fault], where=place) for place in places]
@@ -346,24 +347,26 @@ def test_rows_are_exact_after_a_fault_that_passes(either, fault):
     assert either.run(YESTERDAY).success
 
     assert [plan.times for plan in plans] == [0] * len(places)
-    assert either.rows(YESTERDAY) == untroubled
+    assert stored_bytes(either, YESTERDAY) == untroubled
 
 
 @pytest.mark.parametrize("fault", LASTING)
-def test_a_fault_that_stays_keeps_the_stored_day_and_a_later_run_gives_the_same_rows(either, fault):
+def test_a_fault_that_stays_keeps_the_stored_day_and_a_later_run_gives_the_same_bytes(
+    either, fault
+):
     either.fake.most = 2
     either.run(YESTERDAY)
-    before = either.rows(YESTERDAY)
+    before = stored_bytes(either, YESTERDAY)
     spoil, words = LASTING[fault]
     where = {"resend": "after=", "postmark": "m2/details"}[either.fake.name]
     either.fake.break_with(spoil, where=where, times=99)
 
     assert words in failure(either.run(YESTERDAY))
-    assert either.rows(YESTERDAY) == before
+    assert stored_bytes(either, YESTERDAY) == before
 
     either.fake.faults.clear()
     assert either.run(YESTERDAY).success
-    assert either.rows(YESTERDAY) == before
+    assert stored_bytes(either, YESTERDAY) == before
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from tests.fakes.github import TOKEN, Event, FakeGithub, at
 from tests.sources.conftest import TODAY, failure, metadata, observed
 from tests.sources.faults import LASTING, PASSING
 from tests.sources.personal import addresses_in
+from tests.sources.stored import stored_bytes
 
 YESTERDAY = TODAY - timedelta(days=1)
 BEFORE = TODAY - timedelta(days=2)
@@ -189,9 +190,9 @@ def test_a_day_of_which_the_feed_has_nothing_left_fails_and_stays_as_it_was(gith
 
 
 def test_days_out_of_reach_are_said_before_anything_is_asked(github):
-    result = github.run(TODAY - timedelta(days=31))
+    result = github.run(TODAY - timedelta(days=30))
 
-    assert "GitHub shows the last 30 days, and of these at most 300 events" in failure(result)
+    assert "GitHub shows the last 30 days to the hour, and at most 300 events" in failure(result)
     assert github.fake.requests == []
 
 
@@ -244,31 +245,33 @@ def test_a_rate_limit_with_403_is_tried_again(github, text):
 
 
 @pytest.mark.parametrize("fault", PASSING)
-def test_rows_are_exact_after_a_fault_that_passes(github, fault):
+def test_bytes_are_the_same_after_a_fault_that_passes(github, fault):
     github.run(YESTERDAY)
-    untroubled = github.rows(YESTERDAY)
+    untroubled = stored_bytes(github, YESTERDAY)
     github.env["LAKE_HTTP_TIMEOUT_S"] = "1"
     plans = [github.fake.break_with(PASSING[fault], where=repo) for repo in github.fake.feeds]
 
     assert github.run(YESTERDAY).success
 
     assert [plan.times for plan in plans] == [0, 0]
-    assert github.rows(YESTERDAY) == untroubled
+    assert stored_bytes(github, YESTERDAY) == untroubled
 
 
 @pytest.mark.parametrize("fault", LASTING)
-def test_a_fault_that_stays_keeps_the_stored_day_and_a_later_run_gives_the_same_rows(github, fault):
+def test_a_fault_that_stays_keeps_the_stored_day_and_a_later_run_gives_the_same_bytes(
+    github, fault
+):
     github.run(YESTERDAY)
-    before = github.rows(YESTERDAY)
+    before = stored_bytes(github, YESTERDAY)
     spoil, words = LASTING[fault]
     github.fake.break_with(spoil, where="org/docs", times=99)
 
     assert words in failure(github.run(YESTERDAY))
-    assert github.rows(YESTERDAY) == before
+    assert stored_bytes(github, YESTERDAY) == before
 
     github.fake.faults.clear()
     assert github.run(YESTERDAY).success
-    assert github.rows(YESTERDAY) == before
+    assert stored_bytes(github, YESTERDAY) == before
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from tests.fakes.luma import CALENDAR, KEY, FakeLuma, at, event
 from tests.sources.conftest import TODAY, failure, metadata, observed
 from tests.sources.faults import LASTING, PASSING
 from tests.sources.personal import addresses_in
+from tests.sources.stored import stored_bytes
 
 IDS = ["evt-past", "evt-online", "evt-listed"]
 
@@ -186,10 +187,10 @@ def test_a_refused_key_fails(luma):
 
 
 @pytest.mark.parametrize("fault", PASSING)
-def test_rows_are_exact_after_a_fault_that_passes(luma, fault):
+def test_bytes_are_the_same_after_a_fault_that_passes(luma, fault):
     luma.fake.most = 2
     luma.run()
-    untroubled = luma.rows()
+    untroubled = stored_bytes(luma, TODAY)
     luma.env["LAKE_HTTP_TIMEOUT_S"] = "1"
     places = ("events/list", "pagination_cursor=2")
     plans = [luma.fake.break_with(PASSING[fault], where=place) for place in places]
@@ -197,23 +198,23 @@ def test_rows_are_exact_after_a_fault_that_passes(luma, fault):
     assert luma.run().success
 
     assert [plan.times for plan in plans] == [0, 0]
-    assert luma.rows() == untroubled
+    assert stored_bytes(luma, TODAY) == untroubled
 
 
 @pytest.mark.parametrize("fault", LASTING)
-def test_a_fault_that_stays_keeps_the_stored_day_and_a_later_run_gives_the_same_rows(luma, fault):
+def test_a_fault_that_stays_keeps_the_stored_day_and_a_later_run_gives_the_same_bytes(luma, fault):
     luma.fake.most = 2
     luma.run()
-    before = luma.rows()
+    before = stored_bytes(luma, TODAY)
     spoil, words = LASTING[fault]
     luma.fake.break_with(spoil, where="pagination_cursor=2", times=99)
 
     assert words in failure(luma.run())
-    assert luma.rows() == before
+    assert stored_bytes(luma, TODAY) == before
 
     luma.fake.faults.clear()
     assert luma.run().success
-    assert luma.rows() == before
+    assert stored_bytes(luma, TODAY) == before
 
 
 @pytest.mark.parametrize(

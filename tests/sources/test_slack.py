@@ -7,6 +7,7 @@ from tests.fakes.slack import TOKEN, FakeSlack, at, channel, message, ts
 from tests.sources.conftest import TODAY, failure, metadata, observed
 from tests.sources.faults import LASTING, PASSING
 from tests.sources.personal import addresses_in
+from tests.sources.stored import stored_bytes
 
 YESTERDAY = TODAY - timedelta(days=1)
 BEFORE = TODAY - timedelta(days=2)
@@ -222,9 +223,9 @@ def test_a_missing_token_skips_the_run_and_says_which(slack):
 
 
 @pytest.mark.parametrize("fault", PASSING)
-def test_rows_are_exact_after_a_fault_that_passes(slack, fault):
+def test_bytes_are_the_same_after_a_fault_that_passes(slack, fault):
     slack.run(YESTERDAY)
-    untroubled = slack.rows(YESTERDAY)
+    untroubled = stored_bytes(slack, YESTERDAY)
     slack.env["LAKE_HTTP_TIMEOUT_S"] = "1"
     places = ("conversations.list", "channel=C1")
     plans = [slack.fake.break_with(PASSING[fault], where=place) for place in places]
@@ -232,22 +233,22 @@ def test_rows_are_exact_after_a_fault_that_passes(slack, fault):
     assert slack.run(YESTERDAY).success
 
     assert [plan.times for plan in plans] == [0, 0]
-    assert slack.rows(YESTERDAY) == untroubled
+    assert stored_bytes(slack, YESTERDAY) == untroubled
 
 
 @pytest.mark.parametrize("fault", LASTING)
-def test_a_fault_that_stays_keeps_the_stored_day_and_a_later_run_gives_the_same_rows(slack, fault):
+def test_a_fault_that_stays_keeps_the_stored_day_and_a_later_run_gives_the_same_bytes(slack, fault):
     slack.run(YESTERDAY)
-    before = slack.rows(YESTERDAY)
+    before = stored_bytes(slack, YESTERDAY)
     spoil, words = LASTING[fault]
     slack.fake.break_with(spoil, where="channel=C3", times=99)
 
     assert words in failure(slack.run(YESTERDAY))
-    assert slack.rows(YESTERDAY) == before
+    assert stored_bytes(slack, YESTERDAY) == before
 
     slack.fake.faults.clear()
     assert slack.run(YESTERDAY).success
-    assert slack.rows(YESTERDAY) == before
+    assert stored_bytes(slack, YESTERDAY) == before
 
 
 @pytest.mark.parametrize(
@@ -260,6 +261,7 @@ def test_a_fault_that_stays_keeps_the_stored_day_and_a_later_run_gives_the_same_
         ("list", lambda page: page.pop("channels"), "the answer lacks `channels`"),
         ("list", lambda page: page["channels"][0].pop("id"), "missing required field `id`"),
         ("list", lambda page: page.pop("ok"), "missing required field `ok`"),
+        ("auth.test", lambda page: page.pop("team_id"), "column `team_id` is required"),
     ],
 )
 def test_a_field_that_does_not_fit_is_named(slack, where, change, says):
