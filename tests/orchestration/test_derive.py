@@ -1,4 +1,6 @@
 import dagster as dg
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from lake_assets.catalog import data_key
@@ -185,9 +187,6 @@ def test_the_first_days_of_the_lake_have_shorter_windows(lake):
 
 def test_an_upstream_of_another_type_is_refused_with_what_to_do(lake, tmp_path):
     lake.put(PLAYS, ago(1), ["hey"])
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     path = tmp_path / "old.parquet"
     pq.write_table(pa.table({"song": [1, 2]}), path)
     lake.store.put_whole(data_key(lake.catalog[PLAYS], ago(1)), path.read_bytes())
@@ -198,6 +197,24 @@ def test_an_upstream_of_another_type_is_refused_with_what_to_do(lake, tmp_path):
     assert f"column `song` is declared as string, and {ago(1)} has it as int64" in first_error(
         result
     )
+
+
+def test_columns_that_went_stop_a_run_unless_its_tag_lets_them_go(lake, tmp_path):
+    lake.put(PLAYS, ago(1), ["hey"])
+    dataset = lake.catalog[LISTENS]
+    path = tmp_path / "before.parquet"
+    pq.write_table(pa.table({"song": ["hey"], "mood": ["blue"]}), path)
+    lake.store.put_whole(data_key(dataset, ago(2)), path.read_bytes())
+    lake.store.bump_version(dataset, [ago(2)])
+
+    refused = lake.materialize(LISTENS, ago(1))
+    assert not refused.success
+    assert "column `mood` is in the lake" in first_error(refused)
+    assert lake.store.days(dataset) == [ago(2)]
+
+    allowed = lake.materialize(LISTENS, ago(1), tags={"lake/accept_schema_change": "true"})
+    assert allowed.success
+    assert lake.store.days(dataset) == [ago(2), ago(1)]
 
 
 def test_days_in_few_words():
