@@ -157,7 +157,8 @@ def test_a_function_gets_its_columns_and_days_only(lake):
     result = lake.materialize(HITS, ago(2))
 
     assert result.success
-    assert SEEN == [{"day": ago(2), "columns": ["song", "date"], "days": [ago(3), ago(2)]}]
+    (seen,) = SEEN
+    assert seen == {"day": ago(2), "columns": ["song", "date"], "days": [ago(3), ago(2)]}
     assert lake.read(HITS, ago(2))[0]["plays"] == 2
     assert lake.read(HITS, ago(2))[0]["generated_at"] == NOW
 
