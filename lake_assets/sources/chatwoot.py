@@ -62,19 +62,18 @@ def collect(ask: Ask) -> Iterator[Row]:
 
 def _down_to_the_day(ask: Ask) -> Iterator[Conversation]:
     """All conversations from the newest activity to the day's beginning."""
-    start, most, seen = int(ask.start.timestamp()), 0, set[int]()
+    start, most, size = int(ask.start.timestamp()), 0, 0
     for number in count(1):
         page = _page(ask, number)
         all_count, some = page.meta.all_count, page.payload
         if all_count < most:
             raise SourceUnavailable("conversations were deleted while the pages were read")
-        most = all_count
+        most, size = all_count, max(size, len(some))
         if any(after.last_activity_at > said.last_activity_at for said, after in pairwise(some)):
             raise SourceMismatch("the conversations are not ordered by their last activity")
         yield from some
-        seen.update(said.id for said in some)
-        if not some and len(seen) < all_count:
-            raise SourceUnavailable(f"{len(seen)} of {all_count} conversations came")
+        if not some and all_count > size * (number - 1):
+            raise SourceUnavailable(f"page {number} of {all_count} conversations came empty")
         if not some or some[-1].last_activity_at < start:
             return
 

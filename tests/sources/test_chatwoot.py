@@ -164,6 +164,23 @@ def test_a_conversation_that_wakes_up_while_pages_are_read_doubles_and_loses_not
     assert metadata(again)[f"{YESTERDAY}"]["repeated_rows"] == 1
 
 
+def test_conversations_that_come_in_while_all_pages_are_read_are_no_fault(chatwoot):
+    chatwoot.fake.page_rows = 2
+    chatwoot.fake.conversations = chatwoot.fake.conversations[:6]
+
+    def come(reply):
+        chatwoot.fake.conversations.append(conversation(2_000, at(TODAY, "23:59:59") + 5))
+        chatwoot.fake.conversations[5]["last_activity_at"] = at(TODAY, "23:59:59") + 6
+        return reply
+
+    plan = chatwoot.fake.break_with(come, skip=2)
+
+    assert chatwoot.run(TODAY - timedelta(days=9), YESTERDAY).success
+
+    assert plan.times == 0
+    assert said(chatwoot.rows(YESTERDAY)) == expected()
+
+
 def test_a_conversation_that_is_deleted_while_pages_are_read_fails_the_run(chatwoot):
     chatwoot.fake.page_rows = 2
 
@@ -192,7 +209,7 @@ def test_pages_that_end_too_early_are_told(chatwoot):
         base.rewritten(lambda page: page["data"]["payload"].clear()), where="page=2"
     )
 
-    assert "2 of 123 conversations came" in failure(chatwoot.run(YESTERDAY))
+    assert "page 2 of 123 conversations came empty" in failure(chatwoot.run(YESTERDAY))
     assert chatwoot.days == []
 
 
