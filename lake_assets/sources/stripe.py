@@ -5,10 +5,9 @@
 The cursor is an event, not a number: events that arrive while pages are read shift nothing.
 **A day** is `created` in UTC. Events are kept for 30 days to the second: of the day that is 30 days
 back a part is gone. **A revision** overwrites; of an event only `pending_webhooks` changes.
-**Traps.** `data.object` has the form of the event's own `api_version`, not of ours. Amounts
-are in the minor unit. `request` was a plain id in old versions. A cursor wants the same `created`
-filter. 429 comes for too many requests (100 a second live, 25 test) and for what is locked
-(`lock_timeout`); both pass. Objects are full of people: see `stripe_objects`.
+**Traps.** `data.object` has the form of the event's own `api_version`, not of ours. Amounts are in
+the minor unit. `request` was a plain id in old versions. 429 says too many requests (100 a second
+live, 25 test) or `lock_timeout`; both pass. Objects are full of people: see `stripe_objects`.
 **Unconfirmed:** how late an event may appear; the schedule waits half an hour.
 """
 
