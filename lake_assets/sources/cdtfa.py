@@ -72,7 +72,7 @@ def _rows(ask: Ask) -> Iterator[tuple[str, date, dict[str, object], Cells]]:
             city = text(cells["City"]) if level == "city" else None
             group = text(cells["BusinessGroupCode"])
             found = re.fullmatch("Q?([1-4])", quarter or "")
-            if not year or not found or not group:
+            if not found or not group or not year or not 0 < year <= ask.now.year:
                 where = f"{year} {quarter}, {group}"
                 raise SourceMismatch(f"{table}: a row without quarter or group: {where}")
             month = 3 * int(found[1])

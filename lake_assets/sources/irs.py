@@ -32,7 +32,7 @@ from lake_assets.sources.errors import NotPublishedYet, SourceMismatch
 from lake_assets.sources.irs_files import COUNTY, ZIP, Geography, rows_of
 from lake_assets.sources.values import whole
 
-_SOONEST_Y, _LATEST_Y = 2, 5
+_REGULAR_SINCE, _SOONEST_Y, _LATEST_Y = 2013, 2, 5
 _FILES = {"incyallagi": COUNTY, "incyallnoagi": COUNTY, "zpallagi": ZIP, "zpallnoagi": ZIP}
 _MAX_BYTES = 1024**3
 
@@ -46,6 +46,8 @@ def collect(ask: Ask) -> Iterator[Row]:
     met = {area for _, _, *places in stored for area in places}
     known = {level: wanted <= met for level, wanted in areas.items()}
     first, out = whole(ask.settings["IRS_FIRST_TAX_YEAR"], "IRS_FIRST_TAX_YEAR") or 0, False
+    if first < _REGULAR_SINCE:
+        raise SourceMismatch(f"IRS_FIRST_TAX_YEAR must be {_REGULAR_SINCE} or later, is {first}")
     for year in range(first, ask.now.year - _SOONEST_Y + 1):
         for stem, geography in _FILES.items():
             file, level = f"{year % 100:02}{stem}.csv", geography.level

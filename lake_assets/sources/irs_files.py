@@ -70,22 +70,23 @@ def rows_of(
     if answer.body.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
         answer.body.seek(0)
     lines = csv.reader(io.TextIOWrapper(answer.body, encoding="latin-1", newline=""))
-    head = [name.strip().upper() for name in next(lines, [])]
-    for name in ("STATEFIPS", geography.column):
-        if name not in head:
-            raise SourceMismatch(f"{answer.where}: the column `{name}` is missing")
-    state_at, area_at = head.index("STATEFIPS"), head.index(geography.column)
     states: set[str] = set()
-    for line in filter(None, lines):
-        if len(line) != len(head):
-            at = f"line {lines.line_num} has {len(line)} of {len(head)} cells"
-            raise AskAgain(f"{answer.where}: the file broke off: {at}")
-        found, area = line[state_at].strip().zfill(2), line[area_at].strip()
-        states.add(found)
-        if found == state and area.zfill(geography.digits) in areas:
-            yield _row(dict(zip(head, line, strict=True)), geography)
-    if len(states) < _STATES:
-        raise AskAgain(f"{answer.where}: the file broke off: {len(states)} of {_STATES} states")
+    try:
+        head = [name.strip().upper() for name in next(lines, [])]
+        if missing := {"STATEFIPS", geography.column} - {*head}:
+            raise SourceMismatch(f"{answer.where}: the column `{min(missing)}` is missing")
+        state_at, area_at = head.index("STATEFIPS"), head.index(geography.column)
+        for line in filter(None, lines):
+            if len(line) != len(head):
+                raise csv.Error(f"line {lines.line_num} has {len(line)} of {len(head)} cells")
+            found, area = line[state_at].strip().zfill(2), line[area_at].strip()
+            states.add(found)
+            if found == state and area.zfill(geography.digits) in areas:
+                yield _row(dict(zip(head, line, strict=True)), geography)
+        if len(states) < _STATES:
+            raise csv.Error(f"{len(states)} of {_STATES} states")
+    except csv.Error as error:
+        raise AskAgain(f"{answer.where}: the file broke off: {error}") from error
 
 
 def _row(line: Mapping[str, str], geography: Geography) -> dict[str, object]:

@@ -4,7 +4,7 @@ import pytest
 
 from tests.fakes import base
 from tests.fakes.cdtfa import CITIES, COUNTIES, FakeCdtfa, city_row, county_row
-from tests.sources.conftest import TODAY, failure, metadata
+from tests.sources.conftest import TODAY, failure, metadata, observed
 from tests.sources.faults import LASTING, PASSING
 
 YESTERDAY = TODAY - timedelta(days=1)
@@ -178,94 +178,94 @@ def test_another_spelling_of_the_same_row_is_no_revision(either):
     assert either.rows() == []
 
 
-def test_pages_are_followed_by_what_came_not_by_what_was_asked_for(either):
-    either.fake.page_rows = 2
-    either.fake.tables[CITIES] = [
+def test_pages_are_followed_by_what_came_not_by_what_was_asked_for(sales):
+    sales.fake.page_rows = 2
+    sales.fake.tables[CITIES] = [
         city_row(year, quarter, city)
         for year in (2024, 2025)
         for quarter in (1, 2, 3, 4)
         for city in ("Campbell", "Los Altos", "Milpitas")
     ]
 
-    assert either.run().success
+    assert sales.run().success
 
-    asked = either.fake.asked(CITIES)
-    assert len(either.rows()) == 3 + 24
-    assert len(set(places(either.rows()))) == 27
+    asked = sales.fake.asked(CITIES)
+    assert len(sales.rows()) == 3 + 24
+    assert len(set(places(sales.rows()))) == 27
     assert [int(request.query["$skip"]) for request in asked] == list(range(0, 24, 2))
 
 
-def test_rows_that_move_between_pages_fail_the_run(either):
-    either.fake.page_rows = 2
+def test_rows_that_move_between_pages_fail_the_run(sales):
+    sales.fake.page_rows = 2
 
     def shifted(reply):
-        either.fake.tables[COUNTIES].insert(0, county_row(2015, 1, "TTL"))
+        sales.fake.tables[COUNTIES].insert(0, county_row(2015, 1, "TTL"))
         return reply
 
-    either.fake.break_with(shifted, where=COUNTIES)
+    sales.fake.break_with(shifted, where=COUNTIES)
 
-    assert f"{COUNTIES} changed while it was read; run it again later" in failure(either.run())
-    assert either.days == []
+    assert f"{COUNTIES} changed while it was read; run it again later" in failure(sales.run())
+    assert sales.days == []
 
-    assert either.run().success
-    assert len(either.rows()) == 7
+    assert sales.run().success
+    assert len(sales.rows()) == 7
 
 
-def test_fewer_rows_than_counted_fail_the_run(either):
-    either.fake.break_with(
+def test_fewer_rows_than_counted_fail_the_run(sales):
+    sales.fake.break_with(
         base.rewritten(lambda page: page.update({"@odata.count": 5})), where=COUNTIES, times=9
     )
 
-    assert f"{COUNTIES} changed while it was read" in failure(either.run())
-    assert either.days == []
+    assert f"{COUNTIES} changed while it was read" in failure(sales.run())
+    assert sales.days == []
 
 
-def test_a_row_that_comes_twice_on_a_page_is_kept_once(either):
-    either.fake.tables[CITIES].append(dict(either.fake.tables[CITIES][0]))
+def test_a_row_that_comes_twice_on_a_page_is_kept_once(sales):
+    sales.fake.tables[CITIES].append(dict(sales.fake.tables[CITIES][0]))
 
-    result = either.run()
+    result = sales.run()
 
-    assert places(either.rows()) == PLACES
+    assert places(sales.rows()) == PLACES
     assert metadata(result)[f"{TODAY}"]["repeated_rows"] == 1
 
 
-def test_the_past_is_not_invented(either):
-    assert "nothing older than 2026-11-23 can be collected" in failure(either.run(YESTERDAY))
-    assert either.fake.requests == []
+def test_the_past_is_not_invented(sales):
+    assert "nothing older than 2026-11-23 can be collected" in failure(sales.run(YESTERDAY))
+    assert sales.fake.requests == []
 
-    result = either.run(TODAY - timedelta(days=2), TODAY)
+    result = sales.run(TODAY - timedelta(days=2), TODAY)
 
     assert result.success
-    assert either.days == [TODAY]
-    assert "out of reach: the portal shows" in metadata(result)[f"{YESTERDAY}"]["reason"]
+    assert sales.days == [TODAY]
+    assert "out of reach: the portal shows" in observed(result)[f"{YESTERDAY}"]
 
 
-def test_a_county_without_rows_is_no_empty_success(either):
-    either.env |= {"CDTFA_COUNTY": "O'Higgins"}
+def test_a_county_without_rows_is_no_empty_success(sales):
+    sales.env |= {"CDTFA_COUNTY": "O'Higgins"}
 
-    assert f"{COUNTIES} has no rows of O'Higgins" in failure(either.run())
-    assert either.fake.requests[0].query["$filter"] == (
+    assert f"{COUNTIES} has no rows of O'Higgins" in failure(sales.run())
+    assert sales.fake.requests[0].query["$filter"] == (
         "County eq 'O''HIGGINS' or County eq 'O''Higgins'"
     )
 
 
-def test_rows_of_other_counties_are_not_taken_for_ours(either):
-    either.fake.tables[CITIES] += [city_row(2026, 1, "Fremont")]
-    either.fake.break_with(
+def test_rows_of_other_counties_are_not_taken_for_ours(sales):
+    sales.fake.tables[CITIES] += [city_row(2026, 1, "Fremont")]
+    sales.fake.break_with(
         base.rewritten(lambda page: page["value"][0].update(County="Alameda")), where=CITIES
     )
 
-    assert f"{CITIES} gives rows of Alameda, not asked for" in failure(either.run())
+    assert f"{CITIES} gives rows of Alameda, not asked for" in failure(sales.run())
 
 
-def test_the_portal_is_asked_as_a_browser_would(either):
-    either.run()
+def test_the_portal_is_asked_as_a_browser_would(sales):
+    sales.run()
 
-    agents = {request.headers["user-agent"] for request in either.fake.requests}
+    agents = {request.headers["user-agent"] for request in sales.fake.requests}
     assert agents == {"Mozilla/5.0 (compatible; ainative-lake)"}
 
-    either.env["CDTFA_USER_AGENT"] = "curl"
-    assert "HTTP 403: (an HTML page)" in failure(either.run())
+    sales.env["CDTFA_USER_AGENT"] = "curl"
+    assert "HTTP 403: (an HTML page)" in failure(sales.run())
 
 
 @pytest.mark.parametrize(
@@ -273,6 +273,7 @@ def test_the_portal_is_asked_as_a_browser_would(either):
     [
         ({"TaxableTransactions": "n/a"}, "`TaxableTransactions` is no number: 'n/a'"),
         ({"CalendarYear": 2026.5}, "`CalendarYear` is no whole number"),
+        ({"CalendarYear": 20261}, "a row without quarter or group: 20261 Q1, C01"),
         ({"Quarter": "Q5"}, "a row without quarter or group: 2026 Q5, C01"),
         ({"Quarter": None}, "a row without quarter or group: 2026 None, C01"),
         ({"BusinessGroupCode": " "}, "a row without quarter or group: 2026 Q1, None"),
@@ -285,6 +286,18 @@ def test_a_cell_that_does_not_fit_is_named(sales, change, says):
     )
 
     assert says in failure(sales.run())
+    assert sales.days == []
+
+
+def test_a_base_url_that_is_none_skips_the_run(sales):
+    sales.env["CDTFA_BASE_URL"] = "cdtfa.ca.gov"
+
+    result = sales.run()
+
+    assert result.success
+    assert observed(result)[f"{TODAY}"] == (
+        "Skipped: CDTFA (California sales taxes): CDTFA_BASE_URL must start with https:// or http://"
+    )
     assert sales.days == []
 
 
@@ -303,27 +316,27 @@ def test_a_day_that_is_none_is_named(permits):
         (CITIES, "BusinessGroupCode"),
     ],
 )
-def test_a_missing_column_is_named(either, table, column):
-    either.fake.break_with(
+def test_a_missing_column_is_named(sales, table, column):
+    sales.fake.break_with(
         base.rewritten(lambda page: [row.pop(column) for row in page["value"]]), where=table
     )
 
-    assert f"the column `{column}` is missing" in failure(either.run())
-    assert either.days == []
+    assert f"the column `{column}` is missing" in failure(sales.run())
+    assert sales.days == []
 
 
-def test_a_missing_count_is_named(either):
-    either.fake.break_with(base.rewritten(lambda page: page.pop("@odata.count")), where=COUNTIES)
+def test_a_missing_count_is_named(sales):
+    sales.fake.break_with(base.rewritten(lambda page: page.pop("@odata.count")), where=COUNTIES)
 
-    assert "missing required field `@odata.count`" in failure(either.run())
+    assert "missing required field `@odata.count`" in failure(sales.run())
 
 
-def test_a_new_column_is_no_matter(either):
-    for row in either.fake.tables[COUNTIES]:
+def test_a_new_column_is_no_matter(sales):
+    for row in sales.fake.tables[COUNTIES]:
         row |= {"BrandNew": True, "@odata.etag": 'W/"1"'}
 
-    assert either.run().success
-    assert places(either.rows()) == PLACES
+    assert sales.run().success
+    assert places(sales.rows()) == PLACES
 
 
 @pytest.mark.parametrize("fault", PASSING)
@@ -339,15 +352,15 @@ def test_rows_are_exact_after_a_fault_that_passes(either, fault):
 
 
 @pytest.mark.parametrize("fault", LASTING)
-def test_a_fault_that_stays_fails_with_one_clear_line_and_writes_nothing(either, fault):
+def test_a_fault_that_stays_fails_with_one_clear_line_and_writes_nothing(sales, fault):
     spoil, words = LASTING[fault]
-    either.fake.break_with(spoil, where=CITIES, times=99)
+    sales.fake.break_with(spoil, where=CITIES, times=99)
 
-    says = failure(either.run())
+    says = failure(sales.run())
 
     assert "CDTFA (California sales taxes): GET " in says
     assert words in says
-    assert either.days == []
+    assert sales.days == []
 
 
 def test_a_run_after_a_fault_writes_what_a_run_without_one_writes(either):

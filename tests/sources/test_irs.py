@@ -6,7 +6,7 @@ from io import BytesIO
 
 import pytest
 
-from lake_assets.sources.answers import Answer
+from lake_assets.sources.answers import Answer, AskAgain
 from lake_assets.sources.irs_files import ZIP, rows_of
 from tests.fakes import base
 from tests.fakes.irs import FakeIrs, as_csv, lines
@@ -257,6 +257,20 @@ def test_an_area_that_is_not_there_is_no_empty_success(irs):
     assert f"{COUNTY_FILE} has no county of 999" in failure(irs.run())
 
 
+@pytest.mark.parametrize(
+    ("year", "says"),
+    [
+        ("18", "IRS_FIRST_TAX_YEAR must be 2013 or later, is 18"),
+        ("all", "`IRS_FIRST_TAX_YEAR` is no number: 'all'"),
+    ],
+)
+def test_a_first_tax_year_that_is_none_is_named(irs, year, says):
+    irs.env["IRS_FIRST_TAX_YEAR"] = year
+
+    assert says in failure(irs.run())
+    assert irs.fake.requests == []
+
+
 def test_the_past_is_not_invented(irs):
     assert "nothing older than 2026-11-23 can be collected" in failure(irs.run(YESTERDAY))
     assert irs.fake.requests == []
@@ -265,7 +279,7 @@ def test_the_past_is_not_invented(irs):
 
     assert result.success
     assert irs.days == [TODAY]
-    assert "out of reach: the IRS shows" in metadata(result)[f"{YESTERDAY}"]["reason"]
+    assert "out of reach: the IRS shows" in observed(result)[f"{YESTERDAY}"]
 
 
 def test_a_backfill_keeps_what_is_there_unless_asked(irs):
@@ -315,14 +329,14 @@ def test_a_line_that_comes_twice_is_kept_once(irs):
 
 
 @pytest.mark.parametrize("fault", PASSING)
-@pytest.mark.parametrize("file", [COUNTY_FILE, "22zpallnoagi.csv"])
-def test_rows_are_exact_after_a_fault_that_passes(irs, fault, file):
+def test_rows_are_exact_after_a_fault_that_passes(irs, fault):
     irs.env["LAKE_HTTP_TIMEOUT_S"] = "1"
-    plan = irs.fake.break_with(PASSING[fault], where=file)
+    files = (COUNTY_FILE, "22zpallnoagi.csv")
+    plans = [irs.fake.break_with(PASSING[fault], where=file) for file in files]
 
     assert irs.run().success
 
-    assert plan.times == 0
+    assert [plan.times for plan in plans] == [0, 0]
     assert said(irs.rows()) == EXPECTED
 
 
@@ -350,6 +364,14 @@ def test_a_file_that_ends_at_the_end_of_a_line_is_not_taken_for_whole(irs):
 
     assert "the file broke off: 5 of 51 states (tried 3 times); run it again later" in says
     assert irs.days == []
+
+
+def test_a_file_whose_quotes_are_broken_is_not_taken_for_whole():
+    broken = as_csv(lines("zpallagi", 2022)) + b'56,WY,"' + b"9" * 200_000
+    answer = Answer(status=200, headers={}, body=BytesIO(broken), where="GET 22zpallagi.csv")
+
+    with pytest.raises(AskAgain, match="GET 22zpallagi.csv: the file broke off: field larger"):
+        list(rows_of(answer, ZIP, state="06", areas={"94301"}))
 
 
 def test_a_run_after_a_fault_writes_what_a_run_without_one_writes(irs):
