@@ -6,7 +6,6 @@ Does not belong here: any route, any decision.
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -14,6 +13,8 @@ from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
 
+from lake_api.clock import Clock, utc_now
+from lake_api.database.database import Database
 from lake_api.health.controller import get_health, get_readiness
 from lake_api.metrics.controller import get_metrics
 from lake_api.metrics.metrics import QueryMetrics
@@ -22,19 +23,16 @@ from lake_api.query.engine import QueryEngine
 from lake_api.query.guard import Guard
 from lake_api.query.rate_limit import CallCounter
 from lake_api.settings import Settings
-from lake_api.tasks.controller import Clock, get_task, trigger_task
+from lake_api.tasks.controller import get_task, trigger_task
 from lake_api.tasks.dagster import DagsterClient
+from lake_api.tokens.controller import create_token, list_tokens, revoke_token
+from lake_api.tokens.store import TokenStore
 from lake_api.tool.controller import get_tool_definition
 from lake_api.web.docs import docs_router, openapi_config
 from lake_api.web.hosts import requires_known_host, requires_own_origin
 from lake_api.web.problems import answer_problem
 from lake_api.web.requests import LakeRequest
 from lake_assets.catalog import Catalog, LakeLocation
-
-
-def utc_now() -> datetime:
-    """The current time."""
-    return datetime.now(UTC)
 
 
 def create_app(
@@ -71,6 +69,9 @@ def create_app(
                 stack.push_async_callback(own.close)
                 app.state.engine = own
             stack.push_async_callback(call_counter.close)
+            database = await Database.open(settings.database_url)
+            stack.push_async_callback(database.close)
+            app.state.tokens = TokenStore(database, clock=clock)
             app.state.dagster = DagsterClient(settings, transport=dagster_transport)
             stack.push_async_callback(app.state.dagster.close)
             yield
@@ -84,6 +85,9 @@ def create_app(
             get_tool_definition,
             trigger_task,
             get_task,
+            create_token,
+            list_tokens,
+            revoke_token,
             get_health,
             get_readiness,
             get_metrics,
@@ -94,6 +98,7 @@ def create_app(
             "clock": Provide(lambda: clock, sync_to_thread=False),
             "query_guard": Provide(lambda: guard, sync_to_thread=False),
             "engine": Provide(_engine, sync_to_thread=False),
+            "tokens": Provide(_tokens, sync_to_thread=False),
             "metrics": Provide(lambda: metrics, sync_to_thread=False),
             "dagster": Provide(_dagster, sync_to_thread=False),
         },
@@ -118,6 +123,10 @@ def create_app(
 
 def _engine(state: State) -> Any:
     return state.engine
+
+
+def _tokens(state: State) -> Any:
+    return state.tokens
 
 
 def _dagster(state: State) -> Any:

@@ -1,13 +1,14 @@
 """Who is asking, and the named guards that routes let them in by.
 
 Belongs here: turning a connection into a `Caller`, and refusing one that is none.
-Does not belong here: how often a caller may ask (`query.rate_limit`), Host and Origin
-(`web.hosts`).
+Does not belong here: what tokens are (`tokens`), how often a caller may ask (`query.rate_limit`),
+Host and Origin (`web.hosts`).
 
-An admin shows the key in `X-Internal-API-Key`. An internal agent is a peer inside the internal
-networks whose request no proxy forwarded; it names itself in `X-Agent-ID`. Everyone else is
-refused: behind a proxy every peer looks internal, so one forwarding header is enough to lose
-that standing.
+An admin shows the key in `X-Internal-API-Key`. The holder of a token shows it as
+`Authorization: Bearer lake_…`, and is what the token says. An internal agent is a peer inside the
+internal networks whose request no proxy forwarded and who shows no token; it names itself in
+`X-Agent-ID`. Everyone else is refused: behind a proxy every peer looks internal, so one forwarding
+header is enough to lose that standing.
 """
 
 import hmac
@@ -16,12 +17,18 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
+from uuid import UUID
 
 from litestar.connection import ASGIConnection
 from litestar.handlers.base import BaseRouteHandler
+from litestar.types import Guard
 
 from lake_api.errors import Forbidden, InvalidRequest, NotAuthenticated
 from lake_api.settings import Settings
+from lake_api.tokens.grants import EVERYTHING, Grant
+from lake_api.tokens.secret import TokenKind, is_token
+from lake_api.tokens.store import TokenStore
+from lake_assets.catalog import Dataset
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 
@@ -53,16 +60,33 @@ class Role(Enum):
     """What a caller is to the service."""
 
     ADMIN = "admin"
+    SWARM = "swarm"
     AGENT = "agent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """An authenticated caller; `cron_run` is the run that the request belongs to."""
+    """An authenticated caller; `cron_run` is the run that the request belongs to.
+
+    `token_id` is that of the token it showed, and `swarm_id` that of the swarm it belongs to (its
+    own, for a swarm); both are None for the admin and for agents by network.
+    """
 
     role: Role
     name: str
     cron_run: str | None = None
+    grant: Grant = EVERYTHING
+    token_id: UUID | None = None
+    swarm_id: UUID | None = None
+
+    @property
+    def key(self) -> str:
+        """What tells this caller from all others: whose calls, jobs and exports something is."""
+        return f"token:{self.token_id}" if self.token_id else f"{self.role.value}:{self.name}"
+
+    def may_read(self, dataset: Dataset) -> bool:
+        """Whether the caller may read a dataset, or learn that there is one."""
+        return self.grant.may_read(dataset)
 
 
 def identify(connection: Connection, settings: Settings) -> Caller | None:
@@ -90,15 +114,70 @@ def identify(connection: Connection, settings: Settings) -> Caller | None:
     return None
 
 
-def requires_agent(connection: Connection, _: BaseRouteHandler) -> None:
-    """Guard: an internal agent or the admin."""
-    caller = identify(connection, connection.app.state.settings)
+async def authenticate(connection: Connection) -> Caller | None:
+    """The caller of a connection, by key, token or network; None when it shows nothing.
+
+    Raises:
+        NotAuthenticated: a key or token is shown and is not valid.
+        Forbidden: a key is shown and this service has none.
+        InvalidRequest: a name in a header has characters that names may not have.
+    """
+    scheme, _, text = connection.headers.get("authorization", "").partition(" ")
+    if API_KEY_HEADER in connection.headers or scheme.lower() != "bearer":
+        return identify(connection, connection.app.state.settings)
+    tokens: TokenStore = connection.app.state.tokens
+    token = await tokens.find(text.strip()) if is_token(text.strip()) else None
+    if token is None:
+        # One answer for a token that never was, is over, or was revoked.
+        raise NotAuthenticated(
+            "The bearer token is not valid.",
+            code="invalid_token",
+            hint="Ask whoever gave it to you for a new one.",
+        )
+    role = Role.SWARM if token.kind is TokenKind.SWARM else Role.AGENT
+    return Caller(
+        role=role,
+        name=token.name,
+        cron_run=_name(connection, CRON_RUN_HEADER),
+        grant=token.grant,
+        token_id=token.id,
+        swarm_id=token.id if role is Role.SWARM else token.swarm_id,
+    )
+
+
+async def requires_agent(connection: Connection, _: BaseRouteHandler) -> None:
+    """Guard: anyone whom the service knows: agents by network or token, swarms, the admin."""
+    caller = await authenticate(connection)
     if caller is None:
         raise NotAuthenticated(
-            "This route is for internal agents.",
-            hint="Call from an internal network without a proxy, or send X-Internal-API-Key.",
+            "This route is for internal agents and holders of a token.",
+            hint="Send Authorization: Bearer with a token, call from an internal network without "
+            "a proxy, or send X-Internal-API-Key.",
         )
     connection.scope["user"] = caller
+
+
+async def requires_insider(connection: Connection, handler: BaseRouteHandler) -> None:
+    """Guard: the admin or an agent by network; what is told here is about all callers."""
+    await requires_agent(connection, handler)
+    caller: Caller = connection.scope["user"]
+    if caller.token_id is not None:
+        raise Forbidden("This route is not for holders of a token.", code="operation_not_allowed")
+
+
+def requires_operation(operation: str) -> Guard:
+    """A guard, after `requires_agent`: the caller's token allows the operation."""
+
+    def requires(connection: Connection, _: BaseRouteHandler) -> None:
+        caller: Caller = connection.scope["user"]
+        if not caller.grant.may(operation):
+            raise Forbidden(
+                f"This token does not allow `{operation}`.",
+                code="operation_not_allowed",
+                hint="Ask whoever gave it to you for one that does.",
+            )
+
+    return requires
 
 
 def requires_admin(connection: Connection, _: BaseRouteHandler) -> None:

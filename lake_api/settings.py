@@ -102,6 +102,12 @@ SETTINGS: tuple[Setting, ...] = (
         parse=_positive_float,
     ),
     Setting(
+        name="LAKE_DATABASE_URL",
+        default="sqlite:///.lake/service.db",
+        sentence="The service's own database (tokens, jobs, exports, audit): `sqlite:///file` or "
+        "`postgresql://…`.",
+    ),
+    Setting(
         name="LAKE_CACHE_DIR",
         default="",
         sentence="Directory of the object cache; unset, a directory below the system's temp.",
@@ -253,6 +259,7 @@ class Settings:
     allowed_hosts: tuple[str, ...]
     dagster_url: str
     dagster_timeout_s: float
+    database_url: str = field(repr=False)
     cache_dir: str
     cache_bytes: int
     segment_bytes: int

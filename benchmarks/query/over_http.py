@@ -139,6 +139,7 @@ class Endpoint(OverHttp):
                 "MINIO_SECRET_KEY": location.secret_key,
                 "LAKE_BUCKET": location.bucket,
                 "LAKE_CACHE_DIR": str(self._cache),
+                "LAKE_DATABASE_URL": f"sqlite:///{self._cache}/service.db",
                 "LAKE_CALLS_PER_MINUTE_OF_RUNS": "1000000",
             },
             "/readyz",

@@ -14,7 +14,7 @@ from litestar.params import SkipValidation
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from lake_api.errors import NotAuthenticated
-from lake_api.identity import requires_agent
+from lake_api.identity import requires_insider
 from lake_api.metrics.metrics import QueryMetrics
 from lake_api.query.controller import QueryRunner
 from lake_api.web.problems import problem_responses
@@ -33,7 +33,7 @@ lake_query_seconds_bucket{le="0.005",outcome="ok"} 118.0
     description="Durations by outcome and stage, refusals by code, cache, workers and queue. For "
     "peers inside the internal networks, or with `X-Internal-API-Key`.",
     tags=["health"],
-    guards=[requires_agent],
+    guards=[requires_insider],
     responses={
         200: ResponseSpec(
             data_container=str,

@@ -15,7 +15,7 @@ from litestar.openapi.spec import Example
 from litestar.params import Body, SkipValidation
 
 from lake_api.errors import NotAcceptable, QueryUnavailable
-from lake_api.identity import Caller, requires_agent
+from lake_api.identity import Caller, requires_agent, requires_operation
 from lake_api.query.answers import plan_answer, rows_answer, unavailable_answer
 from lake_api.query.call_log import QueryCall
 from lake_api.query.documentation import DESCRIPTION, RESPONSES, QueryOperation
@@ -81,7 +81,7 @@ def answer_query_problem(request: Request[Any, Any, Any], error: Exception) -> R
     summary="Query the lake in SQL",
     description=DESCRIPTION,
     tags=["lake"],
-    guards=[requires_agent, counts_call],
+    guards=[requires_agent, requires_operation("query"), counts_call],
     status_code=200,
     media_type=MediaType.JSON,
     responses=RESPONSES,
@@ -107,7 +107,7 @@ async def query_lake(
     call = QueryCall(caller=caller, sql=data.sql, dry_run=data.dry_run)
     request.state["query_call"] = call
     call.form = _form(request, data)
-    checked = query_guard.check(data.sql)
+    checked = query_guard.check(data.sql, may_read=caller.may_read)
     call.datasets = tuple(dataset.partition for dataset in checked.datasets)
     try:
         body, headers = await _answer(engine, checked, data, call)
@@ -135,7 +135,7 @@ async def _answer(
 ) -> tuple[bytes, dict[str, str]]:
     """The body of the answer, and the headers that belong to its form."""
     limit = MAX_ROWS if checked.has_limit else data.limit
-    agent = f"{call.caller.role.value}:{call.caller.name}" if call.caller else ""
+    agent = call.caller.key if call.caller else ""
     told: dict[str, Any] = {"query_id": call.query_id}
     if data.dry_run:
         preview = await engine.preview(checked, limit=limit, agent=agent)

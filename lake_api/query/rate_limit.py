@@ -76,7 +76,7 @@ class CallCounter:
         Raises:
             ServiceUnavailable: the store of the counts does not answer.
         """
-        names = ("query", caller.role.value, caller.name)
+        names = ("query", caller.key)
         try:
             if caller.cron_run is not None:
                 all_runs = await _hit(self._moving, self._of_runs, (*names, "runs"), "minute")

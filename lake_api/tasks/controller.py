@@ -5,8 +5,6 @@ Does not belong here: which days (`plan`), Dagster's words (`dagster`, `status`)
 """
 
 import logging
-from collections.abc import Callable
-from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -16,6 +14,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from litestar.params import Body, Parameter, SkipValidation
 
+from lake_api.clock import Clock
 from lake_api.errors import (
     BodyTooLarge,
     Forbidden,
@@ -41,8 +40,6 @@ from lake_api.tasks.schemas import (
 from lake_api.tasks.status import read_state
 from lake_api.web.problems import problem_responses
 from lake_assets.catalog import Catalog
-
-Clock = Callable[[], datetime]
 
 _log = logging.getLogger("lake_api.tasks")
 

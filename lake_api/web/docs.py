@@ -36,6 +36,7 @@ def openapi_config() -> OpenAPIConfig:
         tags=[
             Tag(name="lake", description="Asking the lake."),
             Tag(name="tasks", description="Writing the lake."),
+            Tag(name="tokens", description="Who may do what."),
             Tag(name="health", description="Whether it is up."),
         ],
         components=Components(
@@ -45,7 +46,12 @@ def openapi_config() -> OpenAPIConfig:
                     name="X-Internal-API-Key",
                     security_scheme_in="header",
                     description="The value of AINATIVE_INTERNAL_API_KEY.",
-                )
+                ),
+                "BearerToken": SecurityScheme(
+                    type="http",
+                    scheme="bearer",
+                    description="A token of a swarm or an agent.",
+                ),
             }
         ),
     )

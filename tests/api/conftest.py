@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -273,8 +274,15 @@ def serve() -> Callable[[Litestar], AbstractContextManager[str]]:
 StartService = Callable[..., Service]
 
 
+def database_in(folder: Path) -> str:
+    """The URL of a database of the service's own."""
+    return f"sqlite:///{folder}/service.db"
+
+
 @pytest.fixture(scope="session")
-def open_service(catalog: Catalog) -> Callable[..., AbstractContextManager[Service]]:
+def open_service(
+    catalog: Catalog, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., AbstractContextManager[Service]]:
     """Services with chosen settings, each running until its block ends."""
 
     @contextmanager
@@ -291,6 +299,7 @@ def open_service(catalog: Catalog) -> Callable[..., AbstractContextManager[Servi
                 {
                     "AINATIVE_INTERNAL_API_KEY": KEY,
                     "LAKE_DAGSTER_URL": dagster.url,
+                    "LAKE_DATABASE_URL": database_in(tmp_path_factory.mktemp("database")),
                     "LAKE_CALLS_PER_MINUTE": "100000",
                     **env,
                 }
@@ -369,6 +378,7 @@ def open_lake(
             {
                 "AINATIVE_INTERNAL_API_KEY": KEY,
                 "LAKE_CACHE_DIR": str(cache),
+                "LAKE_DATABASE_URL": database_in(cache),
                 "LAKE_DAGSTER_URL": "http://127.0.0.1:9",
                 "LAKE_CALLS_PER_MINUTE": "100000",
                 "LAKE_QUERY_WORKERS": "1",

@@ -19,6 +19,7 @@ from lake_api.query.reader_store import open_whole
 from lake_api.settings import Settings
 from lake_api.web.accept import preferred
 from lake_assets.catalog import Catalog, LakeLocation, data_key, version_key
+from tests.api.conftest import database_in
 
 JSON, CSV, ARROW = "application/json", "text/csv", "application/vnd.apache.arrow.stream"
 DAY = date(2026, 11, 21)
@@ -225,7 +226,9 @@ def test_refusals_are_problems_in_every_form(
 
 
 def test_storage_that_is_away_is_a_503_in_csv(catalog: Catalog, serve: Any, tmp_path: Any) -> None:
-    settings = Settings.from_mapping({"LAKE_CACHE_DIR": str(tmp_path)})
+    settings = Settings.from_mapping(
+        {"LAKE_CACHE_DIR": str(tmp_path), "LAKE_DATABASE_URL": database_in(tmp_path)}
+    )
     nowhere = LakeLocation(endpoint="http://127.0.0.1:9", access_key="a", secret_key="b")
     app = create_app(settings=settings, catalog=catalog, location=nowhere)
     with serve(app) as url, closing(httpx.Client(base_url=url, timeout=60)) as client:

@@ -17,6 +17,7 @@ from lake_assets.catalog import Catalog, LakeLocation
 from lake_assets.storage.schema import arrow_schema
 from lake_assets.storage.store import LakeStore
 from lake_assets.storage.writer import PartitionWriter
+from tests.api.conftest import database_in
 
 DAY = date(2026, 11, 21)
 COUNT = "SELECT agent_id, count(*) AS runs FROM agent_run_log GROUP BY agent_id ORDER BY agent_id"
@@ -25,7 +26,11 @@ COUNT = "SELECT agent_id, count(*) AS runs FROM agent_run_log GROUP BY agent_id 
 @pytest.fixture
 def client(bucket: LakeLocation, catalog: Catalog, serve: Any, tmp_path: Any) -> Iterator[Any]:
     settings = Settings.from_mapping(
-        {"LAKE_CACHE_DIR": str(tmp_path), "LAKE_DAGSTER_URL": "http://127.0.0.1:9"}
+        {
+            "LAKE_CACHE_DIR": str(tmp_path),
+            "LAKE_DATABASE_URL": database_in(tmp_path),
+            "LAKE_DAGSTER_URL": "http://127.0.0.1:9",
+        }
     )
     app = create_app(settings=settings, catalog=catalog, location=bucket)
     with serve(app) as url, httpx.Client(base_url=url, trust_env=False, timeout=60) as http:
@@ -138,7 +143,9 @@ def test_the_parts_are_ready(client: Any) -> None:
 def test_storage_that_is_away_is_unavailable_with_200(
     catalog: Catalog, serve: Any, tmp_path: Any
 ) -> None:
-    settings = Settings.from_mapping({"LAKE_CACHE_DIR": str(tmp_path)})
+    settings = Settings.from_mapping(
+        {"LAKE_CACHE_DIR": str(tmp_path), "LAKE_DATABASE_URL": database_in(tmp_path)}
+    )
     nowhere = LakeLocation(endpoint="http://127.0.0.1:9", access_key="a", secret_key="b")
     app = create_app(settings=settings, catalog=catalog, location=nowhere)
     with serve(app) as url, closing(httpx.Client(base_url=url, timeout=60)) as client:

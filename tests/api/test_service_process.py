@@ -101,6 +101,7 @@ def lake_env(tmp_path: Any) -> dict[str, str]:
         "MINIO_SECRET_KEY": "b",
         "LAKE_DAGSTER_URL": "http://127.0.0.1:9",
         "LAKE_CACHE_DIR": str(tmp_path / "cache"),
+        "LAKE_DATABASE_URL": f"sqlite:///{tmp_path}/service.db",
     }
 
 

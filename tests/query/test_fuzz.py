@@ -97,6 +97,7 @@ def engine(new_lake: Callable[[], Lake]) -> Iterator[tuple[Lake, QueryEngine]]:
                 settings=Settings.from_mapping(
                     {
                         "LAKE_CACHE_DIR": str(lake.cache),
+                        "LAKE_DATABASE_URL": f"sqlite:///{lake.cache}/service.db",
                         "LAKE_QUERY_WORKERS": "1",
                         "LAKE_QUERY_THREADS": "1",
                         "LAKE_QUERY_TIMEOUT_S": "1",

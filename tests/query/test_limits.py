@@ -139,6 +139,7 @@ def service(new_lake: Callable[[], Lake]) -> Iterator[Service]:
         **settings_of(lake.location),
         "PATH": os.environ["PATH"],
         "LAKE_CACHE_DIR": str(lake.cache),
+        "LAKE_DATABASE_URL": f"sqlite:///{lake.cache}/service.db",
         "LAKE_DAGSTER_URL": "http://127.0.0.1:9",
         "LAKE_QUERY_WORKERS": str(WORKERS),
         "LAKE_HEAVY_WORKERS": "0",

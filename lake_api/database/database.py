@@ -1,0 +1,137 @@
+"""Opening the database: SQLite in a file by default, Postgres by URL.
+
+Belongs here: engine, sessions, migrations at start.
+Does not belong here: queries (each domain's `store.py`).
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    async_sessionmaker,
+    create_async_engine,
+)
+
+from lake_api.errors import ServiceUnavailable
+from lake_api.settings import SettingsError
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
+_BUSY_TIMEOUT_MS = 10_000
+
+
+class Database:
+    """The database of one process. Made by `open`, ended by `close`."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._sessions = async_sessionmaker(engine, expire_on_commit=False)
+
+    @classmethod
+    async def open(cls, url: str) -> "Database":
+        """The database at a URL, its tables brought up to date.
+
+        Args:
+            url: `sqlite:///file` or `postgresql://…`; the driver is ours to choose.
+
+        Raises:
+            SettingsError: it is no URL of a database that is supported, or can't be opened.
+        """
+        parsed = _parse(url)
+        try:
+            await asyncio.to_thread(_migrate, parsed)
+            engine = create_async_engine(
+                parsed, pool_pre_ping=parsed.drivername != "sqlite+aiosqlite"
+            )
+        except (OSError, SQLAlchemyError) as error:
+            raise SettingsError(
+                f"LAKE_DATABASE_URL: the database can't be opened ({type(error).__name__})"
+            ) from error
+        if parsed.get_backend_name() == "sqlite":
+            event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        return cls(engine)
+
+    @asynccontextmanager
+    async def session(self) -> AsyncGenerator[AsyncSession]:
+        """A transaction: committed at the end of the block, undone when it fails.
+
+        Raises:
+            ServiceUnavailable: the database does not answer (`database_unavailable`).
+        """
+        try:
+            async with self._sessions.begin() as session:
+                yield session
+        except DBAPIError as error:
+            if error.connection_invalidated or not _is_ours(error):
+                raise _unavailable() from error
+            raise
+        except OSError as error:
+            raise _unavailable() from error
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._engine.dispose()
+
+
+def _is_ours(error: DBAPIError) -> bool:
+    """Whether a statement broke a rule of a table, which is the domain's business to explain."""
+    return type(error).__name__ in {"IntegrityError", "DataError", "ProgrammingError"}
+
+
+def _unavailable() -> ServiceUnavailable:
+    return ServiceUnavailable(
+        "The service's database does not answer.",
+        code="database_unavailable",
+        hint="Try again in a moment.",
+        retry=True,
+        retry_after_s=5,
+    )
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        parsed = None
+    driver = _DRIVERS.get(parsed.get_backend_name()) if parsed is not None else None
+    if parsed is None or driver is None:
+        # Not the text itself: it may have a password.
+        raise SettingsError("LAKE_DATABASE_URL: must begin with sqlite:/// or postgresql://")
+    return parsed.set(drivername=driver)
+
+
+def _migrate(url: URL) -> None:
+    """Bring all tables up to date; two processes that start at once take turns."""
+    if url.get_backend_name() == "sqlite":
+        url = url.set(drivername="sqlite")
+        if url.database:
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url)
+    if url.get_backend_name() == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+    try:
+        with engine.connect() as connection:
+            config = Config()
+            config.set_main_option("script_location", str(_MIGRATIONS))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "heads")
+    finally:
+        engine.dispose()
+
+
+def _prepare_sqlite(connection: Any, _: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
