@@ -134,7 +134,7 @@ DATASETS: tuple[Dataset, ...] = (
             end_date               date        End of performance; for vehicles the last day to order.
             base_obligation_date   date        Day of the first obligation.
             last_modified          timestamp!  When USAspending last modified it; day only means midnight.
-            description            string      What it is for, in the agency's words.
+            description            string      What it is for, as the agency says; e-mail addresses are masked.
             naics_code             string      Industry, NAICS; contracts only.
             naics_description      string      Name of that industry.
             psc_code               string      Product or service code; contracts only.
@@ -165,8 +165,8 @@ DATASETS: tuple[Dataset, ...] = (
             "empszes, lfo. Totals stand beside their parts: naics_code 00 is all industries, "
             "empszes 001 all sizes, lfo 001 all legal forms, and 2-digit industries contain the "
             "longer codes: filter on one level of each before adding. Since 2017 cells with fewer "
-            "than 3 establishments are left out, not 0. ZIP codes have employees and payroll for "
-            "all industries only."
+            "than 3 establishments are left out, not 0. Size classes, and industries of ZIP codes, "
+            "have establishments only; ZIP codes are in all sizes together."
         ),
         columns="""
             reference_year        int64!      Year that the figures are about.
@@ -183,9 +183,9 @@ DATASETS: tuple[Dataset, ...] = (
             empszes_label         string      Name of the size class.
             lfo                   string!     Legal form of organisation; 001 is all.
             establishments        int64       Places of business.
-            employees             int64       Employees in the pay period of 12 March; null where withheld.
+            employees             int64       Employees in the pay period of 12 March; null where not published.
             employees_noise_flag  string      Noise in it: G low, H medium, J high; D or S withheld.
-            payroll_annual_kusd   int64       Payroll of the year, 1,000 US dollars; null where withheld.
+            payroll_annual_kusd   int64       Payroll of the year, 1,000 US dollars; null where not published.
             payroll_q1_kusd       int64       Payroll of the first quarter, 1,000 US dollars.
             payroll_noise_flag    string      Noise in the payroll, with the same letters.
             row_hash              string!     SHA-256 of what the row says; changes with every revision.
