@@ -37,7 +37,7 @@ _SENTINEL = re.compile(r"-([1-9])\1{8}(\.0*)?")
 _MEANINGS = {
     "2": "too few observations for a margin of error",
     "3": "the median lies in an open-ended interval",
-    "5": "no margin: the estimate is controlled to a known total",
+    "5": "the estimate is controlled to a known total",
     "6": "too few observations for an estimate",
     "8": "not applicable or not available",
     "9": "too few cases in the area",

@@ -122,7 +122,7 @@ def test_areas_are_known_by_their_codes(acs):
         (
             "B19013_001M",
             "-555555555",
-            (4054, None, "margin: no margin: the estimate is controlled to a known total"),
+            (4054, None, "margin: the estimate is controlled to a known total"),
         ),
     ],
 )
