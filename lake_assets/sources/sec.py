@@ -17,6 +17,7 @@ import msgspec
 from lake_assets.sources.answers import JSON, Answer, Refused, decoded
 from lake_assets.sources.collect import Ask
 from lake_assets.sources.errors import SourceMismatch, SourceUnavailable
+from lake_assets.sources.watching import WATCH
 
 Shape = TypeVar("Shape")
 
@@ -85,6 +86,8 @@ def part(text: msgspec.Raw, into: type[Shape], what: str) -> Shape:
     Raises:
         SourceMismatch: it does not have that shape; the message says of `what`.
     """
+    if watch := WATCH.get():
+        watch.document(bytes(text), into)
     try:
         return msgspec.json.decode(text, type=into)
     except msgspec.ValidationError as error:

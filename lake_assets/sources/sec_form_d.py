@@ -5,8 +5,7 @@ no addresses, so each notice of the country is read: 150 to 300 a day, two hours
 
 **Pages.** None; one XML document per notice. **A day**, and when it is published: see `sec_index`.
 
-**A revision** is a notice of its own (D/A) with a number of its own. A notice never changes, so a
-day that is written again has the same rows.
+**A revision** is a notice of its own (D/A). A notice never changes, and so no row of a past day.
 
 **Traps.** What does not apply is missing, not false or empty. An amount may be `Indefinite`, a part
 of a name `None`. Related persons come with addresses: only names and relationships are kept. A
@@ -80,10 +79,10 @@ def collect(ask: Ask) -> Iterator[Row]:
             missing.append(filing.accession)
         elif any(in_county(ask, address) for address in notice.addresses):
             yield _row(ask, filing, notice)
-    if missing:
-        ask.warn(f"{ask.day}: notices without a document were left out: {', '.join(missing)}")
     if missing and len(missing) == len(notices):
         raise SourceMismatch(f"{ask.day}: none of {len(notices)} notices has a primary_doc.xml")
+    if missing:
+        ask.warn(f"{ask.day}: notices without a document were left out: {', '.join(missing)}")
 
 
 def _row(ask: Ask, filing: Filing, notice: Notice) -> Row:

@@ -15,7 +15,7 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import parse as parse_xml
 
 from lake_assets.sources.answers import Answer, AskAgain
-from lake_assets.sources.errors import SourceMismatch
+from lake_assets.sources.errors import FieldMismatch, SourceMismatch
 from lake_assets.sources.sec_county import Address
 
 Value = TypeVar("Value")
@@ -48,7 +48,11 @@ class Notice:
         except DefusedXmlException as error:
             raise SourceMismatch(f"{answer.where}: XML with entities of its own: {error}") from None
         if root is None or root.find("primaryIssuer") is None:
-            raise SourceMismatch(f"{answer.where}: no Form D: it has no `primaryIssuer`")
+            raise FieldMismatch(
+                f"{answer.where}: no Form D: `primaryIssuer` is missing",
+                field="primaryIssuer",
+                missing=True,
+            )
         self._root: Element = root
 
     @property
@@ -69,10 +73,11 @@ class Notice:
         """The text at a path that every notice has.
 
         Raises:
-            SourceMismatch: this one has none.
+            FieldMismatch: this one has none.
         """
         if (found := self.text(path)) is None:
-            raise SourceMismatch(f"{self._where}: `{path}` is missing")
+            name = path.rpartition("/")[2]
+            raise FieldMismatch(f"{self._where}: `{name}` is missing", field=name, missing=True)
         return found
 
     def flag(self, path: str) -> bool | None:
@@ -84,13 +89,13 @@ class Notice:
         """The text at a path as something else; `convert` gets the text and the field's name.
 
         Raises:
-            SourceMismatch: it is nothing of the kind.
+            FieldMismatch: it is nothing of the kind.
         """
         found = self.text(path)
         try:
             return None if found is None else convert(found, path.rpartition("/")[2])
-        except SourceMismatch as error:
-            raise SourceMismatch(f"{self._where}: {error}") from None
+        except FieldMismatch as error:
+            raise FieldMismatch(f"{self._where}: {error}", field=error.field) from None
 
     def texts(self, path: str) -> list[str]:
         """All texts at a path."""
@@ -126,14 +131,14 @@ def dollars(text: str, field: str) -> Decimal | None:
     """US dollars; None for an indefinite amount.
 
     Raises:
-        SourceMismatch: it is no amount.
+        FieldMismatch: it is no amount.
     """
     if text.lower() == INDEFINITE:
         return None
     try:
         return Decimal(text.replace(",", "").removeprefix("$"))
     except InvalidOperation:
-        raise SourceMismatch(f"`{field}` is no amount: {text!r}") from None
+        raise FieldMismatch(f"`{field}` is no amount: {text!r}", field=field) from None
 
 
 def as_text(content: object) -> str:

@@ -183,10 +183,10 @@ def test_a_notice_may_say_less_or_in_words(form_d):
         (
             "<entityName>Seed &amp; Co</entityName>",
             "",
-            "primary_doc.xml: `primaryIssuer/entityName` is missing",
+            "primary_doc.xml: `entityName` is missing",
         ),
         (">5000000<", ">five million<", "`totalOfferingAmount` is no amount: 'five million'"),
-        ("primaryIssuer>", "someIssuer>", "no Form D: it has no `primaryIssuer`"),
+        ("primaryIssuer>", "someIssuer>", "no Form D: `primaryIssuer` is missing"),
         ("</edgarSubmission>", "", "no whole XML document came: no element found"),
         ("<edgarSubmission>", "<!DOCTYPE a [<!ENTITY b 'c'>]><edgarSubmission>", "entities"),
         ("<value>2026-11-06", "<value>06.11.2026", "`value` is no day"),

@@ -5,8 +5,8 @@ from itertools import islice
 
 import pytest
 
-from lake_assets.orchestration.collect import http_source
 from lake_assets.sources import config, sec_xbrl
+from lake_assets.sources.client import http_source
 from lake_assets.sources.collect import Ask
 from tests.fakes import base
 from tests.fakes.sec import CHIPS, FakeSec

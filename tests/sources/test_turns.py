@@ -3,8 +3,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from lake_assets.orchestration.collect import http_source
 from lake_assets.sources import config
+from lake_assets.sources.client import http_source
 from lake_assets.sources.http import HttpPolicy, HttpSource
 from lake_assets.sources.turns import own_turns, shared_turns, turns_of
 
