@@ -11,8 +11,10 @@ from pathlib import Path
 
 from lake_api.settings import SETTINGS
 from lake_assets.catalog import Dataset, load_catalog
+from lake_assets.sources.config import HTTP, UPSTREAMS, SourceSetting, Upstream
 
 ROOT = Path(__file__).parents[1]
+_SHOWN_CHARS = 60
 
 
 def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
@@ -30,6 +32,30 @@ def settings_table() -> str:
         for setting in SETTINGS
     ]
     return table(("setting", "default", "what it does"), rows)
+
+
+def sources_table() -> str:
+    """Every setting of every outside source, in the order of `UPSTREAMS`."""
+    rows: list[tuple[str, ...]] = []
+    for upstream in (*UPSTREAMS, HTTP):
+        name = "" if upstream is HTTP else f"`{upstream.name}`"
+        rows.append((f"**{upstream.title}**", "", "", name))
+        rows.extend(_source_row(upstream, setting) for setting in upstream.settings)
+    return table(("setting", "", "default", "what it is for"), rows)
+
+
+def _source_row(upstream: Upstream, setting: SourceSetting) -> tuple[str, ...]:
+    needed = "required" if setting.required else ""
+    if setting.name in upstream.one_of:
+        needed = "one of them"
+    marks = [mark for mark in (needed, "secret" if setting.secret else "") if mark]
+    default = f"`{_shortened(setting.default)}`" if setting.default else ""
+    return f"`{setting.name}`", ", ".join(marks), default, setting.sentence
+
+
+def _shortened(text: str) -> str:
+    """Long lists up to their first entries: the code has the rest."""
+    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS].rpartition(',')[0]},…"
 
 
 def datasets_table() -> str:
@@ -53,7 +79,11 @@ def _dataset_row(dataset: Dataset) -> tuple[str, ...]:
 
 
 PARTS: dict[str, dict[str, Callable[[], str]]] = {
-    "README.md": {"settings": settings_table, "datasets": datasets_table},
+    "README.md": {
+        "settings": settings_table,
+        "sources": sources_table,
+        "datasets": datasets_table,
+    },
 }
 
 
