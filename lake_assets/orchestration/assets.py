@@ -23,7 +23,6 @@ from lake_assets.orchestration.partitions import days_of, partitions_of
 from lake_assets.orchestration.resources import LakeResource, PlatformResource
 from lake_assets.orchestration.rows import DailyRows
 from lake_assets.sources.errors import SourceMismatch
-from lake_assets.sources.platform import open_export
 
 Clock = Callable[[], datetime]
 AssetEvents = Iterator[dg.Output[DailyRows] | dg.AssetCheckResult]
@@ -111,6 +110,9 @@ def _platform_export(dataset: Dataset, clock: Clock) -> AssetFunction:
         _refuse_past_snapshot(dataset, days, clock().astimezone(UTC).date())
         lake: LakeResource = context.resources.lake
         platform: PlatformResource = context.resources.platform
+        # The driver imports pandas where that is installed: half a second for runs that need it.
+        from lake_assets.sources.platform import open_export  # noqa: PLC0415
+
         try:
             with open_export(platform.url, dataset) as source:
                 if source.table.missing:
