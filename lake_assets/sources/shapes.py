@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import msgspec
 
 _ITEMS = 50
-_SHOWN_CHARS = 40
 
 Kind = Literal["missing", "retyped", "new"]
 
@@ -61,7 +60,7 @@ def _fields(value: object, shape: Any, path: str) -> Iterator[Difference]:
         yield from _leaf(value, shape, path)
         return
     if not isinstance(value, dict):
-        yield _retyped(path, "an object", value)
+        yield _retyped(path, "object", value)
         return
     known = {field.encode_name: field for field in msgspec.structs.fields(shape)}
     for name, field in known.items():
@@ -76,7 +75,7 @@ def _fields(value: object, shape: Any, path: str) -> Iterator[Difference]:
 
 def _items(value: object, members: tuple[Any, ...], path: str) -> Iterator[Difference]:
     if not isinstance(value, list):
-        yield _retyped(path, "a list", value)
+        yield _retyped(path, "array", value)
     elif len(members) == 1 or (len(members) == 2 and members[1] is Ellipsis):
         for item in value[:_ITEMS]:
             yield from differences(item, members[0], path=f"{path}[]")
@@ -87,7 +86,7 @@ def _items(value: object, members: tuple[Any, ...], path: str) -> Iterator[Diffe
 
 def _values(value: object, members: tuple[Any, ...], path: str) -> Iterator[Difference]:
     if not isinstance(value, dict):
-        yield _retyped(path, "an object", value)
+        yield _retyped(path, "object", value)
     elif len(members) == 2:
         for item in list(value.values())[:_ITEMS]:
             yield from differences(item, members[1], path=f"{path}.*" if path else "*")
@@ -102,6 +101,9 @@ def _leaf(value: object, expected: Any, path: str) -> Iterator[Difference]:
 
 
 def _retyped(path: str, expected: str, value: object) -> Difference:
-    came = msgspec.json.encode(value).decode()[:_SHOWN_CHARS]
-    said = f"Expected {expected}, got {came}"
+    # As msgspec words it. The value is not shown: it may be somebody's.
+    said = f"Expected `{expected}`, got `{_NAMES.get(type(value), 'null')}`"
     return Difference(kind="retyped", field=path or "the answer", said=said)
+
+
+_NAMES = {str: "str", int: "int", float: "float", bool: "bool", list: "array", dict: "object"}
