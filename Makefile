@@ -14,10 +14,10 @@ FOR_DEVELOPMENT := $(VENV)/.installed-for-development
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test fuzz lint bench docs lock clean
+.PHONY: help demo up down test fuzz lint bench bench-models docs lock clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(FOR_USE) ## the whole way once: Postgres, Dagster runs, S3, answers over HTTP
 	@$(BIN)/lake demo
@@ -42,6 +42,9 @@ lint: $(FOR_DEVELOPMENT) ## ruff, its format, pyright in strict mode
 
 bench: $(FOR_DEVELOPMENT) ## measure, beside the bare engine or a peer
 	@$(BIN)/python -m benchmarks
+
+bench-models: $(FOR_DEVELOPMENT) ## backtest forecasts and alarms, and write the figures to docs/models.md
+	@$(BIN)/python -m benchmarks models
 
 docs: $(FOR_USE) ## rewrite the generated tables of README.md
 	@$(BIN)/python docs/generate.py

@@ -76,7 +76,15 @@ def test_only_the_worker_touches_the_engine():
         ("lake_assets.catalog, lake_assets.datasets", HEAVY | {"pyarrow", "duckdb", "sqlglot"}),
         ("lake_assets.sources.config", HEAVY | {"pyarrow", "httpx", "msgspec"}),
         ("lake_api.app", HEAVY | {"duckdb"}),
-        ("lake_assets.definitions", {"pandas", "sklearn", "boto3", "litestar"}),
+        (
+            "lake_assets.definitions",
+            {"pandas", "sklearn", "boto3", "litestar", "statsforecast", "scipy"},
+        ),
+        (
+            "lake_assets.models.request_volume, lake_assets.models.token_cost, "
+            "lake_assets.models.anomalies",
+            HEAVY | {"statsforecast", "scipy", "duckdb"},
+        ),
     ],
 )
 def test_a_process_never_loads_what_it_does_not_need(module, never):

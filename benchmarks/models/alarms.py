@@ -174,9 +174,7 @@ def on_simulated(*, seeds: Sequence[int], days: int = 70, evaluated: int = 10) -
     """Fleets of 24 agents with eight events each."""
     tallies: list[Tally] = []
     for seed in seeds:
-        measured, events = fleet(
-            agents=24, days=days, planted=8, evaluated=evaluated, seed=seed
-        )
+        measured, events = fleet(agents=24, days=days, planted=8, evaluated=evaluated, seed=seed)
         truths = [_truth(event) for event in events]
         tallies += _compare(measured, truths, range(days - evaluated, days))
     return added(tallies)

@@ -69,34 +69,29 @@ def _errors(
 
 
 def on_public(origins: int = 4) -> list[Outcome]:
-    """Every public series, from origins a horizon apart, the last ones of the series."""
+    """Every public series, from origins spread evenly over what its training window leaves."""
     groups: dict[str, list[Public]] = {}
     for each in public_series():
         groups.setdefault(each.group, []).append(each)
     found: list[Outcome] = []
     for group, members in groups.items():
         errors: dict[str, list[tuple[float, float, float, float]]] = {}
-        for back in range(1, origins + 1):
-            for rules in {member.rules for member in members}:
-                chosen = {m.name: _split(m, back) for m in members if m.rules == rules}
-                kept = {name: parts for name, parts in chosen.items() if parts is not None}
-                made = forecast_all({name: parts[0] for name, parts in kept.items()}, rules)
-                for name, (training, actual) in kept.items():
-                    errors.setdefault(name, []).append(
-                        _of(made[name], training, actual, rules.season)
-                    )
+        rules = members[0].rules
+        for place in range(origins):
+            split = {member.name: _split(member, place / (origins - 1)) for member in members}
+            made = forecast_all({name: training for name, (training, _) in split.items()}, rules)
+            for name, (training, actual) in split.items():
+                errors.setdefault(name, []).append(_of(made[name], training, actual, rules.season))
         found += [_mean(f"public, {group}", name, each) for name, each in errors.items()]
     return found
 
 
-def _split(member: Public, back: int) -> tuple[Floats, Floats] | None:
-    """Training and future at an origin; None where too little lies before it."""
-    end = len(member.values) - (back - 1) * member.rules.horizon
-    origin = end - member.rules.horizon
-    start = max(0, origin - member.train)
-    if origin - start < 4 * member.rules.season + member.rules.horizon:
-        return None
-    return member.values[start:origin], member.values[origin:end]
+def _split(member: Public, share: float) -> tuple[Floats, Floats]:
+    """Training and future; `share` is 0 for the first origin possible and 1 for the last."""
+    last = len(member.values) - member.rules.horizon
+    origin = member.train + round(share * (last - member.train))
+    training = member.values[origin - member.train : origin]
+    return training, member.values[origin : origin + member.rules.horizon]
 
 
 def _of(
@@ -105,24 +100,30 @@ def _of(
     return _errors(actual, made.point, made.bounds, training, season)
 
 
-def on_simulated(*, each: int, seed: int, lengths: Sequence[int] = (42, 63, 126)) -> list[Outcome]:
-    """Series of every kind and length, one origin each: `each` series of a kind are one outcome.
-
-    From a single origin, chance decides much: the errors of some series of a kind are averaged.
-    """
+def on_simulated(
+    *, each: int, seed: int, lengths: Sequence[int] = (42, 63, 126), origins: int = 3
+) -> list[Outcome]:
+    """`each` series of every kind and length, from origins a week apart."""
     rng = np.random.default_rng(seed)
     rules = Rules()
-    errors: dict[str, list[tuple[float, float, float, float]]] = {}
+    found: list[Outcome] = []
     for length in lengths:
         whole = {
-            f"{kind}, {length} days, {number}": simulated.series(kind, length + rules.horizon, rng)
+            f"{kind}, {length} days, {number}": simulated.series(
+                kind, length + rules.horizon + 7 * (origins - 1), rng
+            )
             for kind in simulated.KINDS
             for number in range(each)
         }
-        made = forecast_all({name: values[:length] for name, values in whole.items()}, rules)
-        for name, values in whole.items():
-            errors[name] = [_of(made[name], values[:length], values[length:], rules.season)]
-    return [_mean(f"simulated, {name.split(',')[0]}", name, e) for name, e in errors.items()]
+        errors: dict[str, list[tuple[float, float, float, float]]] = {name: [] for name in whole}
+        for start in range(0, 7 * origins, 7):
+            end = start + length
+            made = forecast_all({n: values[start:end] for n, values in whole.items()}, rules)
+            for name, values in whole.items():
+                future = values[end : end + rules.horizon]
+                errors[name].append(_of(made[name], values[start:end], future, rules.season))
+        found += [_mean(f"simulated, {name.split(',')[0]}", name, e) for name, e in errors.items()]
+    return found
 
 
 def on_sample(*, seeds: Sequence[int], days: int, origins: Sequence[int]) -> list[Outcome]:
@@ -202,6 +203,9 @@ _DERIVED = (
         token_cost.derive,
         _costs,
         "predicted_cost_usd",
-        {0.8: ("lower_cost_usd", "upper_cost_usd"), 0.95: ("lower_cost_95_usd", "upper_cost_95_usd")},
+        {
+            0.8: ("lower_cost_usd", "upper_cost_usd"),
+            0.95: ("lower_cost_95_usd", "upper_cost_95_usd"),
+        },
     ),
 )

@@ -34,10 +34,11 @@ class Public:
 
 
 def public_series() -> list[Public]:
-    """All of them, in a fixed order."""
+    """All that are longer than their training window and horizon, in a fixed order."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return [*_daily(), *_monthly(), *_quarterly(), *_yearly()]
+        found = [*_daily(), *_monthly(), *_quarterly(), *_yearly()]
+    return [each for each in found if len(each.values) >= each.train + each.rules.horizon]
 
 
 def _daily() -> Iterator[Public]:

@@ -106,7 +106,7 @@ def _sums(calls: Floats, rng: Rng) -> Floats:
     return out
 
 
-def _events(
+def _events(  # noqa: PLR0917
     names: tuple[str, ...], level: Floats, days: int, planted: int, evaluated: int, rng: Rng
 ) -> list[Event]:
     busy = [name for name, runs in zip(names, level, strict=True) if runs >= _LEAST_RUNS]

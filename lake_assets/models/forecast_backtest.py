@@ -8,7 +8,8 @@ from what was known there. `Median` is taken unless another candidate had clearl
 errors: few origins make the best of seven look better than it is.
 
 MASE (Hyndman & Koehler 2006) divides the mean absolute error by the mean absolute difference
-between values one season apart in the training window.
+between values one season apart in the last `SCALE_SEASONS` seasons of the training window: further
+back, a series that grew differed by less.
 """
 
 from collections.abc import Mapping
@@ -20,13 +21,17 @@ from lake_assets.models.forecast_candidates import COMBINATION, SEASONAL_NAIVE, 
 from lake_assets.models.series import Floats, filled
 
 
+SCALE_SEASONS = 9
+"""Eight differences of each weekday."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
     """How series are backtested; the defaults are for days, weeks and two weeks ahead."""
 
     season: int = 7
     horizon: int = 14
-    windows: int = 6
+    windows: int = 5
     least_seasons: int = 3
     """Seasons that a model must have seen before the first origin."""
     least_active: int = 8
@@ -143,9 +148,10 @@ def _choose(maes: Mapping[str, float], margin: float) -> tuple[str, str]:
 
 def seasonal_scale(values: Floats, season: int) -> float:
     """The mean absolute difference between values one season apart; 0 where there are none."""
-    if len(values) <= season:
+    recent = values[-SCALE_SEASONS * season :] if season > 1 else values
+    if len(recent) <= season:
         return 0.0
-    return _mean(np.abs(values[season:] - values[:-season]))
+    return _mean(np.abs(recent[season:] - recent[:-season]))
 
 
 def _mean(values: Floats) -> float:

@@ -90,6 +90,7 @@ def _on(scale: str, inner: Forecaster) -> Forecaster:
 MODELS: Mapping[str, Forecaster] = {
     "AutoETS(ANA, sqrt)": _on("sqrt", _ets("ANA")),
     "AutoETS(AAdA, log)": _on("log", _ets("AAA", damped=True)),
+    "AutoETS(AAA, log)": _on("log", _ets("AAA", damped=False)),
     "AutoTheta(DOTM)": _theta,
     "MSTL(log)": _on("log", _mstl),
     "SeasonalMean(3)": _seasonal_mean(3),

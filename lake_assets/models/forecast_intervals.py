@@ -4,9 +4,9 @@ Belongs here: the width of an interval from errors of rolling-origin backtests.
 Does not belong here: making forecasts, reconciling them.
 
 Conformal in kind (Vovk et al. 2005; Stankevičiūtė et al. 2021): no distribution is assumed. The
-width at step h of a series is a quantile of absolute errors, scaled by the series' own error, by
-how errors grow with h over all series, and by the square root of the level (a Sunday of half the
-volume errs by less). Quantiles are taken over the scaled errors of all series together, each
+width at step h of a series is a quantile of absolute errors, scaled by the series' own error beside
+its level (a series that doubled errs by twice as much), by how errors grow with h over all series,
+and by the square root of the day's level (a Sunday of half the volume errs by less). Quantiles are taken over the scaled errors of all series together, each
 scaled by the *other* origins of its series, so that how badly a few origins tell the size of
 errors is part of the width.
 """
@@ -36,13 +36,22 @@ class Calibration:
         pooled = np.concatenate([np.empty(0), *scores])
         self._quantiles = {level: _quantile(pooled, level) for level in LEVELS}
 
-    def half_width(self, error: Floats, point: Floats, spare: float, level: float) -> Floats:
-        """The half width at each step of a forecast of `point` after backtests with `error`.
+    def half_width(
+        self, point: Floats, error: Floats, points: Floats, *, spare: float, level: float
+    ) -> Floats:
+        """The half width at each step of `point`, after backtests with `error` around `points`.
 
         `spare` is a mean absolute error to go by where there was no backtest.
         """
-        size = _size(error, self._growth) if len(error) else spare
+        level_now = _level(point, points)
+        size = _size(error, points, self._growth) * level_now if len(error) else spare
         return self._quantiles[level] * size * self._growth * _relative(point)
+
+
+def _level(point: Floats, points: Floats) -> float:
+    """The level of a forecast, half way to that of all backtests: it may be a chance low."""
+    here = float(point.mean())
+    return (here + float(points.mean())) / 2.0 if points.size else here
 
 
 def _relative(point: Floats) -> Floats:
@@ -69,19 +78,21 @@ def _growth(errors: Sequence[Floats], horizon: int) -> Floats:
     return 1.0 + steps * min(max(slope, 0.0), 0.6)
 
 
-def _size(error: Floats, growth: Floats) -> float:
-    scaled = np.abs(error) / growth
+def _size(error: Floats, points: Floats, growth: Floats) -> float:
+    """The mean absolute error beside the level it was made at."""
+    levels = np.array([_level(point, points) for point in points])
+    scaled = np.abs(error) / growth / np.maximum(levels, 1e-12)[:, np.newaxis]
     return float(np.nanmean(scaled)) if not np.isnan(scaled).all() else 0.0
 
 
-def _scores(error: Floats, point: Floats, growth: Floats) -> Floats:
+def _scores(error: Floats, points: Floats, growth: Floats) -> Floats:
     """Absolute errors of each origin over the size of errors from the other ones."""
     out: list[Floats] = []
-    for index in range(len(error)):
-        others = np.delete(error, index, axis=0)
-        size = _size(others, growth) if len(others) else 0.0
+    for index, point in enumerate(points):
+        others = np.delete(error, index, axis=0), np.delete(points, index, axis=0)
+        size = _size(*others, growth) * _level(point, points) if len(others[0]) else 0.0
         if size > 0:
-            out.append(np.abs(error[index]) / (size * growth * _relative(point[index])))
+            out.append(np.abs(error[index]) / (size * growth * _relative(point)))
     scores = np.concatenate([np.empty(0), *out])
     return scores[~np.isnan(scores)]
 

@@ -19,7 +19,7 @@ from lake_assets.models.series import Flags, Floats, Span
 FORECAST_VERSION = "1"
 RULES = Rules()
 TRAINING_DAYS = 126
-"""Eighteen weeks: six origins, and what most series still resemble."""
+"""Eighteen weeks: five origins, and what most series still resemble."""
 MOST_PARTS = 60
 """Parts of a kind that are forecast by themselves; smaller ones share a series."""
 _QUIET_DAYS = 28

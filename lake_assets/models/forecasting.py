@@ -70,7 +70,7 @@ def _forecast(values: Floats, test: Backtest, shape: Calibration, rules: Rules) 
     spare = seasonal_scale(values, rules.season) or float(np.std(whole))
     bounds: dict[float, tuple[Floats, Floats]] = {}
     for level in LEVELS:
-        half = shape.half_width(test.errors, point, spare, level)
+        half = shape.half_width(point, test.errors, test.points, spare=spare, level=level)
         bounds[level] = (np.maximum(point - half, 0.0), point + half)
     return Forecast(point=point, bounds=bounds, backtest=test, trained_on=len(values))
 

@@ -1,0 +1,139 @@
+"""`python -m benchmarks models`: measure, and write the figures into docs/models.md.
+
+Belongs here: which measurements make up the page, how they are told.
+Does not belong here: measuring (`forecasts`, `alarms`).
+"""
+
+import os
+import re
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from benchmarks.models import alarms, forecasts
+from benchmarks.models.alarms import Tally
+from benchmarks.models.forecasts import Outcome
+from lake_assets.models.anomalies import DETECTOR_VERSION
+from lake_assets.models.forecast_rows import model_version
+
+T = TypeVar("T")
+
+PAGE = Path(__file__).parents[2] / "docs/models.md"
+
+
+def main(_: Sequence[str]) -> int:
+    """Measure everything, and write the page."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    warnings.simplefilter("ignore")
+    public = _timed("public series", forecasts.on_public)
+    sample = _timed(
+        "sample data",
+        lambda: forecasts.on_sample(seeds=(7, 8), days=150, origins=(14, 21, 28)),
+    )
+    made = _timed("simulated series", lambda: forecasts.on_simulated(each=2, seed=11))
+    fleets = _timed("simulated agents", lambda: alarms.on_simulated(seeds=range(1, 7)))
+    planted = _timed("planted events", lambda: alarms.on_sample(seeds=(7, 8, 9), days=60))
+    clean = _timed(
+        "ordinary days", lambda: alarms.on_sample(seeds=(7, 8, 9), days=60, planted=False)
+    )
+    figures = "\n\n".join(
+        (
+            version_line(),
+            _forecast_table([*sample, *public, *made]),
+            "Public series that did not do better than seasonal naive: "
+            + (_listed([each for each in public if not each.wins]) or "none")
+            + ".",
+            "Public series with a MASE of 1 or more: "
+            + (_listed([each for each in public if each.mase >= 1]) or "none")
+            + ".",
+            _alarm_table(
+                {
+                    "sample, planted events": planted,
+                    "sample, nothing planted": clean,
+                    "simulated agents": fleets,
+                }
+            ),
+        )
+    )
+    PAGE.write_text(with_figures(PAGE.read_text(), figures))
+    print(f"{PAGE.name} written")
+    return 0
+
+
+def version_line() -> str:
+    """What the figures were measured of."""
+    return f"Measured of forecasts {model_version()} and detector {DETECTOR_VERSION}."
+
+
+def with_figures(page: str, figures: str) -> str:
+    """The page with its generated part replaced."""
+    pattern = re.compile(r"(<!-- figures -->\n).*?(\n<!-- /figures -->)", re.DOTALL)
+    return pattern.sub(lambda found: f"{found[1]}{figures}{found[2]}", page)
+
+
+def _timed(name: str, measure: Callable[[], T]) -> T:
+    begin = time.perf_counter()
+    found = measure()
+    print(f"{name}: {time.perf_counter() - begin:.0f} s", flush=True)
+    return found
+
+
+def _forecast_table(outcomes: Sequence[Outcome]) -> str:
+    groups: dict[str, list[Outcome]] = {}
+    for each in outcomes:
+        origin = each.group.split(",")[0]
+        groups.setdefault(f"**{origin}**", []).append(each)
+        groups.setdefault(each.group, []).append(each)
+    lines = [
+        "| series | number | MASE | of seasonal naive | better than naive | MASE below 1 "
+        "| in 80 % interval | in 95 % interval |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, members in groups.items():
+        cells = (
+            name,
+            str(len(members)),
+            f"{np.median([each.mase for each in members]):.2f}",
+            f"{np.median([each.naive_mase for each in members]):.2f}",
+            _percent([each.wins for each in members]),
+            _percent([each.mase < 1 for each in members]),
+            f"{100 * np.mean([each.covered_80 for each in members]):.1f} %",
+            f"{100 * np.mean([each.covered_95 for each in members]):.1f} %",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _percent(flags: Sequence[bool]) -> str:
+    return f"{100 * float(np.mean(flags)):.0f} %"
+
+
+def _listed(outcomes: Sequence[Outcome]) -> str:
+    return ", ".join(f"{each.name} ({each.mase:.2f})" for each in outcomes)
+
+
+def _alarm_table(groups: dict[str, list[Tally]]) -> str:
+    lines = [
+        "| days | detector | alarms | right | precision | events | found | recall "
+        "| ordinary rows flagged |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, tallies in groups.items():
+        for each in tallies:
+            cells = (
+                name,
+                each.detector,
+                str(each.alarms),
+                str(each.right),
+                f"{each.precision:.2f}" if each.events else "",
+                str(each.events),
+                str(each.found),
+                f"{each.recall:.2f}" if each.events else "",
+                f"{each.ordinary_flagged} of {each.rows:,} ({100 * each.false_rate:.2f} %)",
+            )
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
