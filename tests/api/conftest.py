@@ -382,6 +382,7 @@ def open_lake(
                 "LAKE_DAGSTER_URL": "http://127.0.0.1:9",
                 "LAKE_CALLS_PER_MINUTE": "100000",
                 "LAKE_QUERY_WORKERS": "1",
+                "LAKE_HEAVY_WORKERS": "0",
                 "LAKE_SNAPSHOT_CHECK_S": "0.1",
                 **env,
             }

@@ -34,7 +34,7 @@ settings = Settings.from_mapping({})
 location = LakeLocation(endpoint="http://127.0.0.1:9", access_key="a", secret_key="b")
 create_app(settings=settings, catalog=load_catalog(), location=location)
 print(time.perf_counter() - imported)
-heavy = ("dagster", "dagster_graphql", "pandas", "duckdb", "pyarrow", "numpy",
+heavy = ("dagster", "dagster_graphql", "pandas", "duckdb", "pyarrow",
          "lake_assets.sources", "lake_assets.storage", "lake_assets.orchestration")
 print(sorted(name for name in heavy if name in sys.modules))
 """
