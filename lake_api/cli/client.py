@@ -20,8 +20,11 @@ from lake_api.errors import Problem
 from lake_api.query.schemas import QueryAnswer
 from lake_api.stack.state import StackState
 from lake_api.tasks.schemas import TaskStatus, TriggerAnswer
+from lake_api.tokens.schemas import NewToken, TokenInfo, TokenList
 
 AGENT_ID = "lake-cli"
+
+_TOKENS = "/api/v1/internal/lake/tokens"
 
 # A query may take 55 s, and may wait for its turn before.
 _TIMEOUT = httpx.Timeout(90.0, connect=5.0)
@@ -71,6 +74,18 @@ class LakeClient:
     def task(self, task_id: str) -> TaskStatus:
         """How a task stands."""
         return self._decode(self._send("GET", f"/api/v1/internal/tasks/{task_id}"), TaskStatus)
+
+    def create_token(self, wanted: Mapping[str, Any]) -> NewToken:
+        """Make a token; its text is in this answer only."""
+        return self._decode(self._send("POST", _TOKENS, wanted), NewToken)
+
+    def tokens(self) -> TokenList:
+        """The tokens that the caller may see."""
+        return self._decode(self._send("GET", _TOKENS), TokenList)
+
+    def revoke_token(self, token_id: str) -> TokenInfo:
+        """Refuse a token from now on."""
+        return self._decode(self._send("DELETE", f"{_TOKENS}/{token_id}"), TokenInfo)
 
     def _send(
         self, method: str, path: str, body: Mapping[str, Any] | None = None

@@ -8,6 +8,7 @@ command runs: `lake --help` must not wait for HTTP, tables or the stack.
 
 import sys
 from datetime import datetime
+from typing import Any
 
 import click
 
@@ -222,3 +223,52 @@ def demo() -> None:
     from lake_api.cli.demo import run_demo
 
     run_demo()
+
+
+@main.group()
+def token() -> None:
+    """Make, list and revoke tokens."""
+
+
+@token.command("create")
+@click.argument("name")
+@click.option("--swarm", is_flag=True, help="A token that makes tokens of agents.")
+@click.option("--datasets", multiple=True, help="Such as 'platform/*' or '!platform/billing*'.")
+@click.option(
+    "--allow", "operations", multiple=True, help="query, jobs, exports, …; all but trigger."
+)
+@click.option(
+    "--limit", "limits", type=(str, int), multiple=True, help="Such as rows_per_day 100000."
+)
+@click.option("--expires-in-s", type=_POSITIVE, help="Seconds; 90 days for an agent's.")
+@_as_json
+@_api_url
+def token_create(*, name: str, swarm: bool, **options: Any) -> None:
+    """Make a token for NAME and print its text.
+
+    Options that take several values are given several times.
+    """
+    from lake_api.cli.token import run_create
+
+    run_create(name, kind="swarm" if swarm else "agent", **options)
+
+
+@token.command("list")
+@_as_json
+@_api_url
+def token_list(*, as_json: bool, api_url: str | None) -> None:
+    """List tokens, newest first."""
+    from lake_api.cli.token import run_list
+
+    run_list(as_json=as_json, api_url=api_url)
+
+
+@token.command("revoke")
+@click.argument("token_id")
+@_as_json
+@_api_url
+def token_revoke(*, token_id: str, as_json: bool, api_url: str | None) -> None:
+    """Refuse the token with this id from now on."""
+    from lake_api.cli.token import run_revoke
+
+    run_revoke(token_id, as_json=as_json, api_url=api_url)
