@@ -15,6 +15,7 @@ from lake_api.stack.state import StackState
 from lake_api.stack.supervisor import Supervisor
 from lake_assets.catalog import load_catalog
 from lake_assets.sample_data import SampleSpec, late_rows, load_sample_data
+from lake_assets.sources.config import UPSTREAMS, setting_names
 
 TODAY = datetime.now(tz=UTC).date()
 DAYS = 6
@@ -83,7 +84,12 @@ def until(
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory, project_root: Path) -> Iterator[Lake]:
     supervisor = Supervisor(
-        home=tmp_path_factory.mktemp("lake"), root=project_root, env=os.environ, schedules=False
+        home=tmp_path_factory.mktemp("lake"),
+        root=project_root,
+        env=os.environ,
+        schedules=False,
+        with_fakes=True,
+        source_settings=setting_names(),
     )
     state = supervisor.start()
     try:
@@ -183,6 +189,26 @@ def test_a_snapshot_is_written_for_today(lake):
     assert answer["rows"][0][0] == TODAY.isoformat()
 
 
+@pytest.mark.parametrize(
+    ("task", "table"),
+    [
+        ("lake.collect_scc_fred_indicators", "external_scc_fred_indicators"),
+        ("lake.export_stripe_events", "stripe_events"),
+    ],
+)
+def test_an_outside_source_is_collected_without_any_key(lake, task, table):
+    assert not [upstream.name for upstream in UPSTREAMS if upstream.why_not(lake.state.settings)]
+
+    state = lake.finish(lake.trigger(task))
+
+    assert state["status"] == "succeeded", state
+    until(
+        lambda: lake.query(f"SELECT count(*) AS n FROM {table}")["rows"][0][0],
+        lambda rows: rows > 0,
+        timeout_s=1.0,
+    )
+
+
 def test_the_bucket_has_its_rule_from_the_start(lake):
     state = lake.finish(lake.trigger("lake.ensure_bucket"))
 
@@ -212,4 +238,5 @@ def test_the_read_side_holds_no_key_that_can_write(lake):
 
     assert lake.state.settings["MINIO_SECRET_KEY"].encode() not in secrets
     assert b"PLATFORM_DATABASE_URL" not in secrets
+    assert lake.state.settings["FRED_API_KEY"].encode() not in secrets
     assert lake.state.settings["LAKE_READER_SECRET_KEY"].encode() in secrets
