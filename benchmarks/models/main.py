@@ -4,13 +4,16 @@ Belongs here: which measurements make up the page, how they are told.
 Does not belong here: measuring (`forecasts`, `alarms`).
 """
 
+import argparse
+import multiprocessing
 import os
 import re
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
@@ -20,30 +23,38 @@ from benchmarks.models.forecasts import Outcome
 from lake_assets.models.anomalies import DETECTOR_VERSION
 from lake_assets.models.forecast_rows import model_version
 
-T = TypeVar("T")
-
 PAGE = Path(__file__).parents[2] / "docs/models.md"
 
 
-def main(_: Sequence[str]) -> int:
+_MEASUREMENTS: Mapping[str, Callable[[], list[Outcome] | list[Tally]]] = {
+    "public series": forecasts.on_public,
+    "sample data": partial(forecasts.on_sample, seeds=(7, 8), days=150, origins=(14, 28)),
+    "simulated series": partial(forecasts.on_simulated, each=2, seed=11),
+    "planted events": partial(alarms.on_sample, seeds=(7, 8, 9), days=60),
+    "ordinary days": partial(alarms.on_sample, seeds=(7, 8, 9), days=60, planted=False),
+    "simulated agents": partial(alarms.on_simulated, seeds=range(1, 7)),
+}
+
+
+def main(arguments: Sequence[str]) -> int:
     """Measure everything, and write the page."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    warnings.simplefilter("ignore")
-    public = _timed("public series", forecasts.on_public)
-    sample = _timed(
-        "sample data",
-        lambda: forecasts.on_sample(seeds=(7, 8), days=150, origins=(14, 21, 28)),
-    )
-    made = _timed("simulated series", lambda: forecasts.on_simulated(each=2, seed=11))
-    fleets = _timed("simulated agents", lambda: alarms.on_simulated(seeds=range(1, 7)))
-    planted = _timed("planted events", lambda: alarms.on_sample(seeds=(7, 8, 9), days=60))
-    clean = _timed(
-        "ordinary days", lambda: alarms.on_sample(seeds=(7, 8, 9), days=60, planted=False)
-    )
+    parser = argparse.ArgumentParser(prog="python -m benchmarks models", description=__doc__)
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes at once")
+    options = parser.parse_args(arguments)
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(options.workers, mp_context=spawn) as pool:
+        found = dict(zip(_MEASUREMENTS, pool.map(_measured, _MEASUREMENTS), strict=True))
+    public = _outcomes(found["public series"])
     figures = "\n\n".join(
         (
             version_line(),
-            _forecast_table([*sample, *public, *made]),
+            _forecast_table(
+                [
+                    *_outcomes(found["sample data"]),
+                    *public,
+                    *_outcomes(found["simulated series"]),
+                ]
+            ),
             "Public series that did not do better than seasonal naive: "
             + (_listed([each for each in public if not each.wins]) or "none")
             + ".",
@@ -52,9 +63,9 @@ def main(_: Sequence[str]) -> int:
             + ".",
             _alarm_table(
                 {
-                    "sample, planted events": planted,
-                    "sample, nothing planted": clean,
-                    "simulated agents": fleets,
+                    "sample, planted events": _tallies(found["planted events"]),
+                    "sample, nothing planted": _tallies(found["ordinary days"]),
+                    "simulated agents": _tallies(found["simulated agents"]),
                 }
             ),
         )
@@ -75,11 +86,20 @@ def with_figures(page: str, figures: str) -> str:
     return pattern.sub(lambda found: f"{found[1]}{figures}{found[2]}", page)
 
 
-def _timed(name: str, measure: Callable[[], T]) -> T:
+def _measured(name: str) -> list[Outcome] | list[Tally]:
+    warnings.simplefilter("ignore")
     begin = time.perf_counter()
-    found = measure()
+    found = _MEASUREMENTS[name]()
     print(f"{name}: {time.perf_counter() - begin:.0f} s", flush=True)
     return found
+
+
+def _outcomes(found: Sequence[Outcome | Tally]) -> list[Outcome]:
+    return [each for each in found if isinstance(each, Outcome)]
+
+
+def _tallies(found: Sequence[Outcome | Tally]) -> list[Tally]:
+    return [each for each in found if isinstance(each, Tally)]
 
 
 def _forecast_table(outcomes: Sequence[Outcome]) -> str:

@@ -20,7 +20,6 @@ import numpy as np
 from lake_assets.models.forecast_candidates import COMBINATION, SEASONAL_NAIVE, forecasts
 from lake_assets.models.series import Floats, filled
 
-
 SCALE_SEASONS = 9
 """Eight differences of each weekday."""
 

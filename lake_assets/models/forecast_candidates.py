@@ -3,16 +3,16 @@
 Belongs here: each candidate as a function from a training series to a horizon; taming of spikes.
 Does not belong here: choosing between them (`forecast_backtest`), intervals.
 
-All come from statsforecast (Nixtla, C++ core), named as there: AutoETS restricted to one form
-(Hyndman et al. 2008, error/trend/season: A additive, N none, Ad damped), so that it is estimated
-anew at every origin within milliseconds; AutoTheta's dynamic optimised form (Fiorucci et al.
-2016); MSTL (Bandara et al. 2021); means of the same weekday. `sqrt` and `log` say the scale they
-work on: counts and costs vary more where there are more of them. `Median` takes the median of all
-models but the naive one, which is hard to beat by choosing (Petropoulos & Svetunkov 2020).
+Models come from statsforecast (Nixtla; a C++ core without threads: the same input gives the same
+forecast), named as there: AutoETS restricted to one form (Hyndman et al. 2008, error/trend/season:
+A additive, N none, Ad damped), so that it is estimated anew at every origin within milliseconds;
+AutoTheta's dynamic optimised form (Fiorucci et al. 2016); MSTL (Bandara et al. 2021). A
+`SeasonalMean` is the mean of the same weekday over some weeks. `sqrt` and `log` say the scale that
+a model works on: counts and costs vary more where there are more of them. `Median` takes the median
+of all models but the naive one, which is hard to beat by choosing (Petropoulos & Svetunkov 2020).
 """
 
 import importlib
-import os
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -32,8 +32,6 @@ _FAILURES = (ValueError, ArithmeticError, RuntimeError, IndexError, TypeError)
 
 def _library() -> Any:
     """The models of statsforecast, which take seconds to import."""
-    # Read when its kernels start threads of their own: sums in another order differ.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     return importlib.import_module("statsforecast.models")
 
 

@@ -6,9 +6,9 @@ Does not belong here: making forecasts, reconciling them.
 Conformal in kind (Vovk et al. 2005; Stankevičiūtė et al. 2021): no distribution is assumed. The
 width at step h of a series is a quantile of absolute errors, scaled by the series' own error beside
 its level (a series that doubled errs by twice as much), by how errors grow with h over all series,
-and by the square root of the day's level (a Sunday of half the volume errs by less). Quantiles are taken over the scaled errors of all series together, each
-scaled by the *other* origins of its series, so that how badly a few origins tell the size of
-errors is part of the width.
+and by the square root of the day's level (a Sunday of half the volume errs by less). Quantiles are
+taken over the scaled errors of all series together, each scaled by the *other* origins of its
+series, so that how badly a few origins tell the size of errors is part of the width.
 """
 
 from collections.abc import Sequence

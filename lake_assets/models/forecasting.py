@@ -21,8 +21,6 @@ from lake_assets.models.forecast_intervals import LEVELS, Calibration
 from lake_assets.models.forecast_reconcile import Whole, reconciled, whole_units
 from lake_assets.models.series import Floats, filled
 
-VERSION = "1"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
