@@ -157,6 +157,18 @@ class QueryEngine:
             segments_building=int(self._segments.is_building),
         )
 
+    async def snapshots(
+        self, datasets: Sequence[Dataset], *, max_age_s: float
+    ) -> Sequence[Snapshot]:
+        """What is stored of each dataset, for telling about them; nothing is kept fresh for it.
+
+        Raises:
+            QueryUnavailable: storage does not answer.
+        """
+        deadline = time.monotonic() + self._settings.query_timeout_s
+        looks = (self._snapshots.glance(one, max_age_s=max_age_s) for one in datasets)
+        return await before_deadline(deadline, asyncio.gather(*looks))
+
     async def _storage_answers(self) -> bool:
         for dataset in self._catalog:
             try:

@@ -99,6 +99,17 @@ class SnapshotStore:
                 with contextlib.suppress(asyncio.CancelledError, QueryUnavailable):
                     await task
 
+    async def glance(self, dataset: Dataset, *, max_age_s: float) -> Snapshot:
+        """The dataset's objects, as of at most `max_age_s` ago, and not kept fresh from now on.
+
+        Raises:
+            QueryUnavailable: storage does not answer (`storage_unavailable`).
+        """
+        entry = self._entry(dataset)
+        if entry.snapshot is not None and not self._is_due(entry, max_age_s):
+            return entry.snapshot
+        return await self._refresh(entry)
+
     async def get(self, dataset: Dataset) -> Snapshot:
         """The dataset's objects, as of at most `check_s` ago.
 
