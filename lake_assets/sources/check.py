@@ -36,7 +36,6 @@ from lake_assets.sources.turns import Turns
 from lake_assets.sources.values import letters
 from lake_assets.sources.watching import watched_by
 
-_REQUESTS = 3
 _DAYS = 4
 _PATIENCE = {"LAKE_HTTP_ATTEMPTS": "2", "LAKE_HTTP_TIMEOUT_S": "30", "LAKE_HTTP_MAX_WAIT_S": "10"}
 
@@ -150,7 +149,7 @@ def _ask(
     newest = dataset.schedule.days(now.date())[-1]
     days = _DAYS if collector.reach_d is None else min(_DAYS, collector.reach_d + 1)
     with http_source(collector.upstream, {**_PATIENCE, **env}) as http:
-        http.turns = _at_most(http.turns, _REQUESTS)
+        http.turns = _at_most(http.turns, collector.check_requests)
         for day in (newest - timedelta(days=back) for back in range(days)):
             ask = Ask(
                 day=day,

@@ -61,7 +61,8 @@ class Collector:
 
     `reach_d` is how many days back from today the source can be asked for: None is all of them, 0
     is its present state only; `gone` then says what became of older days. `bookkeeping` names
-    columns of a slow source whose change alone is no revision.
+    columns of a slow source whose change alone is no revision. `check_requests` is how often a live
+    check may ask: enough to see every shape, few where answers are large.
     """
 
     upstream: Upstream
@@ -69,6 +70,7 @@ class Collector:
     reach_d: int | None = None
     gone: str = ""
     bookkeeping: tuple[str, ...] = ()
+    check_requests: int = 3
 
 
 def collector_of(dataset: Dataset) -> Collector:

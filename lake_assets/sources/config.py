@@ -314,7 +314,7 @@ IRS = Upstream(
         SourceSetting(
             name="IRS_FIRST_TAX_YEAR",
             default="2018",
-            sentence="First tax year to collect, not before 2013; an earlier one is caught up with.",
+            sentence="First tax year to collect, 2013 or later; an earlier one is caught up with.",
         ),
         SourceSetting(
             name="IRS_COUNTY",

@@ -106,4 +106,5 @@ COLLECTOR = Collector(
     reach_d=0,
     gone="the IRS shows its present files only, which belong to today",
     bookkeeping=("source_file", "source_last_modified"),
+    check_requests=1,  # files have up to 200 MB
 )

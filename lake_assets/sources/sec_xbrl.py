@@ -103,4 +103,4 @@ def _row(fact: Fact) -> dict[str, object]:
     }
 
 
-COLLECTOR = Collector(upstream=config.SEC, collect=collect)
+COLLECTOR = Collector(upstream=config.SEC, collect=collect, check_requests=5)

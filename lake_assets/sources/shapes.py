@@ -106,4 +106,11 @@ def _retyped(path: str, expected: str, value: object) -> Difference:
     return Difference(kind="retyped", field=path or "the answer", said=said)
 
 
-_NAMES = {str: "str", int: "int", float: "float", bool: "bool", list: "array", dict: "object"}
+_NAMES: Mapping[type, str] = {
+    str: "str",
+    int: "int",
+    float: "float",
+    bool: "bool",
+    list: "array",
+    dict: "object",
+}
