@@ -15,6 +15,8 @@ from litestar.di import Provide
 
 from lake_api.clock import Clock, utc_now
 from lake_api.database.database import Database
+from lake_api.datasets.controller import DATASET_ROUTES, list_datasets
+from lake_api.datasets.visible import Visibility
 from lake_api.health.controller import get_health, get_readiness
 from lake_api.metrics.controller import get_metrics
 from lake_api.metrics.metrics import QueryMetrics
@@ -77,12 +79,15 @@ def create_app(
             yield
 
     guard = Guard(catalog)
+    visibility = Visibility(catalog)
     metrics = QueryMetrics()
     call_counter = CallCounter(settings)
     return Litestar(
         route_handlers=[
             query_lake,
             get_tool_definition,
+            list_datasets,
+            *DATASET_ROUTES,
             trigger_task,
             get_task,
             create_token,
@@ -97,6 +102,7 @@ def create_app(
             "catalog": Provide(lambda: catalog, sync_to_thread=False),
             "clock": Provide(lambda: clock, sync_to_thread=False),
             "query_guard": Provide(lambda: guard, sync_to_thread=False),
+            "visibility": Provide(lambda: visibility, sync_to_thread=False),
             "engine": Provide(_engine, sync_to_thread=False),
             "tokens": Provide(_tokens, sync_to_thread=False),
             "metrics": Provide(lambda: metrics, sync_to_thread=False),

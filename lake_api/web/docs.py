@@ -35,6 +35,7 @@ def openapi_config() -> OpenAPIConfig:
         render_plugins=[JsonRenderPlugin(path=["/openapi.json", "/"])],
         tags=[
             Tag(name="lake", description="Asking the lake."),
+            Tag(name="datasets", description="Finding what to ask."),
             Tag(name="tasks", description="Writing the lake."),
             Tag(name="tokens", description="Who may do what."),
             Tag(name="health", description="Whether it is up."),

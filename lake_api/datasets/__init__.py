@@ -1,0 +1,1 @@
+"""Discovery: which datasets there are, what is in them, and what their rows look like."""

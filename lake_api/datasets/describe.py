@@ -1,0 +1,157 @@
+"""From catalogue and snapshot to what is told of a dataset.
+
+Belongs here: the list's lines, and everything about one dataset but its rows.
+Does not belong here: reading rows (`sample`, `profile`), HTTP (`controller`).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+
+from msgspec import UNSET
+
+from lake_api.datasets.calendar import Days, missing_days, runs_of
+from lake_api.datasets.examples import KIND_MEANINGS, example_sql
+from lake_api.datasets.schemas import (
+    ColumnInfo,
+    DatasetInfo,
+    DatasetLine,
+    DayRange,
+    DaysInfo,
+    ScheduleInfo,
+    TopValue,
+)
+from lake_api.datasets.visible import VisibleCatalog
+from lake_api.query.snapshot import Snapshot
+from lake_assets.catalog import PARTITION_COLUMN, Column, ColumnType, Dataset
+
+_RANGES_TOLD = 50
+
+
+def dataset_line(snapshot: Snapshot, visible: VisibleCatalog, *, now: datetime) -> DatasetLine:
+    """A dataset in the list."""
+    dataset = snapshot.dataset
+    return DatasetLine(
+        partition=dataset.partition,
+        sql_name=dataset.sql_name,
+        summary=visible.text(dataset.summary),
+        kind=dataset.kind.value,
+        group=dataset.group,
+        newest_day=snapshot.days[-1] if snapshot.days else None,
+        days=len(snapshot.days),
+        rows=None,
+        size_bytes=_size_bytes(snapshot),
+        written_at=_newest_written_at(snapshot),
+        stale=_is_stale(snapshot, now),
+    )
+
+
+def dataset_info(
+    snapshot: Snapshot,
+    visible: VisibleCatalog,
+    *,
+    now: datetime,
+    may_trigger: bool,
+    rows: int | None,
+    top_values: Mapping[str, tuple[TopValue, ...]],
+) -> DatasetInfo:
+    """Everything about a dataset.
+
+    Args:
+        snapshot: what is stored of it.
+        visible: what else the caller may see.
+        now: the current time.
+        may_trigger: whether the caller may know its tasks.
+        rows: rows of all days, where they have been counted.
+        top_values: measured values by column, where there are any.
+    """
+    dataset = snapshot.dataset
+    return DatasetInfo(
+        partition=dataset.partition,
+        sql_name=dataset.sql_name,
+        summary=visible.text(dataset.summary),
+        description=visible.text(dataset.description.strip()),
+        notes=visible.text(dataset.notes.strip()),
+        kind=dataset.kind.value,
+        kind_meaning=KIND_MEANINGS[dataset.kind],
+        group=dataset.group,
+        owner=dataset.owner,
+        time_column=dataset.watermark,
+        key=dataset.key,
+        columns=(
+            _PARTITION,
+            *(_column(one, visible, top_values.get(one.name, ())) for one in dataset.columns),
+        ),
+        days=days_info(dataset, snapshot.days, now=now),
+        rows=rows,
+        size_bytes=_size_bytes(snapshot),
+        newest_size_bytes=snapshot.partitions[-1].size_bytes if snapshot.partitions else 0,
+        written_at=_newest_written_at(snapshot),
+        last_written_at=max((one.written_at for one in snapshot.partitions), default=None),
+        stale=_is_stale(snapshot, now),
+        schedule=ScheduleInfo(
+            cron=dataset.schedule.cron,
+            newest_lag_d=dataset.schedule.newest_lag_d,
+            oldest_lag_d=dataset.schedule.oldest_lag_d,
+            stale_after_h=dataset.freshness_h,
+        ),
+        upstreams=tuple(name for name in dataset.upstreams if visible.find(name) is not None),
+        example_sql=example_sql(dataset),
+        tasks=dataset.tasks if may_trigger else UNSET,
+    )
+
+
+def days_info(dataset: Dataset, present: Sequence[date], *, now: datetime) -> DaysInfo:
+    """Which days are there and which are not, in ranges."""
+    missing = missing_days(dataset, present, now)
+    present_runs, missing_runs = runs_of(present), runs_of(missing)
+    return DaysInfo(
+        count=len(present),
+        oldest=present[0] if present else None,
+        newest=present[-1] if present else None,
+        present=_ranges(present_runs),
+        missing_count=len(missing),
+        missing=_ranges(missing_runs),
+        more_ranges=sum(max(0, len(runs) - _RANGES_TOLD) for runs in (present_runs, missing_runs)),
+    )
+
+
+_PARTITION = ColumnInfo(
+    name=PARTITION_COLUMN,
+    type=ColumnType.DATE.sql,
+    description="The UTC day of the partition; filter on it.",
+    required=True,
+)
+
+
+def _column(
+    column: Column, visible: VisibleCatalog, top_values: tuple[TopValue, ...]
+) -> ColumnInfo:
+    return ColumnInfo(
+        name=column.name,
+        type=column.type.sql,
+        description=visible.text(column.description),
+        required=column.required,
+        is_json=column.type is ColumnType.JSON,
+        values=column.values,
+        top_values=top_values,
+    )
+
+
+def _ranges(runs: Iterable[Days]) -> tuple[DayRange, ...]:
+    return tuple(DayRange(first=run.first, last=run.last) for run in runs)[:_RANGES_TOLD]
+
+
+def _size_bytes(snapshot: Snapshot) -> int:
+    return sum(one.size_bytes for one in snapshot.partitions)
+
+
+def _newest_written_at(snapshot: Snapshot) -> datetime | None:
+    return snapshot.partitions[-1].written_at if snapshot.partitions else None
+
+
+def _is_stale(snapshot: Snapshot, now: datetime) -> bool | None:
+    """Whether its newest partition is older than declared; None without any."""
+    written_at = _newest_written_at(snapshot)
+    if written_at is None:
+        return None
+    return now - written_at > timedelta(hours=snapshot.dataset.freshness_h)

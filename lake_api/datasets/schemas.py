@@ -1,0 +1,194 @@
+"""The bodies of the discovery routes.
+
+Belongs here: answer structs and their examples.
+Does not belong here: how they are filled (`describe`, `sample`, `profile`).
+"""
+
+from datetime import date, datetime
+from typing import Any, Literal
+
+import msgspec
+
+
+class DayRange(msgspec.Struct, frozen=True):
+    """Consecutive days, first and last included."""
+
+    first: date
+    last: date
+
+
+class DatasetLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One dataset in the list. `rows` is null: only reading all of its days would tell.
+
+    `stale` is null for a dataset without data.
+    """
+
+    partition: str
+    sql_name: str
+    summary: str
+    kind: Literal["event", "snapshot", "external", "derived"]
+    group: str
+    newest_day: date | None
+    days: int
+    rows: int | None
+    size_bytes: int
+    written_at: datetime | None
+    stale: bool | None
+
+
+class DatasetList(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of the datasets that the caller may read, in the order of the catalogue."""
+
+    datasets: tuple[DatasetLine, ...]
+    total: int
+    page: int
+    page_size: int
+
+
+class TopValue(msgspec.Struct, frozen=True):
+    """A value as text, and how many rows have it."""
+
+    value: str
+    rows: int
+
+
+class ColumnInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One column.
+
+    `values` are all that are accepted, where that is declared; `top_values` are those that a
+    profile has measured.
+    """
+
+    name: str
+    type: str
+    description: str
+    required: bool
+    is_json: bool = False
+    values: tuple[str, ...] = ()
+    top_values: tuple[TopValue, ...] = ()
+
+
+class DaysInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """Which days are stored, newest first, and which the schedule has not brought.
+
+    `more_ranges` counts ranges that are left out of the two lists because there are many.
+    """
+
+    count: int
+    oldest: date | None
+    newest: date | None
+    present: tuple[DayRange, ...]
+    missing_count: int
+    missing: tuple[DayRange, ...]
+    more_ranges: int
+
+
+class ScheduleInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """When it is written by itself (cron, UTC): a tick writes its own day less the lags."""
+
+    cron: str
+    newest_lag_d: int
+    oldest_lag_d: int
+    stale_after_h: int
+
+
+class DatasetInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything about one dataset. `rows` is known where a profile covers all of its days.
+
+    `tasks` is there for callers who may trigger them; `upstreams` are those of the caller's.
+    """
+
+    partition: str
+    sql_name: str
+    summary: str
+    description: str
+    notes: str
+    kind: Literal["event", "snapshot", "external", "derived"]
+    kind_meaning: str
+    group: str
+    owner: str
+    time_column: str
+    key: tuple[str, ...]
+    columns: tuple[ColumnInfo, ...]
+    days: DaysInfo
+    rows: int | None
+    size_bytes: int
+    newest_size_bytes: int
+    written_at: datetime | None
+    last_written_at: datetime | None
+    stale: bool | None
+    schedule: ScheduleInfo
+    upstreams: tuple[str, ...]
+    example_sql: str
+    tasks: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+
+
+LIST_EXAMPLE: dict[str, Any] = {
+    "datasets": [
+        {
+            "partition": "agent_run_log",
+            "sql_name": "agent_run_log",
+            "summary": "Daily agent execution logs",
+            "kind": "event",
+            "group": "Core Platform",
+            "newest_day": "2026-11-21",
+            "days": 690,
+            "rows": None,
+            "size_bytes": 153210987,
+            "written_at": "2026-11-22T00:31:07Z",
+            "stale": False,
+        }
+    ],
+    "total": 1,
+    "page": 1,
+    "page_size": 100,
+}
+
+INFO_EXAMPLE: dict[str, Any] = {
+    "partition": "agent_run_log",
+    "sql_name": "agent_run_log",
+    "summary": "Daily agent execution logs",
+    "description": "Daily agent execution logs",
+    "notes": "",
+    "kind": "event",
+    "kind_meaning": "rows of the UTC day",
+    "group": "Core Platform",
+    "owner": "team:data-platform",
+    "time_column": "created_at",
+    "key": ["run_id"],
+    "columns": [
+        {
+            "name": "status",
+            "type": "VARCHAR",
+            "description": "How it ended.",
+            "required": True,
+            "is_json": False,
+            "values": ["succeeded", "failed"],
+            "top_values": [{"value": "succeeded", "rows": 9120}, {"value": "failed", "rows": 31}],
+        }
+    ],
+    "days": {
+        "count": 690,
+        "oldest": "2025-01-01",
+        "newest": "2026-11-21",
+        "present": [{"first": "2025-01-01", "last": "2026-11-21"}],
+        "missing_count": 0,
+        "missing": [],
+        "more_ranges": 0,
+    },
+    "rows": None,
+    "size_bytes": 153210987,
+    "newest_size_bytes": 231411,
+    "written_at": "2026-11-22T00:31:07Z",
+    "last_written_at": "2026-11-22T00:31:07Z",
+    "stale": False,
+    "schedule": {
+        "cron": "30 0 * * *",
+        "newest_lag_d": 1,
+        "oldest_lag_d": 2,
+        "stale_after_h": 36,
+    },
+    "upstreams": [],
+    "example_sql": "SELECT status, count(*) AS row_count FROM agent_run_log "
+    "WHERE date >= current_date - 7 GROUP BY status ORDER BY row_count DESC",
+}
