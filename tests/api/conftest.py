@@ -5,7 +5,7 @@ import json
 import socket
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -25,11 +25,13 @@ from lake_api.query.guard import CheckedQuery
 from lake_api.query.messages import Form
 from lake_api.query.reader_store import open_small
 from lake_api.query.results import Freshness, QueryPreview, QueryResult
+from lake_api.query.snapshot import Snapshot
 from lake_api.query.stats import EngineStats
 from lake_api.settings import Settings
 from lake_api.stack.s3 import S3Server
 from lake_assets.catalog import (
     Catalog,
+    Dataset,
     LakeLocation,
     Schedule,
     Task,
@@ -177,6 +179,13 @@ class ScriptedEngine:
         return QueryPreview(
             reads=(), exact=True, from_memory=False, freshness=(), warnings=(), stages_ms={}
         )
+
+    async def snapshots(self, datasets: Sequence[Dataset], *, max_age_s: float) -> list[Snapshot]:
+        del max_age_s
+        await asyncio.sleep(0)
+        if self.failure is not None:
+            raise self.failure
+        return [Snapshot(dataset=one, version="", partitions=()) for one in datasets]
 
     async def status(self) -> Mapping[str, bool]:
         return self.parts

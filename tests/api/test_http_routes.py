@@ -9,6 +9,8 @@ READY = {"repositoryOrError": {"__typename": "Repository"}}
 OPERATIONS = {
     "query_lake": ("post", "/api/v1/internal/lake/query"),
     "get_tool_definition": ("get", "/api/v1/internal/lake/tool-definition"),
+    "list_datasets": ("get", "/api/v1/internal/lake/datasets"),
+    "get_dataset": ("get", "/api/v1/internal/lake/datasets/{name}"),
     "trigger_task": ("post", "/api/v1/internal/tasks/trigger"),
     "get_task": ("get", "/api/v1/internal/tasks/{task_id}"),
     "create_token": ("post", "/api/v1/internal/lake/tokens"),
