@@ -10,8 +10,9 @@ import asyncio
 import contextlib
 import itertools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import obstore
 from msgspec import structs
@@ -22,7 +23,17 @@ from lake_api.errors import QueryRejected, QueryUnavailable
 from lake_api.query.documents import arrow_metadata
 from lake_api.query.file_book import FileBook, Part
 from lake_api.query.guard import CheckedQuery
-from lake_api.query.messages import Answer, Form, Job, SegmentScan, View
+from lake_api.query.messages import (
+    Answer,
+    Chunk,
+    Extraction,
+    Form,
+    Job,
+    PageRead,
+    SegmentScan,
+    StoredRows,
+    View,
+)
 from lake_api.query.object_cache import CacheSlot, ObjectCache, ObjectChanged
 from lake_api.query.plan import rows_wanted
 from lake_api.query.pool import PoolLimits, WorkerPool
@@ -39,6 +50,8 @@ from lake_api.query.query_run import (
 from lake_api.query.reader_store import open_small, open_whole, storage_unavailable
 from lake_api.query.results import (
     DatasetReads,
+    Extract,
+    ExtractOrder,
     QueryPreview,
     QueryResult,
     ResultCache,
@@ -216,6 +229,111 @@ class QueryEngine:
             query.stages.add("failed")
             error.stages_ms = query.stages.taken_ms
             raise
+
+    @property
+    def kept_directory(self) -> Path:
+        """Where files of kept results must be for `extract` and `page`."""
+        return self._slot.kept
+
+    async def extract(
+        self, order: ExtractOrder, *, write: Callable[[Chunk], Awaitable[None]]
+    ) -> Extract:
+        """Stream the rows of a checked query, or of a kept result, as one file.
+
+        It is a heavy query whatever it reads, and takes as long as its own deadline says.
+
+        Args:
+            order: What is wanted.
+            write: Takes the next bytes; the engine waits for it.
+
+        Raises:
+            QueryRejected: the engine refuses the text.
+            QueryUnavailable: it is fine and could not be run.
+        """
+        deadline = time.monotonic() + order.timeout_s
+        for _ in range(_LOOKS):
+            try:
+                return await self._extract(order, deadline, write)
+            except ObjectChanged as changed:
+                await before_deadline(deadline, self._snapshots.look_again(changed.dataset))
+        raise storage_unavailable()
+
+    async def _extract(
+        self,
+        order: ExtractOrder,
+        deadline: float,
+        write: Callable[[Chunk], Awaitable[None]],
+    ) -> Extract:
+        checked = order.checked
+        snapshots = await before_deadline(deadline, self._look(checked.datasets if checked else ()))
+        parts = [self._planner.part(checked, snapshot) for snapshot in snapshots] if checked else []
+        splits = [self._segments.split(part) for part in parts]
+        beside = [rest for _, rest in splits]
+        async with contextlib.AsyncExitStack() as stack:
+            wanted = [one for part in beside for one in part.wanted]
+            pins = self._objects.pinned(wanted)
+            paths = iter(await before_deadline(deadline, stack.enter_async_context(pins)))
+            files = [list(itertools.islice(paths, len(part.wanted))) for part in beside]
+            views = self._views(beside, files, [scan for scan, _ in splits])
+            streamed = await self._pool.stream(
+                lambda work_id: Extraction(
+                    id=work_id,
+                    form=order.form,
+                    compression=order.compression,
+                    row_cap=order.row_cap,
+                    byte_cap=order.byte_cap,
+                    sql=checked.sql if checked else "",
+                    views=views,
+                    stored=order.stored,
+                ),
+                agent=order.agent,
+                deadline=deadline,
+                on_start=order.on_start,
+                on_chunk=write,
+                on_facts=self._files.learn,
+            )
+            warnings = self._warnings(parts, beside, files)
+        end = streamed.end
+        return Extract(
+            columns=end.columns,
+            column_types=end.column_types,
+            row_count=end.row_count,
+            truncated=end.truncated,
+            text_columns=end.text_columns,
+            freshness=freshness_of_parts(parts),
+            warnings=(*warnings, *end.warnings),
+        )
+
+    async def page(
+        self,
+        stored: StoredRows,
+        *,
+        first_row: int,
+        rows: int,
+        byte_cap: int,
+        text_columns: tuple[int, ...] = (),
+        agent: str = "",
+    ) -> Answer:
+        """Some rows of a kept result, as JSON; fewer when they have more bytes than the cap.
+
+        Raises:
+            QueryUnavailable: it could not be read.
+        """
+        ran = await self._pool.run(
+            lambda work_id: PageRead(
+                id=work_id,
+                stored=stored,
+                first_row=first_row,
+                rows=rows,
+                byte_cap=byte_cap,
+                text_columns=text_columns,
+            ),
+            agent=agent,
+            deadline=time.monotonic() + self._settings.query_timeout_s,
+            heavy=False,
+            on_facts=self._files.learn,
+        )
+        return ran.answer
 
     async def preview(
         self, checked: CheckedQuery, *, limit: int, timeout_s: float | None = None, agent: str = ""

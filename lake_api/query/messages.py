@@ -32,6 +32,30 @@ class Form(Enum):
     ARROW = "arrow"
 
 
+class FileForm(Enum):
+    """What a result that is streamed out is written as."""
+
+    ROWS = "rows"
+    """Kept for reading pages of it: an Arrow file of batches of `ROWS_PER_BATCH`."""
+    CSV = "csv"
+    JSONL = "jsonl"
+    PARQUET = "parquet"
+    ARROW = "arrow"
+    AVRO = "avro"
+
+
+class Compression(Enum):
+    """How a file is compressed: Parquet inside, the others as a whole."""
+
+    NONE = "none"
+    GZIP = "gzip"
+    ZSTD = "zstd"
+
+
+ROWS_PER_BATCH = 8_192
+"""Rows of each batch of a kept result but the last, so that a page is found without an index."""
+
+
 class WorkerConfig(msgspec.Struct, frozen=True):
     """The first frame that a worker reads: where it may read, and how much it may use."""
 
@@ -111,6 +135,43 @@ class Job(msgspec.Struct, frozen=True, tag="job"):
     filters: tuple[ValueFilter, ...] = ()
 
 
+class StoredRows(msgspec.Struct, frozen=True):
+    """A kept result: its file, and what its columns were called by the query that made it."""
+
+    file: str
+    columns: tuple[str, ...]
+    column_types: tuple[str, ...]
+
+
+class Extraction(msgspec.Struct, frozen=True, tag="extraction"):
+    """A query, or a kept result, whose rows are streamed out as one file.
+
+    The caps end the file at a batch: it is whole, and its end says that it is truncated.
+    """
+
+    id: int
+    form: FileForm
+    row_cap: int
+    byte_cap: int
+    compression: Compression = Compression.NONE
+    sql: str = ""
+    views: tuple[View, ...] = ()
+    stored: StoredRows | None = None
+
+
+class PageRead(msgspec.Struct, frozen=True, tag="page"):
+    """Some rows of a kept result, as JSON. `text_columns` are given as text whatever they hold."""
+
+    id: int
+    stored: StoredRows
+    first_row: int
+    rows: int
+    byte_cap: int
+    text_columns: tuple[int, ...] = ()
+    sql: str = ""
+    views: tuple[View, ...] = ()
+
+
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
     """Stop the job, if it is the one that runs."""
 
@@ -153,6 +214,31 @@ class Answer(msgspec.Struct, frozen=True, tag="answer"):
     document: bytes = b""
 
 
+class Chunk(msgspec.Struct, frozen=True, tag="chunk"):
+    """The next bytes of a file; `rows` were written so far."""
+
+    id: int
+    data: bytes
+    rows: int
+
+
+class Extracted(msgspec.Struct, frozen=True, tag="extracted"):
+    """The end of a file, after its last chunk.
+
+    `text_columns` have numbers that JavaScript can't hold exactly (kept results only).
+    """
+
+    id: int
+    columns: tuple[str, ...]
+    column_types: tuple[str, ...]
+    row_count: int
+    truncated: bool
+    warnings: tuple[str, ...]
+    stages_ms: dict[str, float]
+    facts: tuple[FileFacts, ...]
+    text_columns: tuple[int, ...] = ()
+
+
 class Failure(msgspec.Struct, frozen=True, tag="failure"):
     """Why a job has no rows. `offset` counts characters of the caller's text.
 
@@ -172,8 +258,9 @@ class Failure(msgspec.Struct, frozen=True, tag="failure"):
     facts: tuple[FileFacts, ...] = ()
 
 
-ToWorker = Job | Cancel
-FromWorker = Ready | Refused | Answer | Failure
+Work = Job | Extraction | PageRead
+ToWorker = Work | Cancel
+FromWorker = Ready | Refused | Answer | Chunk | Extracted | Failure
 
 _encoder = msgspec.msgpack.Encoder()
 decode_compact = msgspec.msgpack.Decoder(CompactJob).decode

@@ -7,6 +7,7 @@ Does not belong here: which objects a query needs (`plan`), what is in them (the
     {root}/slot-0/data/                                 what workers may read
     {root}/slot-0/data/objects/{sql_name}/date={day}/{digest of the ETag}.parquet
     {root}/slot-0/data/segments/                        see `segments`
+    {root}/slot-0/data/kept/                            see `lake_api.jobs.kept_files`
 
 A rewritten day has another ETag, hence another name: it can't be served stale. Each process
 takes a slot of its own and finds its objects again after a restart.
@@ -81,12 +82,15 @@ class CacheSlot:
         self.data = self.directory / "data"
         self.objects = self.data / "objects"
         self.segments = self.data / "segments"
+        self.kept = self.data / "kept"
         self.engine = self.directory / "engine"
         # Nothing of the engine's is kept: a half-written file there would stop every worker.
         shutil.rmtree(self.engine, ignore_errors=True)
         # Which ETags a segment has is not written down: they are built anew.
         shutil.rmtree(self.segments, ignore_errors=True)
-        for directory in (self.data, self.objects, self.segments, self.engine):
+        # Kept results are in the bucket; here are copies that pages were read from.
+        shutil.rmtree(self.kept, ignore_errors=True)
+        for directory in (self.data, self.objects, self.segments, self.kept, self.engine):
             directory.mkdir(mode=0o700, exist_ok=True)
 
     def release(self) -> None:

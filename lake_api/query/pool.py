@@ -13,7 +13,7 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,15 @@ from lake_api.errors import Position, QueryRejected, QueryUnavailable
 from lake_api.query.messages import (
     Answer,
     Cancel,
+    Chunk,
+    Extracted,
+    Extraction,
     Failure,
     FileFacts,
     FromWorker,
     Job,
+    PageRead,
+    Work,
     WorkerConfig,
 )
 from lake_api.query.turns import Turns
@@ -58,6 +63,14 @@ class Ran:
     answer: Answer
     queue_ms: float
     worker_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Streamed:
+    """The end of an extraction, and how long it waited for a worker."""
+
+    end: Extracted
+    queue_ms: float
 
 
 class WorkerPool:
@@ -135,7 +148,7 @@ class WorkerPool:
 
     async def run(
         self,
-        make_job: Callable[[int], Job],
+        make_job: Callable[[int], Job | PageRead],
         *,
         agent: str,
         deadline: float,
@@ -173,13 +186,112 @@ class WorkerPool:
             worker_ms=(finished_at - started_at) * 1_000,
         )
 
+    async def stream(
+        self,
+        make_work: Callable[[int], Extraction],
+        *,
+        agent: str,
+        deadline: float,
+        on_start: Callable[[], None],
+        on_chunk: Callable[[Chunk], Awaitable[None]],
+        on_facts: Callable[[tuple[FileFacts, ...]], None],
+    ) -> Streamed:
+        """Run an extraction as a heavy query; its bytes come as they are made.
+
+        The worker is read from only as fast as `on_chunk` takes what it says. When that fails, or
+        the caller goes away, the engine is stopped.
+
+        Args:
+            make_work: Makes the extraction with the id that it is given.
+            agent: Whose turn it is.
+            deadline: Seconds of `time.monotonic` at which it is stopped.
+            on_start: Is called when a worker has it.
+            on_chunk: Takes the next bytes.
+            on_facts: Takes what the worker learned about new files.
+
+        Raises:
+            QueryRejected: the engine refuses the text.
+            QueryUnavailable: too busy, timeout, out of memory, worker lost, or engine error.
+        """
+        queued_at = time.monotonic()
+        slot = await self._turns.take(agent, deadline=deadline, heavy=True)
+        queue_ms = (time.monotonic() - queued_at) * 1_000
+        work = make_work(next(self._ids))
+        try:
+            on_start()
+            end = await self._follow(self._workers[slot], work, deadline, on_chunk)
+        finally:
+            self._give_back(slot, agent)
+        on_facts(end.facts)
+        if isinstance(end, Failure):
+            raise _error(end, work.sql)
+        return Streamed(end=end, queue_ms=queue_ms)
+
+    async def _follow(
+        self,
+        worker: WorkerProcess,
+        work: Extraction,
+        deadline: float,
+        on_chunk: Callable[[Chunk], Awaitable[None]],
+    ) -> Extracted | Failure:
+        worker.send(work)
+        reading: asyncio.Task[FromWorker] | None = None
+        try:
+            while True:
+                # Half a frame must not be left in the pipe: the read outlives what waits for it.
+                reading = asyncio.create_task(worker.receive())
+                left_s = max(0.0, deadline - time.monotonic())
+                done, _ = await asyncio.wait({reading}, timeout=left_s)
+                if not done:
+                    raise _timed_out()
+                reply, reading = reading.result(), None
+                match reply:
+                    case Chunk(id=work.id):
+                        async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+                            await on_chunk(reply)
+                    case Extracted(id=work.id) | Failure(id=work.id):
+                        break
+                    case _:
+                        raise WorkerFailed("it spoke out of turn")
+        except WorkerFailed as error:
+            await _end(worker)
+            raise _worker_lost() from error
+        except TimeoutError:
+            await self._drain(worker, work, reading)
+            raise _timed_out() from None
+        except BaseException:
+            # The caller is gone, its bytes can't be kept, or time is up.
+            await self._drain(worker, work, reading)
+            raise
+        if isinstance(reply, Failure) and reply.recycle:
+            await _end(worker)
+        return reply
+
+    async def _drain(
+        self, worker: WorkerProcess, work: Extraction, reading: "asyncio.Task[FromWorker] | None"
+    ) -> None:
+        """Stop an extraction: what it still says is read and dropped, until it has ended."""
+        worker.send(Cancel(id=work.id))
+        deadline = time.monotonic() + self._limits.grace_s
+        while True:
+            reading = reading or asyncio.create_task(worker.receive())
+            left_s = max(0.0, deadline - time.monotonic())
+            done, _ = await asyncio.wait({reading}, timeout=left_s)
+            if not done or reading.exception() is not None:
+                reading.cancel()
+                await _end(worker)
+                return
+            if not isinstance(reading.result(), Chunk):
+                return
+            reading = None
+
     def _give_back(self, slot: int, agent: str) -> None:
         worker = self._workers.get(slot)
         self._turns.leave(agent, slot)
         if worker is not None and worker.is_alive:
             self._turns.offer(slot)
 
-    async def _ask(self, slot: int, job: Job, *, deadline: float) -> Answer | Failure:
+    async def _ask(self, slot: int, job: Job | PageRead, *, deadline: float) -> Answer | Failure:
         worker = self._workers[slot]
         worker.send(job)
         reading = asyncio.create_task(worker.receive())
@@ -209,7 +321,7 @@ class WorkerPool:
         return reply
 
     async def _stop(
-        self, worker: WorkerProcess, job: Job, reading: "asyncio.Task[FromWorker]"
+        self, worker: WorkerProcess, job: Work, reading: "asyncio.Task[FromWorker]"
     ) -> None:
         worker.send(Cancel(id=job.id))
         done, _ = await asyncio.wait({reading}, timeout=self._limits.grace_s)

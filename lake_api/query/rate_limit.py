@@ -1,18 +1,28 @@
 """How often one caller may ask: so many calls in a cron run, or in a minute without one.
 
 A caller that names another run with each call is stopped by what all of its runs may ask in a
-minute.
+minute. The holder of a token is bound by the token's limits and its swarm's as well; where all of
+them say how much a minute has, that stands in place of the service's own.
 
 Belongs here: counting calls and the headers that tell the count.
-Does not belong here: who the caller is (`identity`), limits on a single query (`engine`).
+Does not belong here: who the caller is (`identity`), limits on a single query (`engine`), what a
+day has and queries at once (`usage`).
 """
 
+import asyncio
 import math
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from limits import RateLimitItem, RateLimitItemPerDay, RateLimitItemPerMinute
+from limits import (
+    RateLimitItem,
+    RateLimitItemPerDay,
+    RateLimitItemPerHour,
+    RateLimitItemPerMinute,
+    RateLimitItemPerSecond,
+)
 from limits.aio.storage import RedisStorage, Storage
 from limits.aio.strategies import FixedWindowRateLimiter, MovingWindowRateLimiter, RateLimiter
 from limits.errors import ConfigurationError, StorageError
@@ -22,19 +32,45 @@ from litestar.handlers.base import BaseRouteHandler
 from lake_api.errors import RateLimited, ServiceUnavailable
 from lake_api.identity import Caller, Connection
 from lake_api.settings import Settings, SettingsError
+from lake_api.usage.day_sums import DaySums
+from lake_api.usage.holders import Holder, holders
 
 _STORE_TIMEOUT_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """One limit of calls in a window. `of` is whose it is: the service's, a token's, a swarm's."""
+
+    name: str
+    of: str
+    item: RateLimitItem
+    key: tuple[str, ...]
+    moves: bool = True
+
+    @property
+    def sentence(self) -> str:
+        """What the limit is."""
+        if self.of == "service":
+            unit = "cron run" if self.name == "calls_per_cron_run" else "minute"
+            return f"At most {self.item.amount} query calls per agent and {unit}."
+        unit = self.name.rpartition("_")[2]
+        return f"At most {self.item.amount} requests of this {self.of} per {unit}."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallCount:
-    """Where a caller stands after a call: `reset_s` seconds until calls come back."""
+    """Where a caller stands in a window: `reset_s` seconds until calls come back."""
 
     accepted: bool
-    limit: int
+    window: Window
     remaining: int
     reset_s: int
-    window: str
+
+    @property
+    def limit(self) -> int:
+        """How many calls the window has."""
+        return self.window.item.amount
 
     @property
     def headers(self) -> dict[str, str]:
@@ -50,14 +86,14 @@ class CallCounter:
     """Counts query calls, by cron run where the caller names one.
 
     A cron run is one budget: its window is fixed and outlasts the run. Without a run the minute
-    moves along, so that nobody gets two budgets around a full minute.
+    moves along, so that nobody gets two budgets around a full minute; so do a token's windows.
 
     Raises:
         SettingsError: the store is of an unknown kind, or its client library is not installed.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._storage = storage = _open_storage(settings.rate_limit_store)
+        self.storage = storage = _open_storage(settings.rate_limit_store)
         self._per_run = RateLimitItemPerDay(settings.calls_per_cron_run)
         self._per_minute = RateLimitItemPerMinute(settings.calls_per_minute)
         self._of_runs = RateLimitItemPerMinute(settings.calls_per_minute_of_runs)
@@ -66,33 +102,79 @@ class CallCounter:
 
     async def close(self) -> None:
         """Let go of the store's connections."""
-        if isinstance(self._storage, RedisStorage):
-            bridge: Any = self._storage.bridge
+        if isinstance(self.storage, RedisStorage):
+            bridge: Any = self.storage.bridge
             await bridge.storage.aclose()
 
     async def count(self, caller: Caller) -> CallCount:
-        """Count one call.
+        """Count one call; the window that refuses it, or else the one that tells most.
 
         Raises:
             ServiceUnavailable: the store of the counts does not answer.
         """
-        names = ("query", caller.key)
+        windows = list(self._windows(caller))
         try:
-            if caller.cron_run is not None:
-                all_runs = await _hit(self._moving, self._of_runs, (*names, "runs"), "minute")
-                if not all_runs.accepted:
-                    return all_runs
-                names = (*names, "run", caller.cron_run)
-                return await _hit(self._fixed, self._per_run, names, "cron run")
-            return await _hit(self._moving, self._per_minute, names, "minute")
+            for window in windows:
+                if not await self._limiter(window).hit(window.item, *window.key):
+                    return replace(await self._standing(window), accepted=False)
+            if caller.token_id is None:
+                # As it ever was: the last one is what the caller's budget is called after.
+                return await self._standing(windows[-1])
+            counts = await asyncio.gather(*map(self._standing, windows))
         except StorageError as error:
-            raise ServiceUnavailable(
-                "Calls can't be counted at the moment, so none is let in.",
-                code="rate_limit_unavailable",
-                hint="Try again shortly.",
-                retry=True,
-                retry_after_s=5,
-            ) from error
+            raise counting_unavailable() from error
+        return min(counts, key=lambda count: count.remaining)
+
+    async def standing(self, caller: Caller) -> Sequence[CallCount]:
+        """Where a caller stands in all of its windows, with nothing counted.
+
+        Raises:
+            ServiceUnavailable: the store of the counts does not answer.
+        """
+        try:
+            return [await self._standing(window) for window in self._windows(caller)]
+        except StorageError as error:
+            raise counting_unavailable() from error
+
+    def _windows(self, caller: Caller) -> Iterator[Window]:
+        """The shortest first: what a burst is refused for shall not use up the hour."""
+        bound = list(holders(caller))
+        for holder in bound:
+            yield from _token_windows(holder)
+        own_minute = bool(bound) and all(one.limits.requests_per_minute is not None for one in bound)
+        names = ("query", caller.key)
+        run = caller.cron_run
+        if not own_minute and run is None:
+            yield Window(
+                name="calls_per_minute", of="service", item=self._per_minute, key=names
+            )
+        elif not own_minute:
+            yield Window(
+                name="calls_per_minute_of_runs",
+                of="service",
+                item=self._of_runs,
+                key=(*names, "runs"),
+            )
+        if run is not None:
+            yield Window(
+                name="calls_per_cron_run",
+                of="service",
+                item=self._per_run,
+                key=(*names, "run", run),
+                moves=False,
+            )
+
+    async def _standing(self, window: Window) -> CallCount:
+        stats = await self._limiter(window).get_window_stats(window.item, *window.key)
+        return CallCount(
+            accepted=True,
+            window=window,
+            remaining=max(0, stats.remaining),
+            reset_s=max(1, math.ceil(stats.reset_time - time.time())),
+        )
+
+    def _limiter(self, window: Window) -> RateLimiter:
+        return self._moving if window.moves else self._fixed
 
 
 async def counts_call(connection: Connection, _: BaseRouteHandler) -> None:
@@ -102,15 +184,41 @@ async def counts_call(connection: Connection, _: BaseRouteHandler) -> None:
         RateLimited: none is left; `retry_after_s` says when one is.
     """
     counter: CallCounter = connection.app.state.call_counter
-    count = await counter.count(connection.scope["user"])
+    sums: DaySums = connection.app.state.day_sums
+    caller: Caller = connection.scope["user"]
+    count = await counter.count(caller)
     connection.state["answer_headers"] = count.headers
     if not count.accepted:
         raise RateLimited(
-            f"At most {count.limit} query calls per agent and {count.window}.",
+            count.window.sentence,
             hint="Ask for more in one query (GROUP BY, UNION ALL), or come back later.",
             retry=True,
             retry_after_s=count.reset_s,
         )
+    await sums.admit(caller)
+
+
+def counting_unavailable() -> ServiceUnavailable:
+    """What is said when the store of the counts does not answer."""
+    return ServiceUnavailable(
+        "Calls can't be counted at the moment, so none is let in.",
+        code="rate_limit_unavailable",
+        hint="Try again shortly.",
+        retry=True,
+        retry_after_s=5,
+    )
+
+
+def _token_windows(holder: Holder) -> Iterator[Window]:
+    limits = holder.limits
+    for name, amount, item in (
+        ("requests_per_second", limits.requests_per_second, RateLimitItemPerSecond),
+        ("requests_per_minute", limits.requests_per_minute, RateLimitItemPerMinute),
+        ("requests_per_hour", limits.requests_per_hour, RateLimitItemPerHour),
+    ):
+        if amount is not None:
+            key = ("token", holder.token_id.hex)
+            yield Window(name=name, of=holder.of, item=item(max(0, amount)), key=key)
 
 
 def _open_storage(uri: str) -> Storage:
@@ -128,17 +236,3 @@ def _open_storage(uri: str) -> Storage:
         hint = "; install ainative-lake[redis]" if options else ""
         raise SettingsError(f"LAKE_RATE_LIMIT_STORE: {error}{hint}") from error
     return cast(Storage, storage)
-
-
-async def _hit(
-    limiter: RateLimiter, item: RateLimitItem, names: tuple[str, ...], window: str
-) -> CallCount:
-    accepted = await limiter.hit(item, *names)
-    stats = await limiter.get_window_stats(item, *names)
-    return CallCount(
-        accepted=accepted,
-        limit=item.amount,
-        remaining=max(0, stats.remaining),
-        reset_s=max(1, math.ceil(stats.reset_time - time.time())),
-        window=window,
-    )

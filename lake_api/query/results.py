@@ -5,11 +5,12 @@ Does not belong here: JSON encoding of rows (`encode`, inside the worker), HTTP 
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
-from lake_api.query.messages import Form
+from lake_api.query.guard import CheckedQuery
+from lake_api.query.messages import Compression, FileForm, Form, StoredRows
 from lake_assets.catalog import Dataset
 
 
@@ -44,6 +45,38 @@ class QueryResult:
     read_bytes: int = 0
     fetched_bytes: int = 0
     from_memory: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtractOrder:
+    """A file that is wanted, of a checked query or of a kept result, and what it may take."""
+
+    form: FileForm
+    row_cap: int
+    byte_cap: int
+    timeout_s: float
+    agent: str
+    checked: CheckedQuery | None = None
+    stored: StoredRows | None = None
+    compression: Compression = Compression.NONE
+    on_start: Callable[[], None] = lambda: None
+    """Is called when a worker has begun."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extract:
+    """What is known of a file once all of it was written.
+
+    `text_columns` have numbers that JavaScript can't hold exactly; told of kept results only.
+    """
+
+    columns: tuple[str, ...]
+    column_types: tuple[str, ...]
+    row_count: int
+    truncated: bool
+    text_columns: tuple[int, ...]
+    freshness: tuple[Freshness, ...]
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,9 +14,9 @@ import msgspec
 from lake_api.query.messages import (
     Cancel,
     FromWorker,
-    Job,
     Ready,
     Refused,
+    Work,
     WorkerConfig,
     decode_from_worker,
     frame_length,
@@ -86,7 +86,7 @@ class WorkerProcess:
         """Whether it has not ended, as far as is known."""
         return self._process.returncode is None
 
-    def send(self, message: WorkerConfig | Job | Cancel) -> None:
+    def send(self, message: WorkerConfig | Work | Cancel) -> None:
         """Write a message; a worker that is gone shows when its answer is read."""
         with contextlib.suppress(OSError, RuntimeError):
             self._jobs.write(to_frame(message))

@@ -13,16 +13,18 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 import duckdb
 
 from lake_api.query.messages import (
+    Cancel,
     FromWorker,
-    Job,
     Ready,
     Refused,
+    Work,
     WorkerConfig,
     decode_config,
     decode_to_worker,
@@ -98,21 +100,21 @@ def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
 
 
 def _serve(session: Session, jobs: BinaryIO, answers: BinaryIO) -> None:
-    waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
+    waiting: queue.SimpleQueue[Work] = queue.SimpleQueue()
     reader = threading.Thread(target=_read, args=(session, jobs, waiting), daemon=True)
     reader.start()
     while True:
-        _send(answers, session.run(waiting.get()))
+        _send(answers, session.work(waiting.get(), send=partial(_send, answers)))
 
 
-def _read(session: Session, jobs: BinaryIO, waiting: "queue.SimpleQueue[Job]") -> None:
+def _read(session: Session, jobs: BinaryIO, waiting: "queue.SimpleQueue[Work]") -> None:
     """Take messages off the pipe while a query runs; end the process when it closes."""
     while (body := read_frame(jobs)) is not None:
         message = decode_to_worker(body)
-        if isinstance(message, Job):
-            waiting.put(message)
-        else:
+        if isinstance(message, Cancel):
             session.cancel(message.id)
+        else:
+            waiting.put(message)
     # A query may hold the main thread for as long as it likes: leave without asking it.
     os._exit(0)
 

@@ -36,7 +36,7 @@ def encode_csv(
     lines = [_line(columns)]
     left_bytes, is_cut = byte_cap, False
     for row in rows:
-        line = _line([_text(value) for value in row])
+        line = _line([csv_text(value) for value in row])
         left_bytes -= len(line)
         is_cut = left_bytes < 0
         if is_cut:
@@ -66,7 +66,8 @@ def _field(text: str | None) -> str:
     return text
 
 
-def _text(value: Any) -> str | None:
+def csv_text(value: Any) -> str | None:
+    """The text of a value; None where its field is empty."""
     match value:
         case None | str():
             return value

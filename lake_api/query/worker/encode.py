@@ -12,7 +12,7 @@ Does not belong here: DuckDB itself; deciding the caps.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -175,13 +175,23 @@ def encode_rows(
     columns: Sequence[str],
     types: Sequence[str],
     byte_cap: int,
+    text_columns: Collection[int] = (),
 ) -> EncodedRows:
     """Encode whole rows until `byte_cap` is reached.
+
+    Args:
+        rows: The rows.
+        columns: The names of the columns.
+        types: Their types in the engine's words.
+        byte_cap: Bytes of JSON at most.
+        text_columns: Columns of numbers that are given as text from the first row on.
 
     Raises:
         RowTooLarge: not even the first row fits.
     """
     helpers = [_Column(name, kind) for name, kind in zip(columns, types, strict=True)]
+    for index in text_columns:
+        helpers[index].as_text = True
     seen: list[Sequence[Any]] = []
     lines = _Lines(byte_cap)
     for row in rows:

@@ -30,7 +30,7 @@ class FailedCapped(Exception):
 
 def bind(cursor: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], list[str]]:
     """Names and types of the text's columns."""
-    relation = _relation(cursor, sql)
+    relation = bound(cursor, sql)
     return list(relation.columns), [str(kind) for kind in relation.types]
 
 
@@ -44,7 +44,7 @@ def execute_rows(
     """
     if capped_at is not None:
         # The capped relation renames columns that share a name, so the names are the text's own.
-        relation = _relation(cursor, sql)
+        relation = bound(cursor, sql)
         names, types = list(relation.columns), [str(kind) for kind in relation.types]
         # What does not parse is only the capped form, when a comment follows the semicolon.
         with contextlib.suppress(duckdb.ParserException):
@@ -59,7 +59,7 @@ def execute_table(
     cursor: duckdb.DuckDBPyConnection, sql: str, *, rows: int
 ) -> tuple[list[str], list[str], Any]:
     """Names, types, and an Arrow table of the first rows; its own names may differ."""
-    relation = _relation(cursor, sql)
+    relation = bound(cursor, sql)
     names, types = list(relation.columns), [str(kind) for kind in relation.types]
     try:
         table = _read(relation.limit(rows).to_arrow_table)
@@ -68,7 +68,7 @@ def execute_table(
     return names, types, table
 
 
-def _relation(cursor: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation:
+def bound(cursor: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation:
     """The text, bound; it runs when it is read."""
     try:
         return cursor.sql(sql)

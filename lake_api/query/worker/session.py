@@ -10,17 +10,31 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
+import pyarrow as pa
 
 from lake_api.query.agreement import disagreement
 from lake_api.query.functions import ALLOWED_FUNCTIONS
-from lake_api.query.messages import Answer, Failure, FileFacts, Form, Job, View
+from lake_api.query.messages import (
+    Answer,
+    Chunk,
+    Extracted,
+    Extraction,
+    Failure,
+    FileFacts,
+    Form,
+    Job,
+    PageRead,
+    View,
+    Work,
+)
 from lake_api.query.worker.arrow_rows import encode_arrow, first_row
 from lake_api.query.worker.csv_rows import encode_csv
 from lake_api.query.worker.encode import EncodedRows, RowTooLarge, encode_rows
-from lake_api.query.worker.execute import FailedCapped, bind, execute_rows, execute_table
+from lake_api.query.worker.execute import FailedCapped, bind, bound, execute_rows, execute_table
+from lake_api.query.worker.extract import ChunkPipe, of_query, of_stored, page_of, write_file
 from lake_api.query.worker.failures import (
     Explained,
     engine_failed,
@@ -45,6 +59,7 @@ _Ran = tuple[list[str], list[str], EncodedRows, bool]
 """Names and types of the columns, the rows, and whether there were more."""
 
 Disagreement = Callable[..., str | None]
+_Reply = TypeVar("_Reply", Answer, Extracted)
 
 
 class _Cancelled(Exception):
@@ -77,12 +92,31 @@ class Session:
 
     def run(self, job: Job) -> Answer | Failure:
         """The answer to a job; every failure is one of `Failure`'s codes."""
+        return self._guarded(job, lambda cursor, facts: self._run(job, cursor, facts))
+
+    def work(self, work: Work, *, send: Callable[[Chunk], None]) -> Answer | Extracted | Failure:
+        """What comes of any work; an extraction sends the bytes of its file on the way."""
+        match work:
+            case Job():
+                return self.run(work)
+            case Extraction():
+                return self._guarded(
+                    work, lambda cursor, facts: self._extract(work, cursor, facts, send)
+                )
+            case PageRead():
+                return self._guarded(work, lambda cursor, _: _page(work, cursor))
+
+    def _guarded(
+        self,
+        job: Work,
+        run: Callable[[duckdb.DuckDBPyConnection, list[FileFacts]], _Reply],
+    ) -> _Reply | Failure:
         facts: list[FileFacts] = []
         cursor = self._connection.cursor()
         self._current = (job.id, cursor)
         columns = tuple(dict.fromkeys(name for view in job.views for name, _ in view.columns))
         try:
-            return self._run(job, cursor, facts)
+            return run(cursor, facts)
         except _Rejected as rejected:
             explained = rejected.explained
         except (_Cancelled, duckdb.InterruptException):
@@ -93,6 +127,9 @@ class Session:
             explained = out_of_memory()
         except FailedCapped as failed:
             explained = explain(str(failed), sql=None, columns=(*columns, "date"))
+        except (pa.ArrowException, OSError) as error:
+            # What fails while rows are streamed, Arrow passes on as an error of its own.
+            explained = self._explain_stream(job, error, columns=(*columns, "date"))
         except duckdb.Error as error:
             explained = explain(str(error), sql=job.sql, columns=(*columns, "date"))
         except (RecursionError, ValueError, OverflowError):
@@ -115,20 +152,20 @@ class Session:
                 current[1].interrupt()
             time.sleep(_INTERRUPT_EVERY_S)
 
-    def _check_cancelled(self, job: Job) -> None:
+    def _explain_stream(self, job: Work, error: Exception, *, columns: Sequence[str]) -> Explained:
+        if self._cancelled == job.id:
+            return timed_out()
+        if "Out of Memory" in str(error):
+            return out_of_memory()
+        return explain(str(error), sql=None, columns=columns)
+
+    def _check_cancelled(self, job: Work) -> None:
         if self._cancelled == job.id:
             raise _Cancelled
 
     def _run(self, job: Job, cursor: duckdb.DuckDBPyConnection, facts: list[FileFacts]) -> Answer:
         clock = _Clock()
-        self._check_vote(job, cursor)
-        clock.stage("vote")
-        for view in job.views:
-            self._check_cancelled(job)
-            found = inspect_files(cursor, view)
-            facts.extend(found)
-            cursor.execute(view_sql(with_facts(view, found), segment=self._attach(view)))
-        self._check_cancelled(job)
+        self._prepare(job, cursor, facts, clock)
         if job.bind_only:
             columns, types = bind(cursor, job.sql)
             clock.stage("bind")
@@ -148,6 +185,52 @@ class Session:
             facts=facts,
         )
 
+    def _prepare(
+        self,
+        job: Job | Extraction,
+        cursor: duckdb.DuckDBPyConnection,
+        facts: list[FileFacts],
+        clock: "_Clock",
+    ) -> None:
+        """The second parser's vote, and the views."""
+        self._check_vote(job, cursor)
+        clock.stage("vote")
+        for view in job.views:
+            self._check_cancelled(job)
+            found = inspect_files(cursor, view)
+            facts.extend(found)
+            cursor.execute(view_sql(with_facts(view, found), segment=self._attach(view)))
+        self._check_cancelled(job)
+
+    def _extract(
+        self,
+        work: Extraction,
+        cursor: duckdb.DuckDBPyConnection,
+        facts: list[FileFacts],
+        send: Callable[[Chunk], None],
+    ) -> Extracted:
+        clock = _Clock()
+        if work.stored is None:
+            self._prepare(work, cursor, facts, clock)
+            source = of_query(bound(cursor, work.sql))
+        else:
+            source = of_stored(work.stored)
+        clock.stage("bind")
+        pipe = ChunkPipe(work.id, send)
+        written = write_file(source, work, pipe, check=lambda: self._check_cancelled(work))
+        clock.stage("run")
+        return Extracted(
+            id=work.id,
+            columns=source.columns,
+            column_types=source.column_types,
+            row_count=written.rows,
+            truncated=written.truncated,
+            warnings=written.warnings,
+            stages_ms=clock.stages_ms,
+            facts=tuple(facts),
+            text_columns=written.text_columns,
+        )
+
     def _attach(self, view: View) -> str | None:
         """The alias of the view's segment; each dataset has one segment attached at most."""
         if view.segment is None:
@@ -164,7 +247,7 @@ class Session:
         self._attached[view.name] = (file, alias)
         return alias
 
-    def _check_vote(self, job: Job, cursor: duckdb.DuckDBPyConnection) -> None:
+    def _check_vote(self, job: Job | Extraction, cursor: duckdb.DuckDBPyConnection) -> None:
         # All of its one row: an unfinished result would be in the way of what runs next.
         rows = cursor.execute("SELECT json_serialize_sql(?::VARCHAR)", [job.sql]).fetchall()
         serialized = str(rows[0][0]) if rows else ""
@@ -183,6 +266,29 @@ class Session:
                     hint="Write it more plainly; put unusual characters inside string literals.",
                 )
             )
+
+
+def _page(work: PageRead, cursor: duckdb.DuckDBPyConnection) -> Answer:
+    clock = _Clock()
+    stored = work.stored
+    rows = page_of(cursor, stored, first_row=work.first_row, rows=work.rows)
+    encoded = encode_rows(
+        rows,
+        columns=stored.columns,
+        types=stored.column_types,
+        byte_cap=work.byte_cap,
+        text_columns=work.text_columns,
+    )
+    clock.stage("encode")
+    return _answer(
+        work,
+        encoded,
+        columns=stored.columns,
+        types=stored.column_types,
+        truncated=encoded.is_cut,
+        clock=clock,
+        facts=(),
+    )
 
 
 def _run_rows(job: Job, cursor: duckdb.DuckDBPyConnection, clock: "_Clock") -> _Ran:
@@ -247,7 +353,7 @@ class _Bounded:
 
 
 def _answer(
-    job: Job,
+    job: Job | PageRead,
     encoded: EncodedRows,
     *,
     columns: Sequence[str],
