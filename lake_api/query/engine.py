@@ -182,6 +182,23 @@ class QueryEngine:
         looks = (self._snapshots.glance(one, max_age_s=max_age_s) for one in datasets)
         return await before_deadline(deadline, asyncio.gather(*looks))
 
+    async def relist(self, datasets: Sequence[Dataset]) -> int:
+        """List datasets anew, whatever their version tokens say; how many days they have.
+
+        Raises:
+            QueryUnavailable: storage does not answer.
+        """
+        looks = (self._snapshots.look_again(one) for one in datasets)
+        return sum(len(one.days) for one in await asyncio.gather(*looks))
+
+    def drop_caches(self) -> int:
+        """Drop answers, objects and segments that no running query needs; how many bytes."""
+        return self._results.clear() + self._segments.drop() + self._objects.drop_idle()
+
+    async def recycle_workers(self) -> int:
+        """Replace each worker as soon as it is free; how many, once all new ones serve."""
+        return await self._pool.recycle()
+
     async def _storage_answers(self) -> bool:
         for dataset in self._catalog:
             try:

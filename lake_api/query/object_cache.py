@@ -323,6 +323,16 @@ class ObjectCache:
                 retry=True,
             )
 
+    def drop_idle(self) -> int:
+        """Remove all that no query needs right now; how many bytes it had."""
+        before = self._used_bytes
+        while self._adopted:
+            self._drop(*self._adopted.popitem())
+        for name, file in list(self._files.items()):
+            if self._is_idle(name, file):
+                self._evict(name, file)
+        return before - self._used_bytes
+
     def _is_idle(self, name: _Name, file: _File) -> bool:
         return file.pins == 0 and name not in self._fetching
 

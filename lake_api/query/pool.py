@@ -37,6 +37,7 @@ from lake_api.query.turns import Turns
 from lake_api.query.worker_process import WorkerFailed, WorkerProcess
 
 _RESTART_DELAY_S = 1.0
+_LOOK_S = 0.05
 # A tenth of the processor's time where a light query wants it, all of it where none does.
 _HEAVY_NICENESS = 10
 _LOG = logging.getLogger(__name__)
@@ -93,6 +94,7 @@ class WorkerPool:
             heavy_beside=max(limits.workers - 1, 0 if limits.heavy_workers else 1),
         )
         self._tasks: set[asyncio.Task[None]] = set()
+        self._outdated: set[WorkerProcess] = set()
         self._closing = False
         self.respawns = 0
         """Workers that were started in the place of a lost one."""
@@ -120,6 +122,21 @@ class WorkerPool:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(worker.kill() for worker in self._workers.values()))
         self._workers.clear()
+
+    async def recycle(self) -> int:
+        """Replace each worker as soon as it is free; how many, once all new ones serve.
+
+        Whoever stops waiting for it changes nothing: those that were not free yet follow.
+        """
+        old = dict(self._workers)
+        count = len(old)
+        self._outdated.update(old.values())
+        while old := {slot: one for slot, one in old.items() if self._workers.get(slot) is one}:
+            for slot, worker in old.items():
+                if self._turns.withdraw(slot):
+                    self._spawn(worker.kill())
+            await asyncio.sleep(_LOOK_S)
+        return count
 
     @property
     def is_ready(self) -> bool:
@@ -288,7 +305,9 @@ class WorkerPool:
     def _give_back(self, slot: int, agent: str) -> None:
         worker = self._workers.get(slot)
         self._turns.leave(agent, slot)
-        if worker is not None and worker.is_alive:
+        if worker in self._outdated:
+            self._spawn(worker.kill())
+        elif worker is not None and worker.is_alive:
             self._turns.offer(slot)
 
     async def _ask(self, slot: int, job: Job | PageRead, *, deadline: float) -> Answer | Failure:
@@ -348,6 +367,7 @@ class WorkerPool:
     async def _watch(self, slot: int, worker: WorkerProcess) -> None:
         """Start another worker when this one has ended, for whatever reason."""
         await worker.wait()
+        self._outdated.discard(worker)
         self._turns.withdraw(slot)
         while not self._closing:
             try:

@@ -144,6 +144,12 @@ class ResultCache:
             self._results.move_to_end(key)
         return result
 
+    def clear(self) -> int:
+        """Forget all answers; how many bytes they had."""
+        freed, self.used_bytes = self.used_bytes, 0
+        self._results.clear()
+        return freed
+
     def put(self, key: ResultKey, result: QueryResult) -> None:
         """Keep an answer; one that would fill more than a tenth of the budget is not kept."""
         size = _size_bytes(key, result)

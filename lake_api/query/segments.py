@@ -207,6 +207,18 @@ class SegmentStore:
             dropped.path.unlink(missing_ok=True)
         return self.used_bytes + size_bytes <= self._budget_bytes
 
+    def drop(self) -> int:
+        """Read no segment any more; how many bytes they have.
+
+        A worker may be about to open one: the files go when they are dropped or replaced again.
+        """
+        dropped_bytes = self.used_bytes
+        for path in self._retired.values():
+            path.unlink(missing_ok=True)
+        self._retired = {name: segment.path for name, segment in self._segments.items()}
+        self._segments.clear()
+        return dropped_bytes
+
     async def close(self) -> None:
         """Stop building."""
         if self._build is not None:

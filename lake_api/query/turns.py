@@ -102,10 +102,12 @@ class Turns(Generic[Slot]):
         (self._free_heavy if slot in self._heavy_slots else self._free)[slot] = None
         self._match()
 
-    def withdraw(self, slot: Slot) -> None:
-        """A slot is not there any more."""
+    def withdraw(self, slot: Slot) -> bool:
+        """A slot is not there any more; whether it was free."""
+        was_free = slot in self._free or slot in self._free_heavy
         self._free.pop(slot, None)
         self._free_heavy.pop(slot, None)
+        return was_free
 
     def _give_up(
         self,
