@@ -29,7 +29,7 @@ down: $(FOR_USE) ## stop what `make up` or `lake up --detach` started
 	@$(BIN)/lake down
 
 test: $(FOR_DEVELOPMENT) ## run every test, on real parts
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 fuzz: MINUTES ?= 10
 fuzz: $(FOR_DEVELOPMENT) ## hostile and mutated SQL until a canary is seen or MINUTES=10 are over
