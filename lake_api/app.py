@@ -13,8 +13,10 @@ from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
 
+from lake_api.audit.log import AuditLog
 from lake_api.clock import Clock, utc_now
 from lake_api.database.database import Database
+from lake_api.database.group_writer import GroupWriter
 from lake_api.datasets.controller import DATASET_ROUTES, list_datasets
 from lake_api.datasets.visible import Visibility
 from lake_api.health.controller import get_health, get_readiness
@@ -30,6 +32,10 @@ from lake_api.tasks.dagster import DagsterClient
 from lake_api.tokens.controller import create_token, list_tokens, revoke_token
 from lake_api.tokens.store import TokenStore
 from lake_api.tool.controller import get_tool_definition
+from lake_api.usage.controller import get_usage
+from lake_api.usage.day_sums import DaySums
+from lake_api.usage.slots import Slots
+from lake_api.usage.standing import UsageBook
 from lake_api.web.docs import docs_router, openapi_config
 from lake_api.web.hosts import requires_known_host, requires_own_origin
 from lake_api.web.problems import answer_problem
@@ -74,6 +80,12 @@ def create_app(
             database = await Database.open(settings.database_url)
             stack.push_async_callback(database.close)
             app.state.tokens = TokenStore(database, clock=clock)
+            writer = await stack.enter_async_context(GroupWriter(settings.database_url))
+            app.state.audit = AuditLog(writer, clock=clock, with_sql=settings.log_sql)
+            app.state.day_sums = DaySums(database, clock=clock, dialect=writer.dialect)
+            app.state.usage_book = UsageBook(
+                calls=call_counter, slots=slots, sums=app.state.day_sums, clock=clock
+            )
             app.state.dagster = DagsterClient(settings, transport=dagster_transport)
             stack.push_async_callback(app.state.dagster.close)
             yield
@@ -82,6 +94,8 @@ def create_app(
     visibility = Visibility(catalog)
     metrics = QueryMetrics()
     call_counter = CallCounter(settings)
+    # Twice what a query may take: a slot of a replica that died is free again after that.
+    slots = Slots(call_counter.storage, lease_s=2 * settings.query_timeout_s)
     return Litestar(
         route_handlers=[
             query_lake,
@@ -93,6 +107,7 @@ def create_app(
             create_token,
             list_tokens,
             revoke_token,
+            get_usage,
             get_health,
             get_readiness,
             get_metrics,
@@ -106,6 +121,8 @@ def create_app(
             "engine": Provide(_engine, sync_to_thread=False),
             "tokens": Provide(_tokens, sync_to_thread=False),
             "metrics": Provide(lambda: metrics, sync_to_thread=False),
+            "slots": Provide(lambda: slots, sync_to_thread=False),
+            "usage_book": Provide(_usage_book, sync_to_thread=False),
             "dagster": Provide(_dagster, sync_to_thread=False),
         },
         guards=[requires_known_host, requires_own_origin],
@@ -137,3 +154,7 @@ def _tokens(state: State) -> Any:
 
 def _dagster(state: State) -> Any:
     return state.dagster
+
+
+def _usage_book(state: State) -> Any:
+    return state.usage_book

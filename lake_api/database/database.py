@@ -5,14 +5,14 @@ Does not belong here: queries (each domain's `store.py`).
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import create_engine, event
+from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import (
@@ -81,6 +81,40 @@ class Database:
     async def close(self) -> None:
         """Close all connections."""
         await self._engine.dispose()
+
+
+def open_engine(url: str, *, lock_timeout_s: float) -> Engine:
+    """The same database for a thread of one's own, with one connection.
+
+    Args:
+        url: as `Database.open` takes it; its tables are up to date.
+        lock_timeout_s: how long a statement waits for another writer.
+    """
+    parsed = _parse(url)
+    if parsed.get_backend_name() != "sqlite":
+        # psycopg is both; a database that hangs must not hold up whoever waits for it.
+        options = {
+            "connect_timeout": 2,
+            "tcp_user_timeout": int(lock_timeout_s * 1_000),
+            "options": f"-c lock_timeout={int(lock_timeout_s)}s",
+        }
+        return create_engine(parsed, pool_size=1, max_overflow=0, connect_args=options)
+    engine = create_engine(parsed.set(drivername="sqlite"), pool_size=1, max_overflow=0)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "connect", _prepare_writer(lock_timeout_s))
+    return engine
+
+
+def _prepare_writer(lock_timeout_s: float) -> Callable[[Any, object], None]:
+    def prepare(connection: Any, _: object) -> None:
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {int(lock_timeout_s * 1_000)}")
+        # With a write-ahead log nothing of a committed row is lost when the process ends, however
+        # it ends; only a machine that loses power may lose the last ones.
+        cursor.execute("PRAGMA synchronous = NORMAL")
+        cursor.close()
+
+    return prepare
 
 
 def _is_ours(error: DBAPIError) -> bool:

@@ -2,10 +2,10 @@
 
 Belongs here: the order of steps of one query call.
 Does not belong here: what the SQL may be (`guard`), how it runs (`engine`), what the answer says
-(`answers`, `documents`), what is told of the call (`call_log`).
+(`answers`, `documents`), what is told and recorded of the call (`call_audit`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Protocol, cast
 
 import msgspec
@@ -14,9 +14,11 @@ from litestar.di import NamedDependency
 from litestar.openapi.spec import Example
 from litestar.params import Body, SkipValidation
 
+from lake_api.audit.answering import Audited
 from lake_api.errors import NotAcceptable, QueryUnavailable
 from lake_api.identity import Caller, requires_agent, requires_operation
 from lake_api.query.answers import plan_answer, rows_answer, unavailable_answer
+from lake_api.query.call_audit import note_of_call
 from lake_api.query.call_log import QueryCall
 from lake_api.query.documentation import DESCRIPTION, RESPONSES, QueryOperation
 from lake_api.query.documents import CONTENT_TYPES, MEDIA_TYPES, answer_headers, fill_slots
@@ -26,7 +28,7 @@ from lake_api.query.rate_limit import counts_call
 from lake_api.query.results import QueryPreview, QueryResult
 from lake_api.query.schemas import MAX_ROWS, REQUEST_EXAMPLE, QueryAnswer, QueryRequest
 from lake_api.query.stats import EngineStats
-from lake_api.settings import Settings
+from lake_api.usage.slots import Slots
 from lake_api.web.accept import preferred
 from lake_api.web.problems import answer_problem
 from lake_api.web.requests import LakeRequest
@@ -65,13 +67,12 @@ class QueryRunner(Protocol):
 
 
 def answer_query_problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """Exception handler of the route: the problem, once the call has left its line."""
+    """Exception handler of the route: the problem, and how the call ended."""
     call: QueryCall = request.state.get("query_call") or QueryCall(caller=request.scope.get("user"))
-    request.state["query_id"] = call.query_id
+    request.state["query_call"], request.state["query_id"] = call, call.query_id
     call.fail(error)
     answer = answer_problem(request, error)
     call.answer_bytes = len(answer.content)
-    _leave(request, call)
     return answer
 
 
@@ -82,6 +83,7 @@ def answer_query_problem(request: Request[Any, Any, Any], error: Exception) -> R
     description=DESCRIPTION,
     tags=["lake"],
     guards=[requires_agent, requires_operation("query"), counts_call],
+    middleware=[Audited(note_of_call)],
     status_code=200,
     media_type=MediaType.JSON,
     responses=RESPONSES,
@@ -101,8 +103,9 @@ async def query_lake(
     request: LakeRequest,
     query_guard: NamedDependency[SkipValidation[Guard]],
     engine: NamedDependency[SkipValidation[QueryRunner]],
+    slots: NamedDependency[SkipValidation[Slots]],
 ) -> Response[QueryAnswer]:
-    """Check, run and answer one query; whatever happens, leave one log line."""
+    """Check, run and answer one query."""
     caller = cast(Caller, request.scope["user"])
     call = QueryCall(caller=caller, sql=data.sql, dry_run=data.dry_run)
     request.state["query_call"] = call
@@ -110,7 +113,8 @@ async def query_lake(
     checked = query_guard.check(data.sql, may_read=caller.may_read)
     call.datasets = tuple(dataset.partition for dataset in checked.datasets)
     try:
-        body, headers = await _answer(engine, checked, data, call)
+        async with slots.held(caller):
+            body, headers = await _answer(engine, checked, data, call)
     except QueryUnavailable as error:
         if call.form is not Form.JSON:
             error.http_status = 503
@@ -121,7 +125,6 @@ async def query_lake(
         )
         body, headers = msgspec.json.encode(answer), {}
     call.answer_bytes = len(body)
-    _leave(request, call)
     encoded: Any = body
     return Response(
         encoded,
@@ -167,11 +170,3 @@ def _form(request: LakeRequest, data: QueryRequest) -> Form:
             field="accept",
         )
     return _FORMS[chosen]
-
-
-def _leave(request: Request[Any, Any, Any], call: QueryCall) -> None:
-    """Tell of a call that is over, once."""
-    settings: Settings = request.app.state.settings
-    observe: Callable[[QueryCall], None] = request.app.state.metrics.observe
-    call.leave_line(with_sql=settings.log_sql)
-    observe(call)

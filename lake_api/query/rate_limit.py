@@ -33,7 +33,7 @@ from lake_api.errors import RateLimited, ServiceUnavailable
 from lake_api.identity import Caller, Connection
 from lake_api.settings import Settings, SettingsError
 from lake_api.usage.day_sums import DaySums
-from lake_api.usage.holders import Holder, holders
+from lake_api.usage.holders import Holder, Whose, holders
 
 _STORE_TIMEOUT_S = 2.0
 
@@ -43,7 +43,7 @@ class Window:
     """One limit of calls in a window. `of` is whose it is: the service's, a token's, a swarm's."""
 
     name: str
-    of: str
+    of: Whose
     item: RateLimitItem
     key: tuple[str, ...]
     moves: bool = True
@@ -141,13 +141,13 @@ class CallCounter:
         bound = list(holders(caller))
         for holder in bound:
             yield from _token_windows(holder)
-        own_minute = bool(bound) and all(one.limits.requests_per_minute is not None for one in bound)
+        own_minute = bool(bound) and all(
+            one.limits.requests_per_minute is not None for one in bound
+        )
         names = ("query", caller.key)
         run = caller.cron_run
         if not own_minute and run is None:
-            yield Window(
-                name="calls_per_minute", of="service", item=self._per_minute, key=names
-            )
+            yield Window(name="calls_per_minute", of="service", item=self._per_minute, key=names)
         elif not own_minute:
             yield Window(
                 name="calls_per_minute_of_runs",

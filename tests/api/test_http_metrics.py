@@ -217,7 +217,7 @@ def test_a_real_querys_line_and_numbers(start_lake: Any, caplog: pytest.LogCaptu
     with caplog.at_level(logging.INFO, logger="lake_api.query"):
         lake.ask("SELECT nonsense FROM agent_run_log")
     refused = lines(caplog)[-1]
-    assert set(refused["stages_ms"]) == {"snapshot", "plan", "fetch", "failed"}
+    assert set(refused["stages_ms"]) == {"snapshot", "plan", "fetch", "failed", "audit"}
     samples = scrape(lake.client)
     assert value(samples, "lake_query_seconds_count", outcome="ok") == 4
     assert value(samples, "lake_query_stage_seconds_count", stage="run") == 2

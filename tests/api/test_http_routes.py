@@ -16,6 +16,7 @@ OPERATIONS = {
     "create_token": ("post", "/api/v1/internal/lake/tokens"),
     "list_tokens": ("get", "/api/v1/internal/lake/tokens"),
     "revoke_token": ("delete", "/api/v1/internal/lake/tokens/{token_id}"),
+    "get_usage": ("get", "/api/v1/internal/lake/usage"),
     "get_health": ("get", "/healthz"),
     "get_readiness": ("get", "/readyz"),
     "get_metrics": ("get", "/metrics"),

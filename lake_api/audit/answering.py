@@ -1,0 +1,120 @@
+"""No answer before its audit row is committed.
+
+Belongs here: holding an answer back until then, and answering 503 where that fails.
+Does not belong here: what a row says (each route's own note), writing it (`log`).
+
+The row is written once the answer is made and before its first byte leaves: it knows the outcome
+and the cost, and one commit does. A process that dies in between has told nobody anything. What
+changes something (a token, a run) is recorded before it is done as well, with outcome `begun`.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from litestar import Request, Response
+from litestar.connection import ASGIConnection
+from litestar.enums import ScopeType
+from litestar.middleware import ASGIMiddleware
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from lake_api.audit.log import AuditEntry, AuditLog
+from lake_api.database.group_writer import Write
+from lake_api.errors import LakeError, RateLimited, ServiceUnavailable
+from lake_api.identity import Caller
+from lake_api.web.problems import answer_problem
+from lake_api.web.requests import LakeRequest
+
+_FIRST_REFUSAL = 400
+_FIRST_FAULT = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditNote:
+    """What is recorded of one answer, and what is told of it afterwards."""
+
+    entry: AuditEntry
+    beside: Sequence[Write] = ()
+    done: Callable[[float, ServiceUnavailable | None], None] | None = None
+    """Called with the milliseconds that recording took, and why it failed."""
+
+
+class Audited(ASGIMiddleware):
+    """Middleware of a route: `note` says what is recorded of a request that has an answer."""
+
+    scopes = (ScopeType.HTTP,)
+
+    def __init__(self, note: Callable[[LakeRequest, int], AuditNote]) -> None:
+        self._note = note
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        """Pass the answer on once it is recorded."""
+        is_withheld = False
+
+        async def answer(message: Message) -> None:
+            nonlocal is_withheld
+            if is_withheld:
+                return
+            if message["type"] == "http.response.start":
+                request = LakeRequest(scope)
+                failure = await _record(request, self._note(request, message["status"]))
+                if failure is not None:
+                    is_withheld = True
+                    problem = answer_problem(request, failure)
+                    await problem.to_asgi_response(None, request)(scope, receive, send)
+                    return
+            await send(message)
+
+        await next_app(scope, receive, answer)
+
+
+async def _record(request: LakeRequest, note: AuditNote) -> ServiceUnavailable | None:
+    log: AuditLog = request.app.state.audit
+    started = time.perf_counter()
+    failure: ServiceUnavailable | None = None
+    try:
+        await log.record(note.entry, beside=note.beside)
+    except ServiceUnavailable as error:
+        failure = error
+    if note.done is not None:
+        note.done((time.perf_counter() - started) * 1_000, failure)
+    return failure
+
+
+def audited(action: str) -> Audited:
+    """Middleware for a route that changes something; `begin` goes before the change."""
+
+    def note(request: LakeRequest, status: int) -> AuditNote:
+        error: Exception | None = request.state.get("audit_error")
+        caller = cast("Caller | None", request.scope.get("user"))
+        refused = status >= _FIRST_REFUSAL
+        entry = AuditEntry(
+            action=action,
+            caller=caller,
+            outcome=("error" if status >= _FIRST_FAULT else "refused") if refused else "ok",
+            code=error.code if isinstance(error, LakeError) else None,
+            subject=request.state.get("audit_subject"),
+            is_cheap=refused and (caller is None or isinstance(error, RateLimited)),
+        )
+        return AuditNote(entry=entry)
+
+    return Audited(note)
+
+
+async def begin(request: ASGIConnection[Any, Any, Any, Any], action: str, subject: str) -> None:
+    """Record that something is about to be done to `subject`; the answer's row tells how it went.
+
+    Raises:
+        ServiceUnavailable: it could not be recorded, so it shall not be done.
+    """
+    request.state["audit_subject"] = subject
+    log: AuditLog = request.app.state.audit
+    caller = cast("Caller | None", request.scope.get("user"))
+    await log.record(AuditEntry(action=action, caller=caller, outcome="begun", subject=subject))
+
+
+def answer_audited_problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Exception handler of an audited route: the problem, and its code for the row."""
+    request.state["audit_error"] = error
+    return answer_problem(request, error)
