@@ -20,6 +20,7 @@ from lake_api.database.group_writer import GroupWriter
 from lake_api.datasets.controller import DATASET_ROUTES, list_datasets
 from lake_api.datasets.visible import Visibility
 from lake_api.health.controller import get_health, get_readiness
+from lake_api.mcp.endpoint import mcp_endpoint, serving_mcp
 from lake_api.metrics.controller import get_metrics
 from lake_api.metrics.metrics import QueryMetrics
 from lake_api.query.controller import QueryRunner, query_lake
@@ -88,6 +89,7 @@ def create_app(
             )
             app.state.dagster = DagsterClient(settings, transport=dagster_transport)
             stack.push_async_callback(app.state.dagster.close)
+            await stack.enter_async_context(serving_mcp(app, visibility))
             yield
 
     guard = Guard(catalog)
@@ -111,6 +113,7 @@ def create_app(
             get_health,
             get_readiness,
             get_metrics,
+            mcp_endpoint,
             docs_router(),
         ],
         dependencies={

@@ -206,6 +206,12 @@ SETTINGS: tuple[Setting, ...] = (
         parse=_positive_int,
     ),
     Setting(
+        name="LAKE_MCP_ANSWER_CHARS",
+        default="50000",
+        sentence="Characters of one answer over MCP; more is cut at a row and says so.",
+        parse=_positive_int,
+    ),
+    Setting(
         name="LAKE_CALLS_PER_CRON_RUN",
         default="10",
         sentence="Query calls of one agent within one `X-Cron-Run-ID`.",
@@ -276,6 +282,7 @@ class Settings:
     result_bytes: int
     result_cache_bytes: int
     body_bytes: int
+    mcp_answer_chars: int
     calls_per_cron_run: int
     calls_per_minute: int
     calls_per_minute_of_runs: int

@@ -6,9 +6,10 @@ Does not belong here: who may read them, HTTP (`controller`).
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, zip_longest
+from itertools import chain, islice, zip_longest
 from typing import Any
 
+from lake_api.datasets.examples import example_sql
 from lake_api.query.schemas import DEFAULT_ROWS, MAX_ROWS, MAX_SQL_CHARS, MIN_SQL_CHARS
 from lake_assets.catalog import PARTITION_COLUMN, Catalog, Column, ColumnType, Dataset, Kind
 
@@ -244,6 +245,7 @@ def _examples(catalog: Catalog) -> str:
         for example in _EXAMPLES
         if all(partition in catalog for partition in example.partitions)
     ]
-    # A catalogue without these datasets (a deployment's own) still shows the form.
-    lines = [f"- {example.question}: {example.sql}" for example in shown or _EXAMPLES[:1]]
+    lines = [f"- {example.question}: {example.sql}" for example in shown]
+    # Without the datasets of these (a deployment's own, a narrow token) others show the form.
+    lines = lines or [f"- {one.summary}: {example_sql(one)}" for one in islice(catalog, 2)]
     return "\n".join(["Examples:", *lines])

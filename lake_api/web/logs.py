@@ -37,3 +37,4 @@ def configure_logging(level: int = logging.INFO) -> None:
     root.setLevel(level)
     # httpx says every request at INFO, which repeats what the callers' own lines tell.
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.getLogger("mcp").setLevel(logging.WARNING)

@@ -1,0 +1,205 @@
+"""What the MCP server answers: its tools and resources, as the caller may see them.
+
+Belongs here: the protocol's requests and their answers.
+Does not belong here: HTTP (`endpoint`), single tools (`tools`), the page of a dataset (`pages`).
+"""
+
+import logging
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from importlib.metadata import version
+from typing import Any, cast
+
+import httpx
+import mcp.types as protocol
+import msgspec
+from litestar import Litestar
+from mcp.server.lowlevel import Server
+from mcp.shared.exceptions import McpError
+from pydantic import AnyUrl
+from starlette.requests import Request
+
+from lake_api.datasets.schemas import DatasetInfo
+from lake_api.datasets.visible import Visibility, VisibleCatalog
+from lake_api.errors import LakeError, NotFound
+from lake_api.identity import Caller
+from lake_api.mcp.inside import RouteCall, call_route
+from lake_api.mcp.pages import dataset_page
+from lake_api.mcp.sizing import cut, fitted
+from lake_api.mcp.tools import TOOLS, Tool, dataset_route, described
+from lake_api.settings import Settings
+
+_PAGE_TYPE = "text/markdown"
+_PAGES = "lake://datasets/"
+_RESOURCE_NOT_FOUND = -32002
+
+_Handler = Callable[[Any], Awaitable[protocol.ServerResult]]
+
+_log = logging.getLogger("lake_api.mcp")
+
+_INSTRUCTIONS = """\
+A data lake of daily partitions, asked in DuckDB SQL. Find a dataset with list_datasets, read its \
+columns with describe_dataset, then ask lake_query, always with a filter on `date`. Errors have a \
+`code` and often a `hint`: correct, and ask again."""
+
+
+def mcp_server(app: Litestar, visibility: Visibility) -> Server[Any, Any]:
+    """The server over the routes of `app`."""
+    server: Server[Any, Any] = Server(
+        "ainative-lake", version=version("ainative-lake"), instructions=_INSTRUCTIONS
+    )
+    answers = _Answers(app, server, visibility)
+    # The library's decorators keep one list of tools for all callers; these handlers do not.
+    handlers: dict[type, _Handler] = {
+        protocol.ListToolsRequest: answers.list_tools,
+        protocol.CallToolRequest: answers.call_tool,
+        protocol.ListResourcesRequest: answers.list_resources,
+        protocol.ListResourceTemplatesRequest: answers.list_templates,
+        protocol.ReadResourceRequest: answers.read_resource,
+    }
+    server.request_handlers.update(
+        {kind: _without_inside(handler) for kind, handler in handlers.items()}
+    )
+    return server
+
+
+def _without_inside(handler: _Handler) -> _Handler:
+    """The handler; what it did not expect is logged here and not told to the caller."""
+
+    async def handle(message: Any) -> protocol.ServerResult:
+        try:
+            return await handler(message)
+        except McpError:
+            raise
+        except Exception as error:
+            query_id = uuid.uuid4().hex
+            _log.exception("unexpected error", extra={"query_id": query_id})
+            internal = LakeError("Something went wrong inside the service.", retry=True)
+            internal.query_id = query_id
+            raise _as_protocol(internal, protocol.INTERNAL_ERROR) from error
+
+    return handle
+
+
+def _as_protocol(error: LakeError, code: int) -> McpError:
+    data = msgspec.to_builtins(error.to_problem())
+    return McpError(protocol.ErrorData(code=code, message=error.detail, data=data))
+
+
+class _Answers:
+    """The handlers of one server; each asks for the request that its message came in."""
+
+    def __init__(self, app: Litestar, server: Server[Any, Any], visibility: Visibility) -> None:
+        self._app = app
+        self._server = server
+        self._visibility = visibility
+        settings: Settings = app.state.settings
+        self._max_chars = settings.mcp_answer_chars
+
+    async def list_tools(self, _: protocol.ListToolsRequest) -> protocol.ServerResult:
+        visible = self._visible()
+        tools = [_told(tool, visible) for tool in self._tools()]
+        return protocol.ServerResult(protocol.ListToolsResult(tools=tools))
+
+    async def call_tool(self, message: protocol.CallToolRequest) -> protocol.ServerResult:
+        tools = {tool.name: tool for tool in self._tools()}
+        tool = tools.get(message.params.name)
+        if tool is None:
+            raise McpError(
+                protocol.ErrorData(
+                    code=protocol.INVALID_PARAMS,
+                    message=f"There is no such tool; you have {', '.join(tools) or 'none'}.",
+                )
+            )
+        return protocol.ServerResult(await self._result(tool, message.params.arguments or {}))
+
+    async def _result(self, tool: Tool, arguments: Mapping[str, Any]) -> protocol.CallToolResult:
+        try:
+            content = (await self._ask(tool.route(arguments))).content
+            tool.refuse_failure(content)
+            text = fitted(
+                content,
+                item_list=tool.item_list,
+                max_chars=self._max_chars,
+                advice=tool.advice,
+                without=tool.without,
+            )
+        except LakeError as error:
+            return _text(msgspec.json.encode(error.to_problem()).decode(), is_error=True)
+        return _text(text)
+
+    async def list_resources(self, _: protocol.ListResourcesRequest) -> protocol.ServerResult:
+        visible = self._visible()
+        resources = [
+            protocol.Resource(
+                uri=AnyUrl(f"{_PAGES}{dataset.sql_name}"),
+                name=dataset.sql_name,
+                description=visible.text(dataset.summary),
+                mimeType=_PAGE_TYPE,
+            )
+            for dataset in visible.datasets
+            if self._caller().grant.may("query")
+        ]
+        return protocol.ServerResult(protocol.ListResourcesResult(resources=resources))
+
+    async def list_templates(
+        self, _: protocol.ListResourceTemplatesRequest
+    ) -> protocol.ServerResult:
+        template = protocol.ResourceTemplate(
+            uriTemplate=f"{_PAGES}{{name}}",
+            name="dataset",
+            description="What a dataset holds: columns, days, a query to begin with.",
+            mimeType=_PAGE_TYPE,
+        )
+        return protocol.ServerResult(
+            protocol.ListResourceTemplatesResult(resourceTemplates=[template])
+        )
+
+    async def read_resource(self, message: protocol.ReadResourceRequest) -> protocol.ServerResult:
+        uri = str(message.params.uri)
+        try:
+            if not uri.startswith(_PAGES):
+                raise NotFound("There is no such resource.", hint=f"They are {_PAGES}{{name}}.")
+            answer = await self._ask(dataset_route(uri.removeprefix(_PAGES)))
+        except LakeError as error:
+            is_unknown = error.http_status == NotFound.status
+            code = _RESOURCE_NOT_FOUND if is_unknown else error.http_status
+            raise _as_protocol(error, code) from error
+        page = dataset_page(msgspec.json.decode(answer.content, type=DatasetInfo))
+        contents = protocol.TextResourceContents(
+            uri=message.params.uri, mimeType=_PAGE_TYPE, text=cut(page, self._max_chars)
+        )
+        return protocol.ServerResult(protocol.ReadResourceResult(contents=[contents]))
+
+    async def _ask(self, call: RouteCall) -> httpx.Response:
+        return await call_route(self._app, self._request(), call)
+
+    def _request(self) -> Request[Any]:
+        return cast("Request[Any]", self._server.request_context.request)
+
+    def _caller(self) -> Caller:
+        return cast(Caller, self._request().scope["user"])
+
+    def _visible(self) -> VisibleCatalog:
+        return self._visibility.of(self._caller().may_read)
+
+    def _tools(self) -> list[Tool]:
+        return [tool for tool in TOOLS if self._caller().grant.may(tool.operation)]
+
+
+def _told(tool: Tool, visible: VisibleCatalog) -> protocol.Tool:
+    description, schema = described(tool, visible)
+    return protocol.Tool(
+        name=tool.name,
+        title=tool.title,
+        description=description,
+        inputSchema=schema,
+        annotations=protocol.ToolAnnotations(
+            readOnlyHint=tool.reads_only, destructiveHint=False, openWorldHint=False
+        ),
+    )
+
+
+def _text(text: str, *, is_error: bool = False) -> protocol.CallToolResult:
+    content: list[protocol.ContentBlock] = [protocol.TextContent(type="text", text=text)]
+    return protocol.CallToolResult(content=content, isError=is_error)
