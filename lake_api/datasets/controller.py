@@ -1,33 +1,70 @@
-"""`…/lake/datasets`: which datasets there are, and everything about one but its rows.
+"""`…/lake/datasets`: the list, one dataset, its samples and its profile.
 
-Belongs here: these two operations.
-Does not belong here: what is told (`describe`), what a caller sees (`visible`), paths (`routes`).
+Belongs here: the routes and their parameters.
+Does not belong here: what they answer (`discovery`), paths (`routes`).
+
+The list and the description read no rows and are not counted; samples and profiles are query
+calls.
 """
 
-from typing import Annotated
+import datetime
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
 
-from litestar import get
+import msgspec
+from litestar import MediaType, Response, get
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from litestar.params import Parameter, SkipValidation
 
-from lake_api.clock import Clock
-from lake_api.datasets.describe import dataset_info, dataset_line
-from lake_api.datasets.reader import LakeReader, answer_unavailable
-from lake_api.datasets.routes import ERRORS, LIST_ERRORS, ROUTE, caller_of, dataset_routes
-from lake_api.datasets.schemas import INFO_EXAMPLE, LIST_EXAMPLE, DatasetInfo, DatasetList
-from lake_api.datasets.visible import Visibility, VisibleCatalog
+from lake_api.audit.answering import Audited
+from lake_api.datasets.discovery import ROUTE, Discovery
+from lake_api.datasets.reader import LakeReader
+from lake_api.datasets.routes import (
+    COUNTED_ERRORS,
+    ERRORS,
+    LIST_ERRORS,
+    answer_rows_problem,
+    answer_unavailable,
+    caller_of,
+    dataset_name,
+    dataset_routes,
+)
+from lake_api.datasets.sample import MAX_ROWS, MAX_SEED, SampleMode, SampleOrder
+from lake_api.datasets.schemas import (
+    INFO_EXAMPLE,
+    LIST_EXAMPLE,
+    PROFILE_EXAMPLE,
+    SAMPLE_EXAMPLE,
+    DatasetInfo,
+    DatasetList,
+    DatasetProfile,
+    SampleAnswer,
+)
 from lake_api.errors import InvalidRequest
-from lake_api.identity import Role, requires_agent, requires_operation
+from lake_api.identity import requires_agent, requires_operation
+from lake_api.query.call_audit import note_of_call
+from lake_api.query.call_log import QueryCall
+from lake_api.query.rate_limit import counts_call
+from lake_api.usage.slots import Slots
 from lake_api.web.problems import problem_responses
 from lake_api.web.requests import LakeRequest
-from lake_assets.catalog import Dataset
 
-_LIST_AGE_S = 5.0
-"""How old the list's newest days may be; each dataset that is older costs a small request."""
+_Answer = TypeVar("_Answer", SampleAnswer, DatasetProfile)
 
-_AGE_S = 0.5
+_READS = [requires_agent, requires_operation("query")]
+
+_ROWS: Mapping[str, Any] = {
+    "guards": [*_READS, counts_call],
+    "middleware": [Audited(note_of_call)],
+    "exception_handlers": {Exception: answer_rows_problem},
+}
+"""What makes a route a query call: counted, recorded, and told of as one."""
+
+_Name = Annotated[
+    str, Parameter(description="SQL name, or partition name with its slashes as they are.")
+]
 
 
 @get(
@@ -36,7 +73,7 @@ _AGE_S = 0.5
     summary="List datasets",
     description="The datasets that the caller may read, with how new and how large they are.",
     tags=["datasets"],
-    guards=[requires_agent, requires_operation("query")],
+    guards=_READS,
     exception_handlers={Exception: answer_unavailable},
     responses={
         200: ResponseSpec(
@@ -53,9 +90,8 @@ _AGE_S = 0.5
 async def list_datasets(
     *,
     request: LakeRequest,
-    visibility: NamedDependency[SkipValidation[Visibility]],
+    discovery: NamedDependency[SkipValidation[Discovery]],
     engine: NamedDependency[SkipValidation[LakeReader]],
-    clock: NamedDependency[SkipValidation[Clock]],
     q: Annotated[
         str | None,
         Parameter(description="Only those with this text in name or summary.", max_length=128),
@@ -64,61 +100,141 @@ async def list_datasets(
     page_size: Annotated[int, Parameter(description="Datasets per page.", ge=1, le=500)] = 100,
 ) -> DatasetList:
     """The page, in the order of the catalogue."""
-    visible = visibility.of(caller_of(request).may_read)
-    found = [one for one in visible.datasets if q is None or _mentions(one, q, visible)]
-    shown = found[(page - 1) * page_size : page * page_size]
-    snapshots = await engine.snapshots(shown, max_age_s=_LIST_AGE_S)
-    now = clock()
-    return DatasetList(
-        datasets=tuple(dataset_line(one, visible, now=now) for one in snapshots),
-        total=len(found),
-        page=page,
-        page_size=page_size,
-    )
+    return await discovery.list(caller_of(request), engine, text=q, page=page, page_size=page_size)
 
 
 async def get_dataset(
     request: LakeRequest,
-    dataset: NamedDependency[SkipValidation[Dataset]],
-    visibility: NamedDependency[SkipValidation[Visibility]],
+    name: _Name,
+    discovery: NamedDependency[SkipValidation[Discovery]],
     engine: NamedDependency[SkipValidation[LakeReader]],
-    clock: NamedDependency[SkipValidation[Clock]],
 ) -> DatasetInfo:
     """Everything about it, but rows."""
-    caller = caller_of(request)
-    [snapshot] = await engine.snapshots([dataset], max_age_s=_AGE_S)
-    return dataset_info(
-        snapshot,
-        visibility.of(caller.may_read),
-        now=clock(),
-        may_trigger=caller.role is Role.ADMIN
-        or (caller.token_id is not None and caller.grant.may("trigger")),
-        rows=None,
-        top_values={},
-    )
+    return await discovery.describe(caller_of(request), engine, dataset_name(request, name))
 
 
-def _mentions(dataset: Dataset, text: str, visible: VisibleCatalog) -> bool:
-    told = (dataset.partition, dataset.sql_name, visible.text(dataset.summary))
-    return any(text.lower() in one.lower() for one in told)
-
-
-DATASET_ROUTES = dataset_routes(
-    get_dataset,
-    operation_id="get_dataset",
-    summary="Describe a dataset",
-    description="Columns with meanings and accepted values, days that are there and missing, "
-    "sizes, how new it is, what it is computed from. The name is the SQL name or the partition "
-    "name, with its slashes.",
-    guards=[requires_agent, requires_operation("query")],
-    responses={
-        200: ResponseSpec(
-            data_container=DatasetInfo,
-            generate_examples=False,
-            description="The dataset.",
-            examples=[Example(value=INFO_EXAMPLE)],
+async def sample_dataset(
+    *,
+    request: LakeRequest,
+    name: _Name,
+    discovery: NamedDependency[SkipValidation[Discovery]],
+    engine: NamedDependency[SkipValidation[LakeReader]],
+    slots: NamedDependency[SkipValidation[Slots]],
+    rows: Annotated[
+        int, Parameter(description="Rows; with `per_day`, of each day.", ge=1, le=MAX_ROWS)
+    ] = 10,
+    mode: Annotated[
+        Literal["first", "random", "per_day"],
+        Parameter(
+            description="`first`: as stored, of the newest day that has rows. `random`: of the "
+            "newest seven days together. `per_day`: random ones of each of these days."
         ),
-        **problem_responses(ERRORS),
-    },
-)
-"""The routes of `get_dataset`."""
+    ] = "first",
+    seed: Annotated[
+        int,
+        Parameter(
+            description="The same seed picks the same rows while the data is the same.",
+            ge=0,
+            le=MAX_SEED,
+        ),
+    ] = 0,
+    date: Annotated[
+        datetime.date | None, Parameter(description="The UTC day to draw from, as YYYY-MM-DD.")
+    ] = None,
+) -> Response[SampleAnswer]:
+    """Rows, picked by the mode."""
+    order = SampleOrder(rows=rows, mode=SampleMode(mode), seed=seed, day=date)
+    call = _begin(request)
+    async with slots.held(caller_of(request)):
+        answer = await discovery.sample(call, engine, dataset_name(request, name), order)
+    return _answer(request, call, answer)
+
+
+async def profile_dataset(
+    request: LakeRequest,
+    name: _Name,
+    discovery: NamedDependency[SkipValidation[Discovery]],
+    engine: NamedDependency[SkipValidation[LakeReader]],
+    slots: NamedDependency[SkipValidation[Slots]],
+) -> Response[DatasetProfile]:
+    """What its columns hold."""
+    call = _begin(request)
+    async with slots.held(caller_of(request)):
+        answer = await discovery.profile(call, engine, dataset_name(request, name))
+    return _answer(request, call, answer)
+
+
+def _begin(request: LakeRequest) -> QueryCall:
+    call = request.state["query_call"] = QueryCall(caller=caller_of(request))
+    return call
+
+
+def _answer(request: LakeRequest, call: QueryCall, answer: _Answer) -> Response[_Answer]:
+    body: Any = msgspec.json.encode(answer)
+    call.answer_bytes = len(body)
+    return Response(body, headers=request.state["answer_headers"], media_type=MediaType.JSON)
+
+
+DATASET_ROUTES = [
+    list_datasets,
+    *dataset_routes(
+        get_dataset,
+        operation_id="get_dataset",
+        summary="Describe a dataset",
+        description="Columns with meanings and accepted values, days that are there and missing, "
+        "sizes, how new it is, what it is computed from. Most frequent values are there once the "
+        "dataset has a profile.",
+        guards=_READS,
+        responses={
+            200: ResponseSpec(
+                data_container=DatasetInfo,
+                generate_examples=False,
+                description="The dataset.",
+                examples=[Example(value=INFO_EXAMPLE)],
+            ),
+            **problem_responses(ERRORS),
+        },
+    ),
+    *dataset_routes(
+        sample_dataset,
+        tail="/sample",
+        operation_id="sample_dataset",
+        summary="Sample rows",
+        description="Some rows of a dataset, to see what they look like. It is a query call.",
+        **_ROWS,
+        responses={
+            200: ResponseSpec(
+                data_container=SampleAnswer,
+                generate_examples=False,
+                description="The rows.",
+                examples=[Example(value=SAMPLE_EXAMPLE)],
+            ),
+            **problem_responses(
+                {
+                    **COUNTED_ERRORS,
+                    422: InvalidRequest("rows: Expected `int` <= 100", field="rows"),
+                }
+            ),
+        },
+    ),
+    *dataset_routes(
+        profile_dataset,
+        tail="/profile",
+        operation_id="profile_dataset",
+        summary="Profile columns",
+        description="For each column: nulls, distinct values, lowest and highest, quantiles, most "
+        "frequent values. It is about the newest days (30 at most, or 64 MB; of a full state the "
+        "newest), measured once for what is stored. It is a query call.",
+        **_ROWS,
+        responses={
+            200: ResponseSpec(
+                data_container=DatasetProfile,
+                generate_examples=False,
+                description="The profile.",
+                examples=[Example(value=PROFILE_EXAMPLE)],
+            ),
+            **problem_responses(COUNTED_ERRORS),
+        },
+    ),
+]
+"""All routes of discovery."""

@@ -1,31 +1,29 @@
-"""What the routes of one dataset share: finding it, their paths and their errors.
+"""What the routes of one dataset share: their paths and their errors.
 
-Belongs here: from a path to a dataset that the caller may read.
-Does not belong here: any route (`controller`, `rows_controller`).
-
-A dataset that the caller may not read and one that does not exist are answered alike, by the same
-steps.
+Belongs here: from a path to a dataset's name, and how an operation gets its routes.
+Does not belong here: any operation (`controller`).
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, cast
+from typing import Any, cast
 
-from litestar import get
-from litestar.di import NamedDependency, Provide
+from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import Parameter, SkipValidation
 
-from lake_api.datasets.reader import answer_unavailable
-from lake_api.datasets.visible import Visibility
-from lake_api.errors import Forbidden, LakeError, NotAuthenticated, NotFound, QueryUnavailable
+from lake_api.datasets.discovery import LIST_THEM, NOT_FOUND, ROUTE
+from lake_api.errors import (
+    Forbidden,
+    LakeError,
+    NotAuthenticated,
+    NotFound,
+    QueryUnavailable,
+    RateLimited,
+)
 from lake_api.identity import Caller
+from lake_api.query.controller import answer_query_problem
+from lake_api.web.problems import answer_problem
 from lake_api.web.requests import LakeRequest
-from lake_assets.catalog import Dataset
 
-ROUTE = "/api/v1/internal/lake/datasets"
-
-_NOT_FOUND = "There is no dataset of this name that you may read."
-_LIST_THEM = f"GET {ROUTE} lists the datasets that you may read."
 _FOLDERS = tuple("/".join(f"{{folder_{place}:str}}" for place in range(depth)) for depth in (1, 2))
 
 LIST_ERRORS: Mapping[int, LakeError] = {
@@ -37,30 +35,12 @@ LIST_ERRORS: Mapping[int, LakeError] = {
 }
 ERRORS: Mapping[int, LakeError] = {
     **LIST_ERRORS,
-    404: NotFound(_NOT_FOUND, code="unknown_dataset", hint=_LIST_THEM, field="name"),
+    404: NotFound(NOT_FOUND, code="unknown_dataset", hint=LIST_THEM, field="name"),
 }
-
-
-def find_dataset(
-    request: LakeRequest,
-    visibility: NamedDependency[SkipValidation[Visibility]],
-    name: Annotated[
-        str, Parameter(description="SQL name, or partition name with its slashes as they are.")
-    ],
-) -> Dataset:
-    """Dependency: the dataset that the path names.
-
-    Raises:
-        NotFound: there is none that the caller may read.
-    """
-    folders = [value for key, value in request.path_params.items() if key != "name"]
-    full = "/".join((*folders, name))
-    visible = visibility.of(caller_of(request).may_read)
-    dataset = visible.find(full)
-    if dataset is None:
-        hint = visible.hint(full, otherwise=_LIST_THEM)
-        raise NotFound(_NOT_FOUND, code="unknown_dataset", hint=hint, field="name")
-    return dataset
+COUNTED_ERRORS: Mapping[int, LakeError] = {
+    **ERRORS,
+    429: RateLimited("At most 120 query calls per agent and minute.", retry=True, retry_after_s=12),
+}
 
 
 def caller_of(request: LakeRequest) -> Caller:
@@ -68,17 +48,36 @@ def caller_of(request: LakeRequest) -> Caller:
     return cast(Caller, request.scope["user"])
 
 
+def dataset_name(request: LakeRequest, name: str) -> str:
+    """The name in the path: several segments for a partition name, of which `name` is the last."""
+    folders = [value for key, value in request.path_params.items() if key != "name"]
+    return "/".join((*folders, name))
+
+
+def answer_unavailable(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Exception handler: what could not be read is a 503 here, there is no answer to put it in."""
+    if isinstance(error, QueryUnavailable):
+        error.http_status = 503
+    return answer_problem(request, error)
+
+
+def answer_rows_problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Exception handler of a route that reads rows: the same, and the call knows how it ended."""
+    if isinstance(error, QueryUnavailable):
+        error.http_status = 503
+    return answer_query_problem(request, error)
+
+
 def dataset_routes(
     handler: Any, *, tail: str = "", operation_id: str, **options: Any
 ) -> list[HTTPRouteHandler]:
     """The routes of one operation: by SQL name, as documented, and by partition name.
 
-    A partition name has slashes, so it is several segments of the path; the framework takes a
-    parameter of many segments at the end of a path only.
+    The framework takes a parameter of many segments at the end of a path only, so that each depth
+    has a route.
     """
     common: dict[str, Any] = {
         "tags": ["datasets"],
-        "dependencies": {"dataset": Provide(find_dataset, sync_to_thread=False)},
         "exception_handlers": {Exception: answer_unavailable},
         **options,
     }

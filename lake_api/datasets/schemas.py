@@ -123,6 +123,70 @@ class DatasetInfo(msgspec.Struct, frozen=True, kw_only=True):
     tasks: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
+class SampleAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows of a dataset. `days` are those that they were drawn from; null when it has none."""
+
+    partition: str
+    sql_name: str
+    mode: Literal["first", "random", "per_day"]
+    seed: int
+    days: DayRange | None
+    columns: tuple[str, ...]
+    column_types: tuple[str, ...]
+    rows: list[list[Any]]
+    row_count: int
+    truncated: bool
+    warnings: tuple[str, ...]
+    query_id: str
+
+
+class Quantiles(msgspec.Struct, frozen=True):
+    """Approximate values below which so many of a hundred rows are."""
+
+    p5: float | None
+    p25: float | None
+    p50: float | None
+    p75: float | None
+    p95: float | None
+
+
+class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """What one column holds.
+
+    The lowest and the highest value are as in rows, texts cut after 100 characters.
+
+    `distinct` is approximate where `top_values` has ten; it is null for JSON, which is only
+    counted. Mean and quantiles are of numbers, most frequent values of columns with few.
+    """
+
+    name: str
+    type: str
+    nulls: int
+    distinct: int | None = None
+    min: Any = None
+    max: Any = None
+    mean: float | None = None
+    quantiles: Quantiles | None = None
+    top_values: tuple[TopValue, ...] = ()
+
+
+class DatasetProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """What the columns of a dataset hold on the days that it covers.
+
+    `is_whole` says that these are all of its days. `measured_at` is when these objects were read.
+    """
+
+    partition: str
+    sql_name: str
+    days: DayRange | None
+    day_count: int
+    is_whole: bool
+    rows: int
+    columns: tuple[ColumnProfile, ...]
+    measured_at: datetime
+    warnings: tuple[str, ...]
+
+
 LIST_EXAMPLE: dict[str, Any] = {
     "datasets": [
         {
@@ -191,4 +255,43 @@ INFO_EXAMPLE: dict[str, Any] = {
     "upstreams": [],
     "example_sql": "SELECT status, count(*) AS row_count FROM agent_run_log "
     "WHERE date >= current_date - 7 GROUP BY status ORDER BY row_count DESC",
+}
+
+SAMPLE_EXAMPLE: dict[str, Any] = {
+    "partition": "agent_run_log",
+    "sql_name": "agent_run_log",
+    "mode": "first",
+    "seed": 0,
+    "days": {"first": "2026-11-21", "last": "2026-11-21"},
+    "columns": ["date", "run_id", "status"],
+    "column_types": ["DATE", "VARCHAR", "VARCHAR"],
+    "rows": [["2026-11-21", "7c9e6679", "succeeded"]],
+    "row_count": 1,
+    "truncated": False,
+    "warnings": [],
+    "query_id": "0f4f4f6f6e6c4f0e8f0d6f1f5a3b2c1d",
+}
+
+PROFILE_EXAMPLE: dict[str, Any] = {
+    "partition": "agent_run_log",
+    "sql_name": "agent_run_log",
+    "days": {"first": "2026-10-23", "last": "2026-11-21"},
+    "day_count": 30,
+    "is_whole": False,
+    "rows": 280133,
+    "columns": [
+        {
+            "name": "duration_ms",
+            "type": "BIGINT",
+            "nulls": 12,
+            "distinct": 9034,
+            "min": 3,
+            "max": 611203,
+            "mean": 8120.4,
+            "quantiles": {"p5": 110, "p25": 900, "p50": 4100, "p75": 9100, "p95": 31000},
+            "top_values": [],
+        }
+    ],
+    "measured_at": "2026-11-22T08:00:00Z",
+    "warnings": [],
 }
