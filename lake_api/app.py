@@ -17,16 +17,27 @@ from lake_api.audit.log import AuditLog
 from lake_api.clock import Clock, utc_now
 from lake_api.database.database import Database
 from lake_api.database.group_writer import GroupWriter
-from lake_api.datasets.controller import DATASET_ROUTES, list_datasets
+from lake_api.datasets.controller import DATASET_ROUTES
+from lake_api.datasets.discovery import Discovery
 from lake_api.datasets.visible import Visibility
+from lake_api.exports.controller import EXPORT_ROUTES
 from lake_api.health.controller import get_health, get_readiness
+from lake_api.jobs.controller import JOB_ROUTES
+from lake_api.jobs.service import serving_jobs
 from lake_api.mcp.endpoint import mcp_endpoint, serving_mcp
 from lake_api.metrics.controller import get_metrics
 from lake_api.metrics.metrics import QueryMetrics
+from lake_api.operations.commands import CommandOperations
+from lake_api.operations.controller import get_operation
+from lake_api.operations.store import OperationStore
+from lake_api.operations.tasks import TaskOperations
 from lake_api.query.controller import QueryRunner, query_lake
 from lake_api.query.engine import QueryEngine
 from lake_api.query.guard import Guard
 from lake_api.query.rate_limit import CallCounter
+from lake_api.services.commands import Parts
+from lake_api.services.controller import get_service_status, list_services, run_service_command
+from lake_api.services.runner import CommandRunner
 from lake_api.settings import Settings
 from lake_api.tasks.controller import get_task, trigger_task
 from lake_api.tasks.dagster import DagsterClient
@@ -81,6 +92,18 @@ def create_app(
             database = await Database.open(settings.database_url)
             stack.push_async_callback(database.close)
             app.state.tokens = TokenStore(database, clock=clock)
+            app.state.jobs = await stack.enter_async_context(
+                serving_jobs(
+                    settings=settings,
+                    location=location,
+                    engine=app.state.engine,
+                    guard=guard,
+                    catalog=catalog,
+                    database=database,
+                    tokens=app.state.tokens,
+                    clock=clock,
+                )
+            )
             writer = await stack.enter_async_context(GroupWriter(settings.database_url))
             app.state.audit = AuditLog(writer, clock=clock, with_sql=settings.log_sql)
             app.state.day_sums = DaySums(database, clock=clock, dialect=writer.dialect)
@@ -89,12 +112,26 @@ def create_app(
             )
             app.state.dagster = DagsterClient(settings, transport=dagster_transport)
             stack.push_async_callback(app.state.dagster.close)
+            kept_operations = OperationStore(database, clock=clock)
+            tasks = TaskOperations(catalog, app.state.dagster)
+            app.state.command_operations = CommandOperations(kept_operations, tasks)
+            app.state.operation_sources = (app.state.command_operations, tasks)
+            app.state.command_runner = CommandRunner(kept_operations)
+            stack.push_async_callback(app.state.command_runner.close)
+            app.state.service_parts = Parts(
+                engine=app.state.engine,
+                dagster=app.state.dagster,
+                catalog=catalog,
+                visibility=visibility,
+                clock=clock,
+            )
             await stack.enter_async_context(serving_mcp(app, visibility))
             yield
 
     guard = Guard(catalog)
     visibility = Visibility(catalog)
     metrics = QueryMetrics()
+    discovery = Discovery(visibility=visibility, guard=guard, clock=clock)
     call_counter = CallCounter(settings)
     # Twice what a query may take: a slot of a replica that died is free again after that.
     slots = Slots(call_counter.storage, lease_s=2 * settings.query_timeout_s)
@@ -102,8 +139,13 @@ def create_app(
         route_handlers=[
             query_lake,
             get_tool_definition,
-            list_datasets,
             *DATASET_ROUTES,
+            *JOB_ROUTES,
+            *EXPORT_ROUTES,
+            get_operation,
+            list_services,
+            get_service_status,
+            run_service_command,
             trigger_task,
             get_task,
             create_token,
@@ -120,13 +162,18 @@ def create_app(
             "catalog": Provide(lambda: catalog, sync_to_thread=False),
             "clock": Provide(lambda: clock, sync_to_thread=False),
             "query_guard": Provide(lambda: guard, sync_to_thread=False),
-            "visibility": Provide(lambda: visibility, sync_to_thread=False),
+            "discovery": Provide(lambda: discovery, sync_to_thread=False),
             "engine": Provide(_engine, sync_to_thread=False),
             "tokens": Provide(_tokens, sync_to_thread=False),
+            "jobs": Provide(_jobs, sync_to_thread=False),
             "metrics": Provide(lambda: metrics, sync_to_thread=False),
             "slots": Provide(lambda: slots, sync_to_thread=False),
             "usage_book": Provide(_usage_book, sync_to_thread=False),
             "dagster": Provide(_dagster, sync_to_thread=False),
+            "operation_sources": _from_state("operation_sources"),
+            "command_operations": _from_state("command_operations"),
+            "command_runner": _from_state("command_runner"),
+            "service_parts": _from_state("service_parts"),
         },
         guards=[requires_known_host, requires_own_origin],
         exception_handlers={Exception: answer_problem},
@@ -155,9 +202,22 @@ def _tokens(state: State) -> Any:
     return state.tokens
 
 
+def _jobs(state: State) -> Any:
+    return state.jobs
+
+
 def _dagster(state: State) -> Any:
     return state.dagster
 
 
 def _usage_book(state: State) -> Any:
     return state.usage_book
+
+
+def _from_state(name: str) -> Provide:
+    """A dependency that is made when the application starts."""
+
+    def value(state: State) -> Any:
+        return state[name]
+
+    return Provide(value, sync_to_thread=False)
