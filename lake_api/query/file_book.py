@@ -105,3 +105,12 @@ class FileBook:
                 f"`{name}` has no day that the filter on `date` asks for; "
                 f"it has {days_there[0]} to {days_there[-1]}"
             )
+        failed = part.snapshot.failed_checks
+        wanted = (one.partition.day for one in part.wanted)
+        # The newest days are what most ask about.
+        flagged = sorted((day for day in wanted if day in failed), reverse=True)
+        for day in flagged[:_DAYS_NAMED]:
+            for check, found in failed[day].items():
+                yield f"`{name}`: {day} failed the check {check}: {found}"
+        if len(flagged) > _DAYS_NAMED:
+            yield f"`{name}`: {len(flagged) - _DAYS_NAMED} more days failed a check"

@@ -18,13 +18,14 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from types import MappingProxyType
 
+import msgspec
 import obstore
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from lake_api.errors import QueryUnavailable
 from lake_api.query.reader_store import storage_unavailable
-from lake_assets.catalog import Dataset, dataset_prefix, day_of_key, version_key
+from lake_assets.catalog import Dataset, checks_key, dataset_prefix, day_of_key, version_key
 
 _KEEP_FRESH_S = 60.0
 _LIST_CHUNK = 1_000
@@ -43,11 +44,17 @@ class StoredPartition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """A dataset's objects, oldest day first; `version` is the token's ETag, or empty."""
+    """A dataset's objects, oldest day first; `version` is the token's ETag, or empty.
+
+    `failed_checks` are those of the days as they are now: what was found, by check.
+    """
 
     dataset: Dataset
     version: str
     partitions: tuple[StoredPartition, ...]
+    failed_checks: Mapping[date, Mapping[str, str]] = field(
+        default_factory=dict[date, Mapping[str, str]]
+    )
     days: tuple[date, ...] = field(init=False, repr=False, compare=False)
     by_day: Mapping[date, StoredPartition] = field(init=False, repr=False, compare=False)
 
@@ -55,6 +62,17 @@ class Snapshot:
         by_day = {partition.day: partition for partition in self.partitions}
         object.__setattr__(self, "by_day", MappingProxyType(by_day))
         object.__setattr__(self, "days", tuple(by_day))
+
+
+class _DayVerdicts(msgspec.Struct, frozen=True):
+    etag: str
+    failed: dict[str, str] = {}
+
+
+class _Verdicts(msgspec.Struct, frozen=True):
+    """What the writer left beside the data about its checks."""
+
+    days: dict[date, _DayVerdicts]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -181,11 +199,23 @@ class SnapshotStore:
             return ""
         return found.meta["e_tag"] or ""
 
+    async def _read_verdicts(self, dataset: Dataset) -> Mapping[date, _DayVerdicts]:
+        try:
+            found = await obstore.get_async(self._store, checks_key(dataset))
+            return msgspec.json.decode(bytes(await found.bytes_async()), type=_Verdicts).days
+        except FileNotFoundError:
+            return {}
+        except msgspec.DecodeError:
+            # Someone else's object of that name says nothing about the data.
+            return {}
+
     async def _list(self, dataset: Dataset, version: str) -> Snapshot:
         objects = await obstore.list(
             self._store, dataset_prefix(dataset), chunk_size=_LIST_CHUNK
         ).collect_async()
         partitions: list[StoredPartition] = []
+        is_judged = any(item["path"] == checks_key(dataset) for item in objects)
+        verdicts = await self._read_verdicts(dataset) if is_judged else {}
         for item in objects:
             day = day_of_key(dataset, item["path"])
             if day is not None:
@@ -199,7 +229,19 @@ class SnapshotStore:
                     )
                 )
         partitions.sort(key=lambda partition: partition.day)
-        return Snapshot(dataset=dataset, version=version, partitions=tuple(partitions))
+        return Snapshot(
+            dataset=dataset,
+            version=version,
+            partitions=tuple(partitions),
+            failed_checks={
+                one.day: verdict.failed
+                for one in partitions
+                # A verdict is about one object: a day that was replaced since has none.
+                if (verdict := verdicts.get(one.day))
+                and verdict.failed
+                and verdict.etag == one.etag.strip('"')
+            },
+        )
 
     async def _keep_fresh(self) -> None:
         # Looked at well before it is due, so that a query finds it fresh.

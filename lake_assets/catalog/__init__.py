@@ -1,7 +1,7 @@
 """What a dataset is, in the standard library only: the one thing that both halves share."""
 
 from lake_assets.catalog.declare import derived, event, external, snapshot
-from lake_assets.catalog.layout import data_key, dataset_prefix, day_of_key, version_key
+from lake_assets.catalog.layout import checks_key, data_key, dataset_prefix, day_of_key, version_key
 from lake_assets.catalog.location import LakeLocation, LocationError
 from lake_assets.catalog.model import (
     PARTITION_COLUMN,
@@ -13,6 +13,7 @@ from lake_assets.catalog.model import (
     Kind,
     LakeSource,
     PostgresSource,
+    Reference,
     Schedule,
     Task,
 )
@@ -31,8 +32,10 @@ __all__ = [
     "LakeSource",
     "LocationError",
     "PostgresSource",
+    "Reference",
     "Schedule",
     "Task",
+    "checks_key",
     "data_key",
     "dataset_prefix",
     "day_of_key",

@@ -26,6 +26,7 @@ from lake_assets.catalog.model import (
     Kind,
     LakeSource,
     PostgresSource,
+    Reference,
     Schedule,
 )
 
@@ -83,6 +84,15 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
+def _references(text: str) -> tuple[Reference, ...]:
+    found: list[Reference] = []
+    for each in text.split():
+        column, _, target = each.partition("=")
+        partition, _, to_column = target.rpartition(".")
+        found.append(Reference(column=column, partition=partition, to_column=to_column))
+    return tuple(found)
+
+
 def _table(text: str) -> PostgresSource:
     schema, _, table = text.rpartition(".")
     return PostgresSource(schema=schema or "public", table=table)
@@ -136,11 +146,15 @@ def snapshot(
     key: str = "",
     watermark: str = "updated_at",
     expect_rows: bool = False,
+    references: str = "",
     proposed: bool = False,
     owner: str = "team:data-platform",
     notes: str = "",
 ) -> Dataset:
-    """The whole of a Postgres table as it stands on the day of the run."""
+    """The whole of a Postgres table as it stands on the day of the run.
+
+    `references` are written `stage_id=business/crm/pipeline.stage_id`, with spaces between.
+    """
     return Dataset(
         partition=partition,
         description=description,
@@ -154,6 +168,7 @@ def snapshot(
         key=_names(key),
         owner=owner,
         expect_rows=expect_rows,
+        references=_references(references),
         proposed=proposed,
         notes=notes,
     )

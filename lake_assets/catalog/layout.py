@@ -8,6 +8,7 @@ The bucket tree:
     raw/{partition}/date=YYYY-MM-DD/data.parquet      exported and collected datasets
     derived/{…}/date=YYYY-MM-DD/data.parquet          datasets whose partition starts with derived/
     {dataset prefix}_version.json                     changes whenever a partition is replaced
+    {dataset prefix}_checks.json                      what checks found, by day
     exports/                                          one-off exports, gone after 7 days
 """
 
@@ -20,6 +21,7 @@ EXPORTS_PREFIX = "exports/"
 EXPORTS_TTL_D = 7
 DATA_FILE = "data.parquet"
 VERSION_FILE = "_version.json"
+CHECKS_FILE = "_checks.json"
 
 
 def dataset_prefix(dataset: Dataset) -> str:
@@ -36,6 +38,11 @@ def data_key(dataset: Dataset, day: date) -> str:
 def version_key(dataset: Dataset) -> str:
     """The key of the small object that the writer replaces after each write."""
     return f"{dataset_prefix(dataset)}{VERSION_FILE}"
+
+
+def checks_key(dataset: Dataset) -> str:
+    """The key of the small object that says per day what was measured and which checks failed."""
+    return f"{dataset_prefix(dataset)}{CHECKS_FILE}"
 
 
 def day_of_key(dataset: Dataset, key: str) -> date | None:

@@ -122,6 +122,15 @@ Source = PostgresSource | ExternalSource | LakeSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """Values of `column` are found in `to_column` of `partition` on the same day, or are null."""
+
+    column: str
+    partition: str
+    to_column: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
     """When a dataset is written by itself, and which days one tick writes.
 
@@ -159,7 +168,8 @@ class Dataset:
     `tasks` are trigger task names, the daily one first. `key` names the columns that identify a
     row within one partition (empty: none does). `expect_rows` marks a dataset for which a day
     without rows is a fault. `freshness_h` is the age in hours at which its newest partition is
-    stale. `proposed` marks what the product specification does not name.
+    stale. `references` are columns whose values another dataset has as a column of the same day.
+    `proposed` marks what the product specification does not name.
     """
 
     partition: str
@@ -176,6 +186,7 @@ class Dataset:
     first_day: date = DEFAULT_FIRST_DAY
     freshness_h: int = 36
     expect_rows: bool = False
+    references: tuple[Reference, ...] = ()
     proposed: bool = False
     notes: str = ""
     _by_name: Mapping[str, Column] = field(init=False, repr=False, compare=False)
@@ -194,6 +205,11 @@ class Dataset:
         )
         for name in self.key:
             self._refuse(name not in by_name, f"its key column `{name}` is no column")
+        for reference in self.references:
+            self._refuse(
+                reference.column not in by_name,
+                f"its referring column `{reference.column}` is no column",
+            )
         self._refuse(not self.description.strip(), "it has no description")
         self._refuse(not self.tasks, "it has no trigger task")
         for part in self.partition.split("/"):

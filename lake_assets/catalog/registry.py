@@ -20,7 +20,7 @@ class Catalog:
 
     Raises:
         CatalogError: two datasets share a partition, SQL name or task, or an upstream is unknown
-            or part of a cycle.
+            or part of a cycle, or a reference leads nowhere.
     """
 
     def __init__(self, datasets: Iterable[Dataset], tasks: Iterable[Task] = ()) -> None:
@@ -44,6 +44,16 @@ class Catalog:
             self._add_task(task)
         for dataset in self:
             self._refuse_bad_upstreams(dataset, ())
+            self._refuse_bad_references(dataset)
+
+    def _refuse_bad_references(self, dataset: Dataset) -> None:
+        for reference in dataset.references:
+            other = self._by_partition.get(reference.partition)
+            if other is None or reference.to_column not in other.column_names:
+                raise CatalogError(
+                    f"dataset {dataset.partition}: `{reference.column}` refers to "
+                    f"`{reference.partition}.{reference.to_column}`, which is not declared"
+                )
 
     def _add_task(self, task: Task) -> None:
         if task.name in self._tasks:

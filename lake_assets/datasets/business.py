@@ -25,6 +25,7 @@ DATASETS: tuple[Dataset, ...] = (
         table="zeropipeline.deals",
         tasks="lake.export_zeropipeline_deals",
         key="deal_id",
+        references="stage_id=business/crm/pipeline.stage_id",
         notes=f"{_STATE} Amounts are in `currency`: never sum across currencies.",
         columns="""
             deal_id              string!     One id per deal.
@@ -243,6 +244,10 @@ DATASETS: tuple[Dataset, ...] = (
         table="opencap.equity_grants",
         tasks="lake.export_opencap_grants",
         key="grant_id",
+        references="""
+            stakeholder_id=business/equity/stakeholders.stakeholder_id
+            share_class_id=business/equity/share_classes.share_class_id
+        """,
         proposed=True,
         notes=(
             f"{_STATE} Quantities are shares since the grant date, not of the day. Outstanding "

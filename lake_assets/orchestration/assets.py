@@ -20,12 +20,12 @@ from lake_assets.orchestration.collect import collected
 from lake_assets.orchestration.derive import derived, inputs_of
 from lake_assets.orchestration.io_manager import column_schema
 from lake_assets.orchestration.partitions import days_of, partitions_of
-from lake_assets.orchestration.resources import LakeResource, PlatformResource
+from lake_assets.orchestration.resources import PlatformResource
 from lake_assets.orchestration.rows import DailyRows
 from lake_assets.sources.errors import SourceMismatch
 
 Clock = Callable[[], datetime]
-AssetEvents = Iterator[dg.Output[DailyRows] | dg.AssetCheckResult]
+AssetEvents = Iterator[dg.Output[Any] | dg.AssetCheckResult]
 AssetFunction = Callable[[dg.AssetExecutionContext], AssetEvents]
 
 RETRY = dg.RetryPolicy(
@@ -108,7 +108,6 @@ def _platform_export(dataset: Dataset, clock: Clock) -> AssetFunction:
     def export(context: dg.AssetExecutionContext) -> AssetEvents:
         days = days_of(context.partition_keys)
         _refuse_past_snapshot(dataset, days, clock().astimezone(UTC).date())
-        lake: LakeResource = context.resources.lake
         platform: PlatformResource = context.resources.platform
         # The driver imports pandas where that is installed: half a second for runs that need it.
         from lake_assets.sources.platform import open_export  # noqa: PLC0415
@@ -126,7 +125,7 @@ def _platform_export(dataset: Dataset, clock: Clock) -> AssetFunction:
                 yield dg.Output(rows)
         except SourceMismatch as error:
             raise dg.Failure(str(error), allow_retries=False) from error
-        yield from check_results(dataset, lake, rows.written)
+        yield from check_results(dataset, rows.facts)
 
     return export
 

@@ -7,10 +7,12 @@ reading and writing objects (`lake_assets.storage`).
 
 A day that has some of its inputs is computed from those; its metadata says which days were missing.
 A day that has none is an observation that says so: nothing is written, and the day stays missing.
+Input days that failed a check that blocks count as missing; where it is the newest day of a window,
+the day is left out.
 """
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -18,30 +20,20 @@ from typing import Any
 import dagster as dg
 import duckdb
 import pyarrow as pa
-from dagster._core.definitions.data_version import CODE_VERSION_TAG
 from dagster_duckdb import DuckDBResource
 
 from lake_assets.catalog import Dataset
 from lake_assets.models.derivation import Derivation, Rows, derivation_of
 from lake_assets.models.in_sql import run_sql
-from lake_assets.orchestration.checks import check_results, check_specs
-from lake_assets.orchestration.io_manager import (
-    COLUMNS_METADATA,
-    column_schema,
-    partition_metadata,
-    written_line,
-)
+from lake_assets.orchestration.checks import check_results
+from lake_assets.orchestration.io_manager import COLUMNS_METADATA
 from lake_assets.orchestration.partitions import days_of
-from lake_assets.orchestration.resources import LakeResource
-from lake_assets.orchestration.rows import DailyRows, written_days
+from lake_assets.orchestration.reporting import DayEvents, left_out, write_reported
+from lake_assets.orchestration.rows import DailyRows
 from lake_assets.sources.batches import to_batches
 from lake_assets.sources.errors import SourceMismatch
 from lake_assets.storage.conform import SchemaMismatch
 from lake_assets.storage.reader import StoredDays
-
-DeriveEvents = Iterator[
-    dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckResult | dg.Output[Any]
-]
 
 STAMP_COLUMN = "generated_at"
 """Filled in with the moment of the run where a derivation leaves it out."""
@@ -65,13 +57,11 @@ def inputs_of(dataset: Dataset) -> Mapping[str, dg.AssetIn]:
     }
 
 
-def derived(dataset: Dataset, clock: Callable[[], datetime]) -> Callable[..., DeriveEvents]:
+def derived(dataset: Dataset, clock: Callable[[], datetime]) -> Callable[..., DayEvents]:
     """The function of a derived dataset's asset."""
 
-    def derive(context: dg.AssetExecutionContext, **stored: StoredDays) -> DeriveEvents:
-        lake: LakeResource = context.resources.lake
+    def derive(context: dg.AssetExecutionContext, **stored: StoredDays) -> DayEvents:
         engine: DuckDBResource = context.resources.duckdb
-        code_version = context.assets_def.code_versions_by_key.get(context.asset_key) or ""
         with engine.get_connection() as connection:
             work = _DerivedDays(
                 dataset=dataset,
@@ -84,41 +74,11 @@ def derived(dataset: Dataset, clock: Callable[[], datetime]) -> Callable[..., De
             rows = DailyRows(
                 dataset=dataset, days=work.computable(), read=work.read, source=str(dataset.source)
             )
-            days = written_days(
-                rows,
-                lake.store(),
-                run_id=context.run.run_id,
-                code_version=code_version,
-                tags=context.run.tags,
-            )
-            with closing(days), _as_failures(dataset):
-                for written in days:
-                    context.log.info(written_line(written))
-                    yield dg.AssetMaterialization(
-                        asset_key=context.asset_key,
-                        partition=written.day.isoformat(),
-                        metadata={
-                            "source": rows.source,
-                            "dagster/column_schema": column_schema(dataset),
-                            **partition_metadata(written),
-                            **work.notes[written.day],
-                        },
-                        tags={CODE_VERSION_TAG: code_version},
-                    )
+            with _as_failures(dataset):
+                yield from write_reported(context, rows, work.notes)
         for day, reason in work.left_out.items():
-            context.log.warning(f"{dataset.partition} {day}: {reason}")
-            yield dg.AssetObservation(
-                asset_key=context.asset_key,
-                partition=day.isoformat(),
-                description=reason,
-                metadata={"reason": reason},
-            )
-        if rows.written:
-            yield from check_results(dataset, lake, rows.written)
-        else:
-            # What Dagster wants of checks that had nothing to judge.
-            for spec in check_specs(dataset):
-                yield dg.Output(None, output_name=spec.get_python_identifier())
+            yield left_out(context, dataset, day, reason)
+        yield from check_results(dataset, rows.facts)
 
     return derive
 
@@ -142,6 +102,9 @@ class _DerivedDays:
     def computable(self) -> Iterator[date]:
         """The days that have an input, each when its inputs are read."""
         for day in self.days:
+            if reason := self._refused(day):
+                self.left_out[day] = reason
+                continue
             missing: dict[str, str] = {}
             read_days: dict[str, int] = {}
             for upstream, window in self.derivation.windows.items():
@@ -157,6 +120,15 @@ class _DerivedDays:
             else:
                 said = "; ".join(f"{upstream} {days}" for upstream, days in missing.items())
                 self.left_out[day] = f"nothing to compute it from: the lake has no {said}"
+
+    def _refused(self, day: date) -> str:
+        """Why a day can't be computed now: an input day that decides it failed a check."""
+        for upstream, window in self.derivation.windows.items():
+            newest = window.of(day)[-1]
+            why = self.stored[_input_name(upstream)].refused.get(newest)
+            if why is not None:
+                return f"{upstream} {newest} failed a check: {why}; it waits until that is mended"
+        return ""
 
     def read(self, day: date) -> Generator[pa.RecordBatch]:
         """The rows of the day that `computable` gave last."""

@@ -4,24 +4,28 @@ Belongs here: from an asset's rows to stored partitions and their metadata, and 
 Does not belong here: encoding (`storage.writer`), what the rows mean (`assets`, `checks`).
 """
 
+from collections.abc import Mapping
 from contextlib import closing
 from datetime import date
 
 import dagster as dg
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from lake_assets.catalog import Catalog, Dataset, data_key
+from lake_assets.catalog import Catalog, Dataset
 from lake_assets.orchestration.partitions import days_of
 from lake_assets.orchestration.resources import LakeResource
 from lake_assets.orchestration.rows import DailyRows, written_days
 from lake_assets.storage.conform import SchemaMismatch
+from lake_assets.storage.day_facts import read_facts
 from lake_assets.storage.reader import StoredDays, read_day
-from lake_assets.storage.schema import arrow_schema
+from lake_assets.storage.store import LakeStore
 from lake_assets.storage.writer import WrittenPartition
 
 COLUMNS_METADATA = "lake/columns"
 """Metadata of an input that is read day by day, with only these columns."""
+
+ACCEPT_FAILED_TAG = "lake/accept_failed_checks"
+"""A run with this tag set to `true` computes from days that failed a check that blocks."""
 
 
 class S3ParquetIOManager(dg.IOManager):
@@ -74,11 +78,26 @@ class S3ParquetIOManager(dg.IOManager):
         days = days_of(context.asset_partition_keys)
         columns: list[str] | None = (context.definition_metadata or {}).get(COLUMNS_METADATA)
         if columns is not None:
-            return StoredDays(store=store, dataset=dataset, days=frozenset(days), columns=columns)
+            accepts_all = context.step_context.run_tags.get(ACCEPT_FAILED_TAG) == "true"
+            return StoredDays(
+                store=store,
+                dataset=dataset,
+                days=frozenset(days),
+                columns=columns,
+                refused={} if accepts_all else _refused(store, dataset),
+            )
         try:
             return pa.concat_tables([read_day(store, dataset, day) for day in days])
         except SchemaMismatch as error:
             raise dg.Failure(str(error), allow_retries=False) from error
+
+
+def _refused(store: LakeStore, dataset: Dataset) -> Mapping[date, str]:
+    return {
+        day: "; ".join(facts.failed.values())
+        for day, facts in read_facts(store, dataset).items()
+        if facts.blocks
+    }
 
 
 def column_schema(dataset: Dataset) -> dg.TableSchema:
@@ -125,10 +144,3 @@ def partition_metadata(written: WrittenPartition) -> dict[str, dg.MetadataValue]
         "duration_s": dg.MetadataValue.float(round(written.duration_s, 3)),
         "rows_per_s": dg.MetadataValue.int(int(written.rows / max(written.duration_s, 1e-6))),
     }
-
-
-def stored_schema_matches(lake: LakeResource, dataset: Dataset, day: date) -> bool:
-    """Whether the stored object of a day has exactly the declared columns and types."""
-    with lake.store().open(data_key(dataset, day)) as file:
-        stored = pq.read_schema(file).remove_metadata()
-    return stored.equals(arrow_schema(dataset).remove_metadata())

@@ -14,7 +14,9 @@ import dagster as dg
 import pyarrow as pa
 
 from lake_assets.catalog import Dataset
+from lake_assets.orchestration.judge import judge
 from lake_assets.storage.conform import SchemaMismatch
+from lake_assets.storage.day_facts import DayFacts, merge_facts, read_facts
 from lake_assets.storage.evolution import ACCEPT_TAG
 from lake_assets.storage.store import LakeStore
 from lake_assets.storage.writer import PartitionWriter, WrittenPartition
@@ -22,7 +24,7 @@ from lake_assets.storage.writer import PartitionWriter, WrittenPartition
 
 @dataclass(slots=True, kw_only=True)
 class DailyRows:
-    """The days to write and how each is read. `written_days` fills `written`, day by day.
+    """The days to write and how each is read. `written_days` fills `facts`, day by day.
 
     `days` may find out one by one which days there are; it is gone through once.
     """
@@ -31,7 +33,7 @@ class DailyRows:
     days: Iterable[date]
     read: Callable[[date], Generator[pa.RecordBatch]]
     source: str
-    written: list[WrittenPartition] = field(default_factory=list[WrittenPartition])
+    facts: dict[date, DayFacts] = field(default_factory=dict[date, DayFacts])
 
 
 def written_days(
@@ -42,7 +44,7 @@ def written_days(
     code_version: str,
     tags: Mapping[str, str],
 ) -> Generator[WrittenPartition]:
-    """Write each day as one whole object, and give it as soon as it is stored.
+    """Write each day as one whole object, judge it, and give it as soon as that is done.
 
     `tags` are those of the run: one of them lets columns go (`storage.evolution`).
 
@@ -56,6 +58,8 @@ def written_days(
         code_version=code_version,
         accept_schema_change=tags.get(ACCEPT_TAG) == "true",
     )
+    history: dict[date, DayFacts] | None = None
+    stored: list[date] = []
     try:
         for day in rows.days:
             try:
@@ -63,9 +67,16 @@ def written_days(
                     written = writer.write(rows.dataset, day, batches)
             except SchemaMismatch as error:
                 raise dg.Failure(f"{day}: {error}", allow_retries=False) from error
-            rows.written.append(written)
+            stored.append(day)
+            if history is None:
+                history = read_facts(store, rows.dataset)
+            history[day] = rows.facts[day] = judge(written, history=history, store=store)
             yield written
     finally:
-        # Days that were replaced before a failure are visible too: readers must see them.
-        if rows.written:
-            store.bump_version(rows.dataset, (written.day for written in rows.written))
+        # Days that were replaced before a failure are visible too: readers must see them. They look
+        # when the token changes, so the verdicts come before it.
+        if stored:
+            try:
+                merge_facts(store, rows.dataset, rows.facts)
+            finally:
+                store.bump_version(rows.dataset, stored)

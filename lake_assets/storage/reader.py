@@ -4,7 +4,7 @@ Belongs here: one day as a table, many days as a window, columns that a stored d
 Does not belong here: writing (`writer`), reading for queries (`lake_api`).
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -51,19 +51,21 @@ class StoredDays:
     """Days of an upstream, read when they are asked for.
 
     Windows are asked for in the order of their days: each day is read once and forgotten when a
-    later window no longer has it. Days outside of `days` are never read.
+    later window no longer has it. Days outside of `days` are never read, nor are those that are
+    `refused`, with the reason.
     """
 
     store: LakeStore
     dataset: Dataset
     days: Collection[date]
     columns: Sequence[str] | None = None
+    refused: Mapping[date, str] = field(default_factory=dict[date, str])
     _kept: dict[date, pa.Table | None] = field(
         init=False, default_factory=dict[date, pa.Table | None]
     )
 
     def window(self, days: Sequence[date]) -> tuple[pa.Table, Sequence[date]]:
-        """The stored ones of `days` as one table, and those that the lake lacks.
+        """The stored ones of `days` as one table, and those that are missing or refused.
 
         Raises:
             SchemaMismatch: a day has a column in another type than it is declared with.
@@ -78,7 +80,8 @@ class StoredDays:
 
     def _day(self, day: date) -> pa.Table | None:
         if day not in self._kept:
-            self._kept[day] = self._read(day) if day in self.days else None
+            wanted = day in self.days and day not in self.refused
+            self._kept[day] = self._read(day) if wanted else None
         return self._kept[day]
 
     def _read(self, day: date) -> pa.Table | None:

@@ -76,6 +76,19 @@ class LakeStore:
             raise StorageError(f"writing to object storage failed: {_first_line(error)}") from error
         return (result.get("e_tag") or "").strip('"')
 
+    def get_small(self, key: str) -> bytes | None:
+        """All of a small object, or None where there is none.
+
+        Raises:
+            StorageError: the store refused or did not answer.
+        """
+        try:
+            return bytes(obstore.get(self._store, key).bytes())
+        except FileNotFoundError:
+            return None
+        except obstore.exceptions.BaseError as error:
+            raise StorageError(f"reading object storage failed: {_first_line(error)}") from error
+
     def open(self, key: str) -> pa.NativeFile:
         """A seekable reader of an object, for Parquet to fetch the ranges that it needs.
 

@@ -5,18 +5,17 @@ Does not belong here: where rows come from (`sources`), when they are written (`
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lake_assets.catalog import Dataset, data_key
 from lake_assets.storage.conform import conform
 from lake_assets.storage.evolution import refuse_incompatible
-from lake_assets.storage.keys import KeyCounter
+from lake_assets.storage.measure import RowMeasure, Watermark
 from lake_assets.storage.schema import arrow_schema
 from lake_assets.storage.store import LakeStore
 
@@ -31,11 +30,14 @@ class WrittenPartition:
     dataset: Dataset
     day: date
     uri: str
+    etag: str
     rows: int
     size_bytes: int
-    watermark_min: datetime | date | int | str | None
-    watermark_max: datetime | date | int | str | None
+    watermark_min: Watermark
+    watermark_max: Watermark
     duplicate_keys: int | None
+    nulls: Mapping[str, int]
+    unexpected: Mapping[str, int]
     duration_s: float
 
 
@@ -83,19 +85,23 @@ class PartitionWriter:
         first = next(parts)
         second = next(parts, None)
         if second is None:
-            self._store.put_whole(key, first)
+            etag = self._store.put_whole(key, first)
         else:
-            self._store.put_whole(key, _chain(first, second, parts))
-        low, high = encoder.watermark_range
+            etag = self._store.put_whole(key, _chain(first, second, parts))
+        measure = encoder.measure
+        low, high = measure.watermark_range
         return WrittenPartition(
             dataset=dataset,
             day=day,
             uri=self._store.uri(key),
-            rows=encoder.rows,
+            etag=etag,
+            rows=measure.rows,
             size_bytes=encoder.size_bytes,
             watermark_min=low,
             watermark_max=high,
-            duplicate_keys=encoder.keys.duplicates() if dataset.key else None,
+            duplicate_keys=measure.keys.duplicates() if dataset.key else None,
+            nulls=measure.nulls,
+            unexpected=measure.unexpected,
             duration_s=time.perf_counter() - started,
         )
 
@@ -156,22 +162,11 @@ class _Encoder:
             {**footer, "lake.dataset": dataset.partition, "lake.day": day.isoformat()}
         )
         self._sink = _PartSink()
-        self._low: pa.Scalar | None = None
-        self._high: pa.Scalar | None = None
-        self.keys = KeyCounter(dataset.key)
-        self.rows = 0
+        self.measure = RowMeasure(dataset)
 
     @property
     def size_bytes(self) -> int:
         return self._sink.size_bytes
-
-    @property
-    def watermark_range(
-        self,
-    ) -> tuple[datetime | date | int | str | None, datetime | date | int | str | None]:
-        low = None if self._low is None else self._low.as_py()
-        high = None if self._high is None else self._high.as_py()
-        return low, high
 
     def parts(self, batches: Iterable[pa.RecordBatch]) -> Iterator[bytes]:
         with pq.ParquetWriter(
@@ -187,7 +182,7 @@ class _Encoder:
                 fitted = conform(batch, self._dataset)
                 if not fitted.num_rows:
                     continue
-                self._measure(fitted)
+                self.measure.add(fitted)
                 gathered.append(fitted)
                 gathered_bytes += fitted.nbytes
                 if gathered_bytes >= ROW_GROUP_BYTES:
@@ -202,13 +197,3 @@ class _Encoder:
     def _write_group(self, writer: pq.ParquetWriter, batches: list[pa.RecordBatch]) -> None:
         table = pa.Table.from_batches(batches)
         writer.write_table(table, row_group_size=table.num_rows)
-
-    def _measure(self, batch: pa.RecordBatch) -> None:
-        self.rows += batch.num_rows
-        self.keys.add(batch)
-        span = pc.call_function("min_max", [batch.column(self._dataset.watermark)])
-        low, high = span["min"], span["max"]
-        if low.is_valid and (self._low is None or low.as_py() < self._low.as_py()):
-            self._low = low
-        if high.is_valid and (self._high is None or high.as_py() > self._high.as_py()):
-            self._high = high

@@ -5,7 +5,9 @@ import pytest
 
 from lake_assets.catalog import data_key
 from lake_assets.orchestration.derive import in_ranges
+from lake_assets.orchestration.io_manager import ACCEPT_FAILED_TAG
 from lake_assets.storage import reader
+from lake_assets.storage.day_facts import DayFacts, merge_facts
 from tests.orchestration.conftest import first_error
 from tests.orchestration.derived_lake import (
     ARTISTS,
@@ -67,7 +69,7 @@ def test_a_day_is_computed_from_its_window(lake):
     assert said["missing_inputs"] == {}
     assert said["source"] == f"lake:{PLAYS}+{RATINGS}"
     checks = {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
-    assert checks == {"schema": True, "unique_key": True}
+    assert checks == {"schema": True, "unique_key": True, "null_rate": True}
 
 
 def test_missing_days_are_named_and_no_failure(lake):
@@ -222,3 +224,32 @@ def test_days_in_few_words():
     assert in_ranges([ago(9), ago(5), ago(4), ago(3), ago(1)]) == (
         f"{ago(9)}, {ago(5)} to {ago(3)}, {ago(1)}"
     )
+
+
+def test_a_day_that_failed_a_check_is_no_input_until_it_is_written_again(lake):
+    for back in (1, 2, 3):
+        lake.put(PLAYS, ago(back), ["hey"])
+        lake.put(RATINGS, ago(back), [4.0])
+    plays = lake.catalog[PLAYS]
+    bad = DayFacts(etag="e", rows=1, failed={"unique_key": "1 rows repeat a key"}, blocks=True)
+    warned = DayFacts(etag="e", rows=1, failed={"row_count": "few"})
+    merge_facts(lake.store, plays, {ago(2): bad, ago(1): warned})
+
+    left_out = lake.materialize(LISTENS, ago(2))
+    assert left_out.success
+    assert not left_out.get_asset_materialization_events()
+    (said,) = left_out.get_asset_observation_events()
+    assert said.event_specific_data.asset_observation.description == (
+        f"{PLAYS} {ago(2)} failed a check: 1 rows repeat a key; it waits until that is mended"
+    )
+
+    assert lake.materialize(LISTENS, ago(1)).success
+    assert lake.read(LISTENS, ago(1))[0]["plays"] == 2, "an older day that failed is left out"
+
+    tags = {ACCEPT_FAILED_TAG: "true"}
+    assert lake.materialize(LISTENS, ago(2), tags=tags).success
+    assert lake.read(LISTENS, ago(2))[0]["plays"] == 2, "a person may say that it is well"
+
+    merge_facts(lake.store, plays, {ago(2): DayFacts(etag="e", rows=1)})
+    assert lake.materialize(LISTENS, ago(1)).success
+    assert lake.read(LISTENS, ago(1))[0]["plays"] == 3

@@ -103,6 +103,8 @@ def test_checks_hold_for_good_rows_and_name_the_failing_day(music):
         "not_empty": True,
         "watermark_in_day": True,
         "unique_key": True,
+        "null_rate": True,
+        "row_count": True,
     }
 
     insert_plays(music, (1, utc(21)))
@@ -113,6 +115,8 @@ def test_checks_hold_for_good_rows_and_name_the_failing_day(music):
         "not_empty": False,
         "watermark_in_day": True,
         "unique_key": False,
+        "null_rate": True,
+        "row_count": True,
     }
     verdicts = {check.check_name: check for check in result.get_asset_check_evaluations()}
     assert verdicts["not_empty"].description == "2026-11-20: no rows"

@@ -1,4 +1,5 @@
 import asyncio
+import json
 import time
 from dataclasses import replace
 from datetime import date
@@ -8,9 +9,11 @@ import pytest
 
 from lake_api.errors import QueryUnavailable
 from lake_api.query import snapshot as snapshot_module
+from lake_api.query.file_book import FileBook, Part
+from lake_api.query.object_cache import Wanted
 from lake_api.query.reader_store import open_small
 from lake_api.query.snapshot import SnapshotStore
-from lake_assets.catalog import data_key
+from lake_assets.catalog import checks_key, data_key
 from tests.query.conftest import NEVER, RUNS, USAGE, run_rows
 
 DAY = date(2026, 11, 3)
@@ -176,3 +179,28 @@ def test_storage_that_does_not_answer_is_told_soon(lake, broken):
         lake.background.run(store.get(USAGE))
     assert time.monotonic() - started < 3.5
     assert (caught.value.code, caught.value.retry) == ("storage_unavailable", True)
+
+
+def test_a_failed_check_is_told_of_the_object_that_it_is_about(lake):
+    for day in (DAY, date(2026, 11, 1)):
+        lake.put(RUNS, day, run_rows(day, ["aurora"]))
+    etag = obstore.head(lake.writer, data_key(RUNS, DAY))["e_tag"].strip('"')
+    verdicts = {
+        DAY.isoformat(): {"etag": etag, "rows": 1, "failed": {"unique_key": "1 rows repeat a key"}},
+        "2026-11-01": {"etag": "of an older object", "rows": 1, "failed": {"not_empty": "no rows"}},
+        "2026-11-02": {"etag": etag, "rows": 1, "failed": {"not_empty": "no rows"}},
+    }
+    obstore.put(lake.writer, checks_key(RUNS), json.dumps({"days": verdicts}).encode())
+    found = lake.background.run(store_of(lake, clock=Clock()).get(RUNS))
+    assert found.failed_checks == {DAY: {"unique_key": "1 rows repeat a key"}}
+
+    wanted = tuple(Wanted(dataset=RUNS, partition=one) for one in found.partitions)
+    (said,) = FileBook.day_warnings(Part(snapshot=found, wanted=wanted))
+    assert said == "`agent_run_log`: 2026-11-03 failed the check unique_key: 1 rows repeat a key"
+    assert not list(FileBook.day_warnings(Part(snapshot=found, wanted=wanted[:1])))
+
+
+def test_checks_that_are_not_ours_say_nothing(lake):
+    lake.put(RUNS, DAY, run_rows(DAY, ["aurora"]))
+    obstore.put(lake.writer, checks_key(RUNS), b"[]")
+    assert not lake.background.run(store_of(lake, clock=Clock()).get(RUNS)).failed_checks

@@ -1,0 +1,64 @@
+"""What is known of a dataset's days beside their rows: measures and verdicts, in one small object.
+
+The object lies beside the data, so that the next check has a history without reading any day again,
+and the query service can say which days failed one. A verdict names the ETag of the object that it
+is about: a day that somebody else replaced since has none.
+
+Belongs here: the shape of the object, reading and merging it.
+Does not belong here: verdicts (`orchestration.judge`), the reader's side (`lake_api`).
+"""
+
+from collections.abc import Mapping
+from datetime import date
+
+import msgspec
+
+from lake_assets.catalog import Dataset, checks_key
+from lake_assets.storage.store import LakeStore
+
+KEPT_DAYS = 400
+"""The newest days whose facts are kept: a year to compare with, in some tens of kilobytes."""
+
+
+class DayFacts(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One written day. `failed` says by check what was found; `blocks` if it is no input."""
+
+    etag: str
+    rows: int
+    nulls: dict[str, int] = {}
+    failed: dict[str, str] = {}
+    blocks: bool = False
+
+
+class _FactBook(msgspec.Struct, frozen=True):
+    days: dict[date, DayFacts]
+
+
+def read_facts(store: LakeStore, dataset: Dataset) -> dict[date, DayFacts]:
+    """The facts of a dataset's days; none of an object that is not ours.
+
+    Raises:
+        StorageError: the store did not answer; a retry may help.
+    """
+    content = store.get_small(checks_key(dataset))
+    if content is None:
+        return {}
+    try:
+        return msgspec.json.decode(content, type=_FactBook).days
+    except msgspec.DecodeError:
+        return {}
+
+
+def merge_facts(store: LakeStore, dataset: Dataset, facts: Mapping[date, DayFacts]) -> None:
+    """Put the facts of days that were just written beside those of the others.
+
+    Read again right before, since another run may have written other days meanwhile. Two that do so
+    in the same milliseconds lose the facts of one: its days have rows, but no history and verdict.
+
+    Raises:
+        StorageError: the store did not answer; a retry may help.
+    """
+    merged = read_facts(store, dataset) | dict(facts)
+    newest = sorted(merged)[-KEPT_DAYS:]
+    book = _FactBook(days={day: merged[day] for day in newest})
+    store.put_whole(checks_key(dataset), msgspec.json.encode(book))

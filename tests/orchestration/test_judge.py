@@ -1,0 +1,160 @@
+"""Verdicts on written days, beside a history, and the object that keeps them."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+
+import pyarrow as pa
+import pytest
+
+from lake_assets.catalog import Dataset, checks_key, event, snapshot
+from lake_assets.orchestration.judge import checks_of, judge
+from lake_assets.storage.day_facts import KEPT_DAYS, DayFacts, merge_facts, read_facts
+from lake_assets.storage.schema import arrow_schema
+from lake_assets.storage.store import LakeStore
+from lake_assets.storage.writer import PartitionWriter, WrittenPartition
+
+DAY = date(2026, 11, 20)
+COLUMNS = """
+    id          int64!      One id.
+    status      string      State. {on|off}
+    place       string      Place.
+    created_at  timestamp!
+"""
+
+
+def dataset(make: Callable[..., Dataset] = event) -> Dataset:
+    return make(
+        "plays",
+        "Plays.",
+        group="Music",
+        table="plays",
+        tasks="lake.export_plays",
+        columns=COLUMNS,
+        key="id",
+        watermark="created_at",
+        expect_rows=True,
+    )
+
+
+@pytest.fixture
+def store(bucket) -> LakeStore:
+    return LakeStore(bucket)
+
+
+def write(store: LakeStore, rows: list[dict], of: Dataset | None = None) -> WrittenPartition:
+    of = of or dataset()
+    batch = pa.RecordBatch.from_pylist(rows, schema=arrow_schema(of))
+    return PartitionWriter(store, run_id="test", code_version="test").write(of, DAY, [batch])
+
+
+def rows(count: int, *, places: int = 10**9, **every) -> list[dict]:
+    """Good rows; the first `places` have a place."""
+    good = {"status": "on", "created_at": datetime(2026, 11, 20, 12, tzinfo=UTC)}
+    return [
+        {"id": index, "place": "here" if index < places else None, **good, **every}
+        for index in range(count)
+    ]
+
+
+def past(step_d: int, *counts: int, nulls: int = 0) -> dict[date, DayFacts]:
+    return {
+        DAY - timedelta(days=step_d * back): DayFacts(
+            etag="e", rows=count, nulls={"place": nulls} if nulls else {}
+        )
+        for back, count in enumerate(counts, start=1)
+    }
+
+
+@pytest.mark.parametrize(
+    ("bad_rows", "check", "reason"),
+    [
+        ([], "not_empty", "no rows"),
+        (rows(2, id=7), "unique_key", "1 rows repeat a key"),
+        (
+            rows(1, created_at=datetime(2026, 11, 21, tzinfo=UTC)),
+            "watermark_in_day",
+            "watermarks from 2026-11-21 to 2026-11-21",
+        ),
+    ],
+)
+def test_a_day_that_breaks_its_declaration_is_no_input(store, bad_rows, check, reason):
+    facts = judge(write(store, bad_rows), history={}, store=store)
+    assert facts.failed == {check: reason}
+    assert facts.blocks
+
+
+def test_values_outside_of_a_list_warn_and_are_not_repeated(store):
+    mixed = [*rows(3), *({**row, "id": row["id"] + 10} for row in rows(2, status="secret!"))]
+    facts = judge(write(store, mixed), history={}, store=store)
+    assert facts.failed == {"accepted_values": "`status` has 2 values outside of its list"}
+    assert not facts.blocks
+
+
+def test_null_is_no_value_outside_of_a_list(store):
+    assert judge(write(store, rows(5, status=None)), history={}, store=store).failed == {}
+
+
+@pytest.mark.parametrize(
+    ("count", "is_odd"), [(100, False), (60, False), (140, False), (20, True), (400, True)]
+)
+def test_a_row_count_is_compared_with_the_same_weekday(store, count, is_odd):
+    history = past(7, 100, 104, 96, 5_000, 99) | {
+        DAY - timedelta(days=back): DayFacts(etag="e", rows=count) for back in range(1, 7)
+    }
+    facts = judge(write(store, rows(count)), history=history, store=store)
+    assert ("row_count" in facts.failed) is is_odd
+    assert not facts.blocks
+
+
+def test_few_days_of_the_past_say_nothing(store):
+    facts = judge(write(store, rows(1)), history=past(7, 100, 100, 100), store=store)
+    assert facts.failed == {}
+
+
+def test_the_future_is_not_compared_with(store):
+    later = {DAY + timedelta(days=7 * ahead): DayFacts(etag="e", rows=900) for ahead in range(1, 9)}
+    assert judge(write(store, rows(10)), history=later, store=store).failed == {}
+
+
+def test_a_snapshot_is_compared_with_the_days_before(store):
+    of = dataset(snapshot)
+    facts = judge(write(store, rows(10), of), history=past(1, 200, 200, 200, 200), store=store)
+    assert list(facts.failed) == ["row_count"]
+
+
+@pytest.mark.parametrize(("places", "is_odd"), [(100, False), (85, False), (60, True), (0, True)])
+def test_a_column_that_is_null_more_often_than_before_warns(store, places, is_odd):
+    history = past(1, 100, 100, 100, 100, nulls=2)
+    facts = judge(write(store, rows(100, places=places)), history=history, store=store)
+    assert ("null_rate" in facts.failed) is is_odd
+    assert not facts.blocks
+
+
+def test_fewer_nulls_than_before_are_no_fault(store):
+    history = past(1, 100, 100, 100, 100, nulls=90)
+    assert judge(write(store, rows(100)), history=history, store=store).failed == {}
+
+
+def test_facts_of_other_days_stay_and_the_oldest_go(store):
+    of = dataset()
+    merge_facts(store, of, {DAY: DayFacts(etag="a", rows=1), DAY.replace(day=1): DayFacts("b", 2)})
+    merge_facts(store, of, {DAY: DayFacts(etag="c", rows=3, failed={"x": "y"}, blocks=True)})
+    assert read_facts(store, of) == {
+        DAY: DayFacts(etag="c", rows=3, failed={"x": "y"}, blocks=True),
+        DAY.replace(day=1): DayFacts("b", 2),
+    }
+    many = {DAY + timedelta(days=ahead): DayFacts("d", 1) for ahead in range(1, KEPT_DAYS + 1)}
+    merge_facts(store, of, many)
+    assert sorted(read_facts(store, of)) == sorted(many)
+
+
+def test_an_object_of_someone_else_is_no_history(store):
+    store.put_whole(checks_key(dataset()), b"<html>")
+    assert read_facts(store, dataset()) == {}
+
+
+def test_checks_follow_from_the_declaration():
+    assert [check.name for check in checks_of(dataset())] == [
+        "schema", "not_empty", "watermark_in_day", "unique_key",
+        "accepted_values", "null_rate", "row_count",
+    ]  # fmt: skip
