@@ -13,7 +13,7 @@ from litestar.datastructures import ResponseHeader
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
-from litestar.params import Body, Parameter, SkipValidation
+from litestar.params import Body, HeaderParameter, Parameter, QueryParameter, SkipValidation
 
 from lake_api.errors import (
     BodyTooLarge,
@@ -102,7 +102,7 @@ def list_services(
     offset: Annotated[int, Parameter(description="Skip so many.", ge=0, le=_MAX_INT32)] = 0,
     meta_include: Annotated[
         list[Literal["page"]] | None,
-        Parameter(query="metaInclude", description="`page` adds `totalCount`."),
+        QueryParameter(name="metaInclude", description="`page` adds `totalCount`."),
     ] = None,
 ) -> ServiceList:
     """A page of them, always in the same order."""
@@ -172,8 +172,8 @@ async def run_service_command(
     command_operations: NamedDependency[SkipValidation[CommandOperations]],
     operation_id: Annotated[
         str | None,
-        Parameter(
-            header="operation-id",
+        HeaderParameter(
+            name="operation-id",
             pattern=r"^[A-Za-z0-9._:-]{1,64}$",
             description="The id that the operation shall have: 1 to 64 of A-Z a-z 0-9 . _ : -",
         ),
