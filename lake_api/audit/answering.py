@@ -9,6 +9,7 @@ changes something (a token, a run) is recorded before it is done as well, with o
 """
 
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -41,16 +42,20 @@ class AuditNote:
 
 
 class Audited(ASGIMiddleware):
-    """Middleware of a route: `note` says what is recorded of a request that has an answer."""
+    """Middleware of a route: `note` says what is recorded of a request that has an answer.
+
+    It gets the request, the answer's status, and the milliseconds that the answer took.
+    """
 
     scopes = (ScopeType.HTTP,)
 
-    def __init__(self, note: Callable[[LakeRequest, int], AuditNote]) -> None:
+    def __init__(self, note: Callable[[LakeRequest, int, float], AuditNote]) -> None:
         self._note = note
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Pass the answer on once it is recorded."""
         is_withheld = False
+        started = time.perf_counter()
 
         async def answer(message: Message) -> None:
             nonlocal is_withheld
@@ -58,7 +63,9 @@ class Audited(ASGIMiddleware):
                 return
             if message["type"] == "http.response.start":
                 request = LakeRequest(scope)
-                failure = await _record(request, self._note(request, message["status"]))
+                elapsed_ms = (time.perf_counter() - started) * 1_000
+                note = self._note(request, message["status"], round(elapsed_ms, 3))
+                failure = await _record(request, note)
                 if failure is not None:
                     is_withheld = True
                     problem = answer_problem(request, failure)
@@ -85,7 +92,7 @@ async def _record(request: LakeRequest, note: AuditNote) -> ServiceUnavailable |
 def audited(action: str) -> Audited:
     """Middleware for a route that changes something; `begin` goes before the change."""
 
-    def note(request: LakeRequest, status: int) -> AuditNote:
+    def note(request: LakeRequest, status: int, elapsed_ms: float) -> AuditNote:
         error: Exception | None = request.state.get("audit_error")
         caller = cast("Caller | None", request.scope.get("user"))
         refused = status >= _FIRST_REFUSAL
@@ -94,7 +101,9 @@ def audited(action: str) -> Audited:
             caller=caller,
             outcome=("error" if status >= _FIRST_FAULT else "refused") if refused else "ok",
             code=error.code if isinstance(error, LakeError) else None,
+            call_id=request.state.get("audit_call_id"),
             subject=request.state.get("audit_subject"),
+            elapsed_ms=elapsed_ms,
             is_cheap=refused and (caller is None or isinstance(error, RateLimited)),
         )
         return AuditNote(entry=entry)
@@ -108,10 +117,13 @@ async def begin(request: ASGIConnection[Any, Any, Any, Any], action: str, subjec
     Raises:
         ServiceUnavailable: it could not be recorded, so it shall not be done.
     """
-    request.state["audit_subject"] = subject
+    call_id = uuid.uuid4().hex
+    request.state["audit_subject"], request.state["audit_call_id"] = subject, call_id
     log: AuditLog = request.app.state.audit
     caller = cast("Caller | None", request.scope.get("user"))
-    await log.record(AuditEntry(action=action, caller=caller, outcome="begun", subject=subject))
+    await log.record(
+        AuditEntry(action=action, caller=caller, outcome="begun", call_id=call_id, subject=subject)
+    )
 
 
 def answer_audited_problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

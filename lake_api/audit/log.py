@@ -30,6 +30,8 @@ _SUBJECT_LENGTH = 256
 class AuditEntry:
     """One thing that was asked for. `subject` is what it was done to: a token's id, a task.
 
+    `call_id` is a query's `query_id`; what is recorded twice (begun, over) has the same twice.
+
     `is_cheap` marks a refusal that costs its caller nothing and the service little: of these, only
     the first sixty of a caller in a minute are recorded, and all unknown callers are one.
     """
@@ -39,7 +41,7 @@ class AuditEntry:
     outcome: str
     code: str | None = None
     subject: str | None = None
-    query_id: str | None = None
+    call_id: str | None = None
     sql: str | None = None
     datasets: tuple[str, ...] = ()
     form: str | None = None
@@ -95,7 +97,7 @@ class AuditLog:
             "swarm_id": str(caller.swarm_id) if caller and caller.swarm_id else None,
             "cron_run": caller.cron_run if caller else None,
             "subject": entry.subject[:_SUBJECT_LENGTH] if entry.subject else None,
-            "query_id": entry.query_id,
+            "call_id": entry.call_id,
             "sql_sha256": None if sql is None else hashlib.sha256(sql.encode()).hexdigest(),
             # Postgres has no NUL in a text.
             "sql_text": sql.replace("\0", "\\0") if sql is not None and self._with_sql else None,

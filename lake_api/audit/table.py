@@ -32,7 +32,7 @@ class AuditRow(_Base):
     swarm_id: Mapped[str | None] = mapped_column(String(36))
     cron_run: Mapped[str | None] = mapped_column(String(128))
     subject: Mapped[str | None] = mapped_column(String(256))
-    query_id: Mapped[str | None] = mapped_column(String(36))
+    call_id: Mapped[str | None] = mapped_column(String(36))
     sql_sha256: Mapped[str | None] = mapped_column(String(64))
     sql_text: Mapped[str | None] = mapped_column(Text())
     datasets: Mapped[list[str]] = mapped_column(JSON)

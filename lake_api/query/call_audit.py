@@ -17,7 +17,7 @@ from lake_api.web.requests import LakeRequest
 _FREE = {Outcome.LIMITED, Outcome.INVALID}
 
 
-def note_of_call(request: LakeRequest, _status: int) -> AuditNote:
+def note_of_call(request: LakeRequest, _status: int, _elapsed_ms: float) -> AuditNote:
     """The note of a call that has an answer."""
     call: QueryCall = request.state["query_call"]
     elapsed_ms = call.elapsed_ms
@@ -26,7 +26,7 @@ def note_of_call(request: LakeRequest, _status: int) -> AuditNote:
         caller=call.caller,
         outcome=call.outcome.value,
         code=call.code,
-        query_id=call.query_id,
+        call_id=call.query_id,
         sql=call.sql,
         datasets=call.datasets,
         form=call.form.value,

@@ -14,6 +14,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from litestar.params import Body, Parameter, SkipValidation
 
+from lake_api.audit.answering import answer_audited_problem, audited, begin
 from lake_api.clock import Clock
 from lake_api.errors import (
     BodyTooLarge,
@@ -39,6 +40,7 @@ from lake_api.tasks.schemas import (
 )
 from lake_api.tasks.status import read_state
 from lake_api.web.problems import problem_responses
+from lake_api.web.requests import LakeRequest
 from lake_assets.catalog import Catalog
 
 _log = logging.getLogger("lake_api.tasks")
@@ -101,19 +103,25 @@ _STATUS_RESPONSES = {
     description="Launches the Dagster run of one day, or one backfill of a range of days.",
     tags=["tasks"],
     guards=[requires_admin],
+    middleware=[audited("trigger_task")],
+    exception_handlers={Exception: answer_audited_problem},
     security=[{"InternalApiKey": []}],
     status_code=200,
     responses=_TRIGGER_RESPONSES,
 )
 async def trigger_task(
     data: Annotated[TriggerRequest, Body(examples=[Example(value=TRIGGER_EXAMPLE)])],
+    request: LakeRequest,
     catalog: NamedDependency[SkipValidation[Catalog]],
     dagster: NamedDependency[SkipValidation[DagsterClient]],
     clock: NamedDependency[SkipValidation[Clock]],
 ) -> TriggerAnswer:
     """Plan the days and launch them."""
     plan = plan_task(catalog, data.task, data.kwargs, today=clock().date())
+    what = plan.task.name if plan.first is None else f"{plan.task.name} {plan.first}..{plan.last}"
+    await begin(request, "trigger_task", what)
     task_id = await dagster.launch(plan)
+    request.state["audit_subject"] = f"{what} {task_id}"
     _log.info(
         "task triggered",
         extra={

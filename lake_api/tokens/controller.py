@@ -18,6 +18,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from litestar.params import Body, Parameter, SkipValidation
 
+from lake_api.audit.answering import answer_audited_problem, audited, begin
 from lake_api.clock import Clock
 from lake_api.errors import (
     Forbidden,
@@ -78,6 +79,8 @@ async def requires_token_maker(connection: Connection, _: BaseRouteHandler) -> N
     description="The token's text is in this answer only: it is stored hashed.",
     tags=["tokens"],
     guards=[requires_token_maker],
+    middleware=[audited("create_token")],
+    exception_handlers={Exception: answer_audited_problem},
     security=_SECURITY,
     status_code=201,
     responses={
@@ -110,13 +113,16 @@ async def create_token(
         patterns = checked_patterns(data.datasets)
     except BadPattern as error:
         raise InvalidRequest(str(error), field="datasets") from error
+    expires_at = _end(data, clock())
+    await begin(request, "create_token", f"{kind.value}:{data.name}")
     token, text = await tokens.create(
         kind=kind,
         name=data.name,
         grant=Grant(datasets=patterns, operations=frozenset(data.operations), limits=data.limits),
         swarm_id=caller.token_id,
-        expires_at=_end(data, clock()),
+        expires_at=expires_at,
     )
+    request.state["audit_subject"] = str(token.id)
     return NewToken(**_fields(token, clock()), token=text)
 
 
@@ -157,6 +163,8 @@ async def list_tokens(
     description="It is refused from now on; a swarm's with all tokens that it made.",
     tags=["tokens"],
     guards=[requires_token_maker],
+    middleware=[audited("revoke_token")],
+    exception_handlers={Exception: answer_audited_problem},
     security=_SECURITY,
     status_code=200,
     responses={
@@ -181,6 +189,7 @@ async def revoke_token(
     # What is not the swarm's does not exist for it; its own token it can't take back.
     if token is None or (caller.token_id is not None and token.swarm_id != caller.token_id):
         raise NotFound("There is no such token.", code="unknown_token")
+    await begin(request, "revoke_token", str(token_id))
     await tokens.revoke(token_id)
     revoked = await tokens.get(token_id)
     return TokenInfo(**_fields(revoked or token, clock()))

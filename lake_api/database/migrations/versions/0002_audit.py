@@ -39,7 +39,7 @@ def upgrade() -> None:
         sa.Column("swarm_id", sa.String(36)),
         sa.Column("cron_run", sa.String(128)),
         sa.Column("subject", sa.String(256)),
-        sa.Column("query_id", sa.String(36)),
+        sa.Column("call_id", sa.String(36)),
         sa.Column("sql_sha256", sa.String(64)),
         sa.Column("sql_text", sa.Text()),
         sa.Column("datasets", sa.JSON(), nullable=False),
