@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,12 @@ def project_root() -> Path:
 
 
 def boto3_client(location: LakeLocation):
+    return _client_for_any_bucket(replace(location, bucket="any"))
+
+
+@cache
+def _client_for_any_bucket(location: LakeLocation):
+    # Making a client takes longer than most of what tests do with it.
     return LakeResource(env=settings_of(location)).s3_client()
 
 

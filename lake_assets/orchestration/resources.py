@@ -6,6 +6,7 @@ Does not belong here: using the connections.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import dagster as dg
@@ -34,7 +35,7 @@ class LakeResource:
 
     def store(self) -> LakeStore:
         """The bucket's objects."""
-        return LakeStore(self.location)
+        return _store(self.location)
 
     def s3_client(self) -> Any:
         """A boto3 client, for what is done to the bucket itself."""
@@ -48,6 +49,12 @@ class LakeResource:
             aws_access_key_id=location.access_key,
             aws_secret_access_key=location.secret_key,
         ).get_client()
+
+
+@cache
+def _store(location: LakeLocation) -> LakeStore:
+    # A run asks for its store several times; each new one would make its connections anew.
+    return LakeStore(location)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

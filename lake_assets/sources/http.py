@@ -18,11 +18,13 @@ Rules that hold for every request:
 
 import email.utils
 import logging
+import ssl
 import time
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Self, TypeVar
 from urllib.parse import quote, quote_plus, urlsplit
 
@@ -65,6 +67,12 @@ def _never(_status: int, _text: str) -> bool:
     return False
 
 
+@cache
+def _trusted() -> ssl.SSLContext:
+    """The certificates that are trusted; reading them takes longer than most requests."""
+    return httpx.create_ssl_context()
+
+
 def _utc_now() -> datetime:
     return datetime.now(tz=UTC)
 
@@ -98,6 +106,7 @@ class HttpSource:
             timeout=self.policy.timeout_s,
             follow_redirects=False,
             transport=self.transport,
+            verify=_trusted(),
             headers={"user-agent": "ainative-lake"},
         )
 

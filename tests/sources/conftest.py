@@ -1,9 +1,11 @@
 """The way of a collector under test: fake upstream → asset run → objects in a real bucket."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import cached_property
 from typing import Any
 
 import dagster as dg
@@ -11,15 +13,40 @@ import pyarrow.parquet as pq
 import pytest
 
 from lake_assets.catalog import Catalog, LakeLocation, data_key, load_catalog
+from lake_assets.orchestration import collect
 from lake_assets.orchestration.build import build_defs
+from lake_assets.sources.client import http_source
+from lake_assets.sources.config import Upstream
+from lake_assets.sources.http import HttpSource
 from lake_assets.storage.store import LakeStore
 from tests.conftest import settings_of
 from tests.fakes.base import TODAY, Fake
 
 
 @dataclass
+class Waiting:
+    """Time that passes at once where a client waits for its turn or for another attempt."""
+
+    ahead_s: float = 0
+
+    def sleep(self, seconds: float) -> None:
+        self.ahead_s += seconds
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.ahead_s
+
+    def http_source(self, upstream: Upstream, env: Mapping[str, str]) -> HttpSource:
+        http = http_source(upstream, env)
+        http.sleep, http.monotonic = self.sleep, self.monotonic
+        return http
+
+
+@dataclass(kw_only=True)
 class Collecting:
-    """One external dataset, its fake, and a bucket. `env` may be changed between runs."""
+    """One external dataset, its fake, and a bucket.
+
+    `env` may be changed between runs; `waited` knows how long they would have waited for the fake.
+    """
 
     partition: str
     fake: Fake
@@ -27,16 +54,22 @@ class Collecting:
     instance: dg.DagsterInstance
     env: dict[str, str]
     now: datetime = datetime(2026, 11, 23, 12, tzinfo=UTC)
+    waited: Waiting
+
+    @cached_property
+    def job(self) -> dg.JobDefinition:
+        """What materializes the dataset; it looks at `env` and `now` when it runs."""
+        catalog = Catalog([load_catalog()[self.partition]])
+        defs = build_defs(catalog=catalog, env=self.env, clock=lambda: self.now)
+        return defs.resolve_implicit_global_asset_job_def()
 
     def run(self, first: date = TODAY, last: date | None = None, **tags: str):
         """One run over the days, as the UI starts it."""
-        catalog = Catalog([load_catalog()[self.partition]])
-        defs = build_defs(catalog=catalog, env=self.env, clock=lambda: self.now)
         ends = {
             "dagster/asset_partition_range_start": f"{first}",
             "dagster/asset_partition_range_end": f"{last}",
         }
-        return defs.resolve_implicit_global_asset_job_def().execute_in_process(
+        return self.job.execute_in_process(
             instance=self.instance,
             raise_on_error=False,
             tags=tags | (ends if last else {}),
@@ -53,7 +86,7 @@ class Collecting:
         """The days that have an object."""
         return self.store.days(load_catalog()[self.partition])
 
-    @property
+    @cached_property
     def store(self) -> LakeStore:
         return LakeStore(self.location)
 
@@ -88,18 +121,33 @@ def observed(result) -> Mapping[str, str]:
     }
 
 
+@pytest.fixture(scope="session")
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
+    """One Dagster for all tests: its databases take longer to make than most runs."""
+    folder = tmp_path_factory.mktemp("dagster")
+    with dg.DagsterInstance.ephemeral(tempdir=str(folder)) as instance:
+        yield instance
+
+
 @pytest.fixture
-def collecting(bucket, tmp_path) -> Iterator[Callable[[str, Fake], Collecting]]:
-    """Starts a fake and gives its dataset an empty lake."""
+def collecting(bucket, instance, monkeypatch) -> Iterator[Callable[[str, Fake], Collecting]]:
+    """Starts a fake and gives its dataset an empty lake; nothing waits for the clock."""
+    waited = Waiting()
+    monkeypatch.setattr(collect, "http_source", waited.http_source)
     with ExitStack() as stack:
 
         def start(partition: str, fake: Fake) -> Collecting:
             stack.callback(fake.stop)
             fake.start()
             env = settings_of(bucket) | dict(fake.env) | {"LAKE_HTTP_ATTEMPTS": "3"}
-            instance = stack.enter_context(dg.DagsterInstance.ephemeral(tempdir=str(tmp_path)))
+            instance.wipe_assets([dg.AssetKey(partition.split("/"))])
             return Collecting(
-                partition=partition, fake=fake, location=bucket, instance=instance, env=env
+                partition=partition,
+                fake=fake,
+                location=bucket,
+                instance=instance,
+                env=env,
+                waited=waited,
             )
 
         yield start

@@ -5,7 +5,7 @@ import pytest
 from tests.fakes import base
 from tests.fakes.edd import CES_NEW_ID, LAUS_ID, FakeEdd, ces, laus
 from tests.sources.conftest import TODAY, failure, metadata, observed
-from tests.sources.faults import LASTING, PASSING
+from tests.sources.faults import LASTING, are_over, trouble
 
 YESTERDAY = TODAY - timedelta(days=1)
 EXPECTED = [
@@ -214,15 +214,12 @@ def test_a_missing_column_is_named_and_a_new_one_is_no_matter(edd):
     assert "the column `Labor Force` is missing" in failure(edd.run())
 
 
-@pytest.mark.parametrize("fault", PASSING)
-def test_rows_are_exact_after_a_fault_that_passes(edd, fault):
-    edd.env["LAKE_HTTP_TIMEOUT_S"] = "1"
-    places = ("resource_show", "filters")
-    plans = [edd.fake.break_with(PASSING[fault], where=place, skip=1) for place in places]
+def test_rows_are_exact_after_faults_that_pass(edd):
+    plans = trouble(edd, "resource_show", "filters", skip=1)
 
     assert edd.run().success
 
-    assert [plan.times for plan in plans] == [0, 0]
+    assert are_over(plans)
     assert said(edd.rows()) == EXPECTED
 
 

@@ -5,7 +5,7 @@ import pytest
 from tests.fakes import base
 from tests.fakes.fred import KEY, FakeFred, Vintage
 from tests.sources.conftest import TODAY, failure, metadata, observed
-from tests.sources.faults import LASTING, PASSING
+from tests.sources.faults import LASTING, are_over, trouble
 
 JULY, AUGUST, SEPTEMBER = (date(2026, month, 1) for month in (7, 8, 9))
 COUNTY = [
@@ -154,15 +154,12 @@ def test_a_key_that_is_refused_under_load_is_tried_again(fred):
     assert said(fred.rows()) == COUNTY
 
 
-@pytest.mark.parametrize("fault", PASSING)
-def test_rows_are_exact_after_a_fault_that_passes(fred, fault):
-    fred.env["LAKE_HTTP_TIMEOUT_S"] = "1"
-    places = ("observations", "UNRATE")
-    plans = [fred.fake.break_with(PASSING[fault], where=place) for place in places]
+def test_rows_are_exact_after_faults_that_pass(fred):
+    plans = trouble(fred, "observations", "UNRATE")
 
     assert fred.run().success
 
-    assert [plan.times for plan in plans] == [0, 0]
+    assert are_over(plans)
     assert said(fred.rows()) == COUNTY
 
 

@@ -11,7 +11,7 @@ from lake_assets.sources.irs_files import ZIP, rows_of
 from tests.fakes import base
 from tests.fakes.irs import FakeIrs, as_csv, lines
 from tests.sources.conftest import TODAY, failure, metadata, observed
-from tests.sources.faults import LASTING, PASSING
+from tests.sources.faults import LASTING, are_over, trouble
 
 DAY_BEFORE, YESTERDAY = TODAY - timedelta(days=2), TODAY - timedelta(days=1)
 ISSUED = datetime(2026, 8, 24, 17, tzinfo=UTC)
@@ -328,15 +328,12 @@ def test_a_line_that_comes_twice_is_kept_once(irs):
     assert metadata(result)[f"{TODAY}"]["repeated_rows"] == 12
 
 
-@pytest.mark.parametrize("fault", PASSING)
-def test_rows_are_exact_after_a_fault_that_passes(irs, fault):
-    irs.env["LAKE_HTTP_TIMEOUT_S"] = "1"
-    files = (COUNTY_FILE, "22zpallnoagi.csv")
-    plans = [irs.fake.break_with(PASSING[fault], where=file) for file in files]
+def test_rows_are_exact_after_faults_that_pass(irs):
+    plans = trouble(irs, COUNTY_FILE, "22zpallnoagi.csv")
 
     assert irs.run().success
 
-    assert [plan.times for plan in plans] == [0, 0]
+    assert are_over(plans)
     assert said(irs.rows()) == EXPECTED
 
 

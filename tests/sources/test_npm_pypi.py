@@ -6,7 +6,7 @@ import pytest
 from tests.fakes import base
 from tests.fakes.packages import FakePackages
 from tests.sources.conftest import TODAY, failure, metadata, observed
-from tests.sources.faults import LASTING, PASSING
+from tests.sources.faults import LASTING, are_over, trouble
 
 YESTERDAY = TODAY - timedelta(days=1)
 WEEK_AGO = TODAY - timedelta(days=7)
@@ -154,15 +154,12 @@ def test_a_range_is_asked_for_within_reach_only(packages):
     assert len(packages.days) == 3
 
 
-@pytest.mark.parametrize("fault", PASSING)
-def test_rows_are_exact_after_a_fault_that_passes(packages, fault):
-    packages.env["LAKE_HTTP_TIMEOUT_S"] = "1"
-    places = ("react", "overall")
-    plans = [packages.fake.break_with(PASSING[fault], where=place) for place in places]
+def test_rows_are_exact_after_faults_that_pass(packages):
+    plans = trouble(packages, "react", "overall")
 
     assert packages.run(YESTERDAY).success
 
-    assert [plan.times for plan in plans] == [0, 0]
+    assert are_over(plans)
     assert said(packages.rows(YESTERDAY)) == expected(YESTERDAY)
 
 
