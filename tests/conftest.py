@@ -64,12 +64,16 @@ def _client_for_any_bucket(location: LakeLocation):
 
 def remove_bucket(location: LakeLocation) -> None:
     """Remove a bucket with all that it holds; the server has room for some, not for one a test."""
+    empty_bucket(location)
+    boto3_client(location).delete_bucket(Bucket=location.bucket)
+
+
+def empty_bucket(location: LakeLocation) -> None:
     client = boto3_client(location)
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=location.bucket):
         keys = [{"Key": item["Key"]} for item in page.get("Contents", [])]
         if keys:
             client.delete_objects(Bucket=location.bucket, Delete={"Objects": keys})
-    client.delete_bucket(Bucket=location.bucket)
 
 
 def settings_of(location: LakeLocation) -> dict[str, str]:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import Any
@@ -12,14 +12,16 @@ import dagster as dg
 import pyarrow.parquet as pq
 import pytest
 
+from lake_api.stack.s3 import S3Server
 from lake_assets.catalog import Catalog, LakeLocation, data_key, load_catalog
 from lake_assets.orchestration import collect
 from lake_assets.orchestration.build import build_defs
 from lake_assets.sources.client import http_source
 from lake_assets.sources.config import Upstream
 from lake_assets.sources.http import HttpSource
+from lake_assets.storage.bucket import ensure_bucket
 from lake_assets.storage.store import LakeStore
-from tests.conftest import settings_of
+from tests.conftest import boto3_client, empty_bucket, remove_bucket, settings_of
 from tests.fakes.base import TODAY, Fake
 
 
@@ -119,6 +121,21 @@ def observed(result) -> Mapping[str, str]:
         )
         for event in result.get_asset_observation_events()
     }
+
+
+@pytest.fixture(scope="session")
+def one_bucket(s3: S3Server) -> Iterator[LakeLocation]:
+    location = replace(s3.writer, bucket="test-sources")
+    ensure_bucket(boto3_client(location), location.bucket)
+    yield location
+    remove_bucket(location)
+
+
+@pytest.fixture
+def bucket(one_bucket: LakeLocation) -> Iterator[LakeLocation]:
+    """One bucket for all tests, emptied after each: another is made of five requests."""
+    yield one_bucket
+    empty_bucket(one_bucket)
 
 
 @pytest.fixture(scope="session")
