@@ -14,8 +14,8 @@ KIND_MEANINGS: Mapping[Kind, str] = MappingProxyType(
     {
         Kind.EVENT: "rows of the UTC day",
         Kind.SNAPSHOT: "full state as of the day: filter on ONE day, never sum over days",
-        Kind.EXTERNAL: f"from an outside source; `{PARTITION_COLUMN}` is the day it was published "
-        "or seen, what a row is about is in the time column",
+        Kind.EXTERNAL: f"from an outside source: `{PARTITION_COLUMN}` is the day a row was "
+        "published or first seen, what it is about is in the time column",
         Kind.DERIVED: "computed from other datasets",
     }
 )
@@ -45,25 +45,26 @@ def useful_columns(dataset: Dataset) -> tuple[Column, ...]:
 
 def example_sql(dataset: Dataset) -> str:
     """A query that makes sense over any day of the dataset."""
-    group = next(
+    name, day = dataset.sql_name, PARTITION_COLUMN
+    if dataset.kind is Kind.EXTERNAL:
+        # Sources differ in what a day is and when it comes: the newest rows are always a start.
+        days = f"WHERE {day} >= current_date - 30 ORDER BY {day} DESC LIMIT 20"
+        return " ".join(("SELECT", "*", "FROM", name, days))
+    is_state = dataset.kind is Kind.SNAPSHOT
+    since = f"{day} >= current_date - 7"
+    newest = " ".join(("SELECT", f"max({day})", "FROM", name, "WHERE", since))
+    # Said twice, so that neither place reads more days than these.
+    days = f"WHERE {since} AND {day} = ({newest})" if is_state else f"WHERE {since}"
+    by = next(
         (
             column.name
             for column in useful_columns(dataset)
             if _is_group(column) and column.type in _GROUPED_BY
         ),
-        None,
+        day,
     )
-    name, day = dataset.sql_name, PARTITION_COLUMN
-    is_daily = dataset.kind in {Kind.EVENT, Kind.DERIVED}
-    newest = " ".join(("SELECT", f"max({day})", "FROM", name))
-    days = f"WHERE {day} >= current_date - 7" if is_daily else f"WHERE {day} = ({newest})"
-    if group is not None:
-        end = f"GROUP BY {group} ORDER BY row_count DESC"
-        return " ".join(("SELECT", f"{group}, count(*) AS row_count", "FROM", name, days, end))
-    if is_daily:
-        end = f"GROUP BY {day} ORDER BY {day}"
-        return " ".join(("SELECT", f"{day}, count(*) AS row_count", "FROM", name, days, end))
-    return " ".join(("SELECT", "*", "FROM", name, days, "LIMIT 20"))
+    end = f"GROUP BY {by} ORDER BY {day if by == day else 'row_count DESC'}"
+    return " ".join(("SELECT", f"{by}, count(*) AS row_count", "FROM", name, days, end))
 
 
 def _is_group(column: Column) -> bool:

@@ -44,11 +44,21 @@ class VisibleCatalog:
         sql_names = [dataset.sql_name for dataset in self.datasets]
         return did_you_mean(name.replace("/", "_")[:128], sql_names, otherwise=otherwise)
 
-    def text(self, text: str) -> str:
-        """A text of the catalogue without the names of datasets that can't be seen."""
-        if self.is_whole:
+    def text(self, text: str, *, in_sql: bool = False) -> str:
+        """A text of the catalogue without the names of datasets that can't be seen.
+
+        With `in_sql`, those that can be seen are called as SQL calls them.
+        """
+        if self.is_whole and not in_sql:
             return text
-        return _NAME.sub(lambda found: _UNNAMED if found[1] in self._hidden else found[0], text)
+
+        def told(found: re.Match[str]) -> str:
+            if found[1] in self._hidden:
+                return _UNNAMED
+            dataset = self._by_name.get(found[1]) if in_sql else None
+            return found[0] if dataset is None else found[0].replace(found[1], dataset.sql_name)
+
+        return _NAME.sub(told, text)
 
 
 class Visibility:

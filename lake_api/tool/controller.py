@@ -1,23 +1,43 @@
 """`GET /api/v1/internal/lake/tool-definition`: the tool, for whoever registers it.
 
 Belongs here: the route and its parameters.
-Does not belong here: the texts (`definition`).
+Does not belong here: the texts (`guide`), the forms (`definition`).
+
+The admin is told of all datasets, the holder of a token of its own. Agents by network are not
+asked here to register tools: the specification wants a key.
 """
 
 from typing import Annotated, Any, Literal
 
 from litestar import get
 from litestar.di import NamedDependency
+from litestar.handlers.base import BaseRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from litestar.params import Parameter, SkipValidation
 
+from lake_api.datasets.discovery import NOT_FOUND, Discovery
+from lake_api.datasets.routes import caller_of
+from lake_api.datasets.visible import VisibleCatalog
 from lake_api.errors import Forbidden, InvalidRequest, NotAuthenticated, NotFound
-from lake_api.identity import requires_admin
-from lake_api.nearest import did_you_mean
-from lake_api.tool.definition import tool_definition
+from lake_api.identity import (
+    API_KEY_HEADER,
+    Caller,
+    Connection,
+    requires_admin,
+    requires_agent,
+    requires_operation,
+)
+from lake_api.mcp.tools import TOOLS, described
+from lake_api.tool.definition import TOOL_NAME, ToolForm, in_form, tool_definition
+from lake_api.tool.guide import GUIDE_CHARS, MIN_GUIDE_CHARS
 from lake_api.web.problems import problem_responses
-from lake_assets.catalog import Catalog, Dataset
+from lake_api.web.requests import LakeRequest
+from lake_assets.catalog import Dataset
+
+_MAX_GUIDE_CHARS = 400_000
+
+_query_is_allowed = requires_operation("query")
 
 _EXAMPLE = {
     "type": "function",
@@ -37,37 +57,47 @@ _RESPONSES = {
     200: ResponseSpec(
         data_container=dict[str, Any],
         generate_examples=False,
-        description="The tool, in OpenAI's form.",
+        description="The tool, in the form that was asked for; with `tools=all`, a list `tools`.",
         examples=[Example(value=_EXAMPLE)],
     ),
     **problem_responses(
         {
             401: NotAuthenticated("This route needs the internal API key."),
             403: Forbidden("Admin routes are switched off.", code="admin_disabled"),
-            404: NotFound(
-                "There is no dataset `agent_runs`.",
-                code="unknown_dataset",
-                hint="Did you mean `agent_run_log`?",
-            ),
+            404: NotFound(NOT_FOUND, code="unknown_dataset", hint="Did you mean `agent_run_log`?"),
             422: InvalidRequest("columns: Invalid enum value 'some'", field="columns"),
         }
     ),
 }
 
 
+async def requires_key_or_token(connection: Connection, handler: BaseRouteHandler) -> None:
+    """Guard: the admin by key, or the holder of a token that may query."""
+    scheme = connection.headers.get("authorization", "").partition(" ")[0]
+    if API_KEY_HEADER in connection.headers or scheme.lower() != "bearer":
+        requires_admin(connection, handler)
+        return
+    await requires_agent(connection, handler)
+    _query_is_allowed(connection, handler)
+
+
 @get(
     "/api/v1/internal/lake/tool-definition",
     operation_id="get_tool_definition",
     summary="The query tool for language models",
-    description="An OpenAI function tool, generated from the catalogue. By default it has one line "
-    "for each dataset; `datasets` or `columns=all` adds column tables.",
+    description="The tool `lake_query`, generated from what the caller may read of the catalogue. "
+    "Every dataset is told with all columns, types and accepted values where that fits into "
+    "`max_chars`, with meanings where these fit as well; `datasets` or `columns=all` lists column "
+    "tables however long they are.",
     tags=["lake"],
-    guards=[requires_admin],
-    security=[{"InternalApiKey": []}],
+    guards=[requires_key_or_token],
+    security=[{"InternalApiKey": []}, {"BearerToken": []}],
     responses=_RESPONSES,
 )
 async def get_tool_definition(
-    catalog: NamedDependency[SkipValidation[Catalog]],
+    *,
+    request: LakeRequest,
+    discovery: NamedDependency[SkipValidation[Discovery]],
     datasets: Annotated[
         str | None,
         Parameter(
@@ -85,28 +115,68 @@ async def get_tool_definition(
             "within 1,024 characters, as some OpenAI-compatible servers demand.",
         ),
     ] = "description",
+    max_chars: Annotated[
+        int,
+        Parameter(
+            description="Characters that the long text may have.",
+            ge=MIN_GUIDE_CHARS,
+            le=_MAX_GUIDE_CHARS,
+        ),
+    ] = GUIDE_CHARS,
+    format: Annotated[  # noqa: A002 - the name of the parameter in the query
+        Literal["openai", "anthropic", "mcp"],
+        Parameter(description="Whose form of a tool."),
+    ] = "openai",
+    tools: Annotated[
+        Literal["query", "all"],
+        Parameter(
+            description="`all`: every tool that the caller may use, as `/mcp` has them, in a list."
+        ),
+    ] = "query",
 ) -> dict[str, Any]:
-    """The tool for these parameters."""
-    wanted = tuple(catalog) if columns == "all" else _named(catalog, datasets or "")
-    return tool_definition(catalog, with_columns=wanted, short=guide == "parameter")
+    """The tool, or the tools, for these parameters."""
+    caller, form = caller_of(request), ToolForm(format)
+    visible = discovery.visible_to(caller)
+    wanted = visible.datasets if columns == "all" else _named(visible, datasets or "")
+    tool = tool_definition(
+        visible,
+        with_columns=wanted,
+        short=guide == "parameter",
+        max_chars=max_chars,
+        form=form,
+    )
+    return tool if tools == "query" else {"tools": [tool, *_others(caller, visible, form)]}
 
 
-def _named(catalog: Catalog, listed: str) -> tuple[Dataset, ...]:
+def _others(caller: Caller, visible: VisibleCatalog, form: ToolForm) -> list[dict[str, Any]]:
+    """The tools beside the query that the caller may use."""
+    told = ((one, described(one, visible)) for one in TOOLS if one.name != TOOL_NAME)
+    return [
+        in_form(
+            form,
+            name=tool.name,
+            description=description,
+            parameters=parameters,
+            reads_only=tool.reads_only,
+        )
+        for tool, (description, parameters) in told
+        if caller.grant.may(tool.operation)
+    ]
+
+
+def _named(visible: VisibleCatalog, listed: str) -> tuple[Dataset, ...]:
     names = [name.strip() for name in listed.split(",") if name.strip()]
-    return tuple(dict.fromkeys(_find(catalog, name) for name in names))
+    return tuple(dict.fromkeys(_find(visible, name) for name in names))
 
 
-def _find(catalog: Catalog, name: str) -> Dataset:
-    if name in catalog:
-        return catalog[name]
-    found = catalog.by_sql_name.get(name)
+def _find(visible: VisibleCatalog, name: str) -> Dataset:
+    found = visible.find(name)
     if found is None:
         raise NotFound(
-            f"There is no dataset `{name[:128]}`.",
+            NOT_FOUND,
             code="unknown_dataset",
-            hint=did_you_mean(
-                name, catalog.by_sql_name, otherwise="The tool definition lists the datasets."
-            ),
+            hint=visible.hint(name, otherwise="The tool definition lists the datasets."),
+            fragment=name[:128],
             field="datasets",
         )
     return found

@@ -2,14 +2,11 @@ from typing import Any
 
 import pytest
 
+from lake_api.datasets.examples import example_sql, useful_columns
+from lake_api.datasets.visible import Visibility, VisibleCatalog
 from lake_api.query.guard import Guard
-from lake_api.tool.definition import (
-    _EXAMPLES,  # pyright: ignore[reportPrivateUsage]
-    GUIDE_CHARS,
-    SHORT_DESCRIPTION_CHARS,
-    tool_definition,
-    useful_columns,
-)
+from lake_api.tool.definition import SHORT_DESCRIPTION_CHARS, tool_definition
+from lake_api.tool.guide import EXAMPLES, GUIDE_CHARS, MIN_GUIDE_CHARS, guide
 from lake_assets.catalog import Catalog, ColumnType, load_catalog
 
 KEY = {"X-Internal-API-Key": "test-key-of-the-admin"}
@@ -68,8 +65,16 @@ def test_an_unknown_dataset_offers_the_nearest(service: Any, problem: Any) -> No
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("columns", "some"), ("guide", "else"), ("datasets", "x" * 4001)]
-)
+    ("name", "value"),
+    [
+        ("columns", "some"),
+        ("guide", "else"),
+        ("datasets", "x" * 4001),
+        ("format", "yaml"),
+        ("tools", "none"),
+        ("max_chars", "11999"),
+    ],
+)  # fmt: skip
 def test_wrong_parameters_are_named(service: Any, problem: Any, name: str, value: str) -> None:
     body = problem(get(service, **{name: value}), 422, "invalid_request")
     assert body["field"] == name
@@ -81,24 +86,103 @@ def test_the_guide_can_stand_at_the_parameter(service: Any) -> None:
     assert "- agent_run_log (e)" in function["parameters"]["properties"]["sql"]["description"]
 
 
-def test_the_whole_catalogue_fits_its_budget_with_columns() -> None:
-    catalog = load_catalog()
-    text = tool_definition(catalog)["function"]["description"]
+def everything() -> VisibleCatalog:
+    return Visibility(load_catalog()).of(lambda _: True)
+
+
+def lines_of(text: str) -> dict[str, str]:
+    """The line of each dataset, by SQL name."""
+    lines = [line for line in text.splitlines() if line.startswith("- ") and " (" in line]
+    known = everything()
+    found = {line[2:].split(" ")[0]: line for line in lines}
+    return {name: line for name, line in found.items() if known.find(name) is not None}
+
+
+def test_the_whole_catalogue_is_told_with_every_column_type_and_value() -> None:
+    text = guide(everything())
+    assert 40_000 < len(text) <= GUIDE_CHARS
+    found = lines_of(text)
+    for dataset in load_catalog():
+        listed = found[dataset.sql_name].split(": ", 1)[1]
+        assert listed.startswith(dataset.watermark)
+        for column in dataset.columns:
+            assert f", {column.name}" in f", {listed}"
+            if column.values:
+                assert f"{column.name}" in listed
+                assert f"{{{'|'.join(column.values)}}}" in listed
+    usage = found["platform_llm_token_usage"]
+    assert "created_at ts, agent_id, cost_usd dec, model, total_tokens int" in usage
+    assert "status {success|error|rate_limited|timeout}" in usage
+
+
+def test_notes_stand_beside_columns_and_name_tables_as_sql_does() -> None:
+    text = guide(everything())
+    assert "join `agent_run_log` on `run_id` without `date`" in text
+    assert "Join `platform_agent_traces` and `platform_tool_execution_logs` on `run_id`" in text
+    # What several datasets mind is said once.
+    assert text.count("The partition is the day on which a row was first seen") <= 2
+    for dataset in load_catalog():
+        if "/" in dataset.partition:
+            assert f"`{dataset.partition}`" not in text
+
+
+@pytest.mark.parametrize("max_chars", [MIN_GUIDE_CHARS, 15_000, 25_000, 32_000, 45_000, 200_000])
+def test_the_guide_keeps_to_its_characters(max_chars: int) -> None:
+    visible = everything()
+    text = guide(visible, max_chars=max_chars)
+    assert len(text) <= max_chars
+    assert lines_of(text).keys() == {dataset.sql_name for dataset in visible.datasets}
+    assert len(text) > 0.65 * min(max_chars, 200_000)
+
+
+def test_few_datasets_are_told_with_all_meanings() -> None:
+    visible = Visibility(load_catalog()).of(lambda one: one.partition.startswith("external/scc/"))
+    text = guide(visible)
     assert len(text) <= GUIDE_CHARS
-    for dataset in catalog:
-        [line] = [line for line in text.splitlines() if line.startswith(f"- {dataset.sql_name} (")]
-        assert f": {dataset.watermark}, " in line
-    short = tool_definition(catalog, short=True)["function"]["description"]
+    for dataset in visible.datasets:
+        assert f"Columns of {dataset.sql_name} " in text
+    assert "Query the data lake: 11 datasets" in text
+
+
+def test_a_short_description_is_short() -> None:
+    short = tool_definition(everything(), short=True)["function"]["description"]
     assert len(short) <= SHORT_DESCRIPTION_CHARS
+
+
+@pytest.mark.parametrize(
+    ("form", "schema"), [("anthropic", "input_schema"), ("mcp", "inputSchema")]
+)
+def test_other_forms_say_the_same(service: Any, form: str, schema: str) -> None:
+    function = get(service).json()["function"]
+    tool = get(service, format=form).json()
+    assert (tool["name"], tool["description"]) == (function["name"], function["description"])
+    assert tool[schema] == function["parameters"]
+    assert get(service, format="openai").json()["function"] == function
+
+
+@pytest.mark.parametrize("form", ["openai", "anthropic", "mcp"])
+def test_all_tools_at_once(service: Any, form: str) -> None:
+    tools = get(service, format=form, tools="all").json()["tools"]
+    told = [tool.get("function", tool) for tool in tools]
+    assert tools[0] == get(service, format=form).json()
+    names = [tool["name"] for tool in told]
+    assert names[:4] == ["lake_query", "list_datasets", "describe_dataset", "sample_dataset"]
+    for tool in told:
+        schema = tool.get("parameters") or tool.get("input_schema") or tool["inputSchema"]
+        assert schema["type"] == "object"
+        assert tool["description"]
 
 
 def test_every_example_passes_the_guard_on_the_whole_catalogue() -> None:
     catalog = load_catalog()
     guard = Guard(catalog)
-    for example in _EXAMPLES:
+    for example in EXAMPLES:
         checked = guard.check(example.sql)
         read = {dataset.partition for dataset in checked.datasets}
         assert read == set(example.partitions)
+    for dataset in catalog:
+        [only] = guard.check(example_sql(dataset)).datasets
+        assert only is dataset
 
 
 def test_useful_columns_are_all_columns_time_first() -> None:
