@@ -35,7 +35,7 @@ from lake_api.query.messages import (
     View,
 )
 from lake_api.query.object_cache import CacheSlot, ObjectCache, ObjectChanged
-from lake_api.query.plan import rows_wanted
+from lake_api.query.plan import rows_wanted, wants_first_rows
 from lake_api.query.pool import PoolLimits, WorkerPool
 from lake_api.query.query_run import (
     Planner,
@@ -535,7 +535,7 @@ class QueryEngine:
                 views=views,
                 row_cap=query.row_cap,
                 byte_cap=self._settings.result_bytes,
-                top_n=not checked.has_limit and checked.tree.args.get("order") is not None,
+                top_n=wants_first_rows(checked),
                 bind_only=bind_only,
                 form=query.form,
                 metadata=metadata,

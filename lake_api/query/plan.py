@@ -68,6 +68,19 @@ def rows_wanted(checked: CheckedQuery, *, row_cap: int) -> int | None:
     return min(int(count.name), row_cap + 1)
 
 
+def wants_first_rows(checked: CheckedQuery) -> bool:
+    """Whether the engine should know how many rows of an ordered result will be asked for.
+
+    It then keeps these while it sorts. Telling it costs a second binding of the text, which a
+    result of groups, usually small, is not worth.
+    """
+    tree = checked.tree
+    is_grouped = isinstance(tree, exp.Select) and bool(
+        tree.args.get("group") or tree.args.get("distinct")
+    )
+    return not checked.has_limit and tree.args.get("order") is not None and not is_grouped
+
+
 def _takes_any_rows(tree: exp.Expr) -> bool:
     """Whether a query is columns of one table, with a LIMIT at most."""
     if not isinstance(tree, exp.Select):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lake_api.query.guard import CheckedQuery
-from lake_api.query.plan import prune_days, rows_wanted
+from lake_api.query.plan import prune_days, rows_wanted, wants_first_rows
 from tests.query.conftest import RUNS, USAGE
 
 FIRST = date(2026, 11, 1)
@@ -315,3 +315,19 @@ def test_pruned_files_give_the_same_rows(database, sql):
 def test_pruning_keeps_the_order_of_days():
     days = prune_days(checked("FROM agent_run_log WHERE date > '2026-11-02'"), RUNS, DAYS)
     assert all(one < other for one, other in pairwise(days))
+
+
+@pytest.mark.parametrize(
+    ("sql", "wants"),
+    [
+        ("SELECT * FROM agent_run_log ORDER BY run_id", True),
+        ("SELECT run_id FROM agent_run_log UNION ALL SELECT 'a' ORDER BY 1", True),
+        ("SELECT * FROM agent_run_log ORDER BY run_id LIMIT 5", False),
+        ("SELECT * FROM agent_run_log", False),
+        ("SELECT agent_id, count(*) FROM agent_run_log GROUP BY 1 ORDER BY 2", False),
+        ("SELECT agent_id, count(*) FROM agent_run_log GROUP BY ALL ORDER BY ALL", False),
+        ("SELECT DISTINCT agent_id FROM agent_run_log ORDER BY 1", False),
+    ],
+)
+def test_only_ordered_rows_are_asked_for_by_number(sql, wants):
+    assert wants_first_rows(checked(sql)) is wants
