@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from importlib.metadata import version
 from typing import Any, cast
 
-import httpx
 import mcp.types as protocol
 import msgspec
 from litestar import Litestar
@@ -23,10 +22,11 @@ from lake_api.datasets.schemas import DatasetInfo
 from lake_api.datasets.visible import Visibility, VisibleCatalog
 from lake_api.errors import LakeError, NotFound
 from lake_api.identity import Caller
+from lake_api.mcp.calls import dataset_route
 from lake_api.mcp.inside import RouteCall, call_route
 from lake_api.mcp.pages import dataset_page
 from lake_api.mcp.sizing import cut, fitted
-from lake_api.mcp.tools import TOOLS, Tool, dataset_route, described
+from lake_api.mcp.tools import TOOLS, Tool, described
 from lake_api.settings import Settings
 
 _PAGE_TYPE = "text/markdown"
@@ -115,13 +115,12 @@ class _Answers:
 
     async def _result(self, tool: Tool, arguments: Mapping[str, Any]) -> protocol.CallToolResult:
         try:
-            content = (await self._ask(tool.route(arguments))).content
-            tool.refuse_failure(content)
             text = fitted(
-                content,
+                await tool.run(self._ask, arguments),
                 item_list=tool.item_list,
                 max_chars=self._max_chars,
                 advice=tool.advice,
+                is_page=tool.is_page,
                 without=tool.without,
             )
         except LakeError as error:
@@ -160,19 +159,19 @@ class _Answers:
         try:
             if not uri.startswith(_PAGES):
                 raise NotFound("There is no such resource.", hint=f"They are {_PAGES}{{name}}.")
-            answer = await self._ask(dataset_route(uri.removeprefix(_PAGES)))
+            content = await self._ask(dataset_route(uri.removeprefix(_PAGES)))
         except LakeError as error:
             is_unknown = error.http_status == NotFound.status
             code = _RESOURCE_NOT_FOUND if is_unknown else error.http_status
             raise _as_protocol(error, code) from error
-        page = dataset_page(msgspec.json.decode(answer.content, type=DatasetInfo))
+        page = dataset_page(msgspec.json.decode(content, type=DatasetInfo))
         contents = protocol.TextResourceContents(
             uri=message.params.uri, mimeType=_PAGE_TYPE, text=cut(page, self._max_chars)
         )
         return protocol.ServerResult(protocol.ReadResourceResult(contents=[contents]))
 
-    async def _ask(self, call: RouteCall) -> httpx.Response:
-        return await call_route(self._app, self._request(), call)
+    async def _ask(self, call: RouteCall) -> bytes:
+        return (await call_route(self._app, self._request(), call)).content
 
     def _request(self) -> Request[Any]:
         return cast("Request[Any]", self._server.request_context.request)

@@ -21,7 +21,13 @@ class AnswerTooLarge(LakeError):
 
 
 def fitted(
-    content: bytes, *, item_list: str, max_chars: int, advice: str, without: Sequence[str] = ()
+    content: bytes,
+    *,
+    item_list: str,
+    max_chars: int,
+    advice: str,
+    is_page: bool = False,
+    without: Sequence[str] = (),
 ) -> str:
     """A route's answer as JSON of at most `max_chars` characters.
 
@@ -30,6 +36,7 @@ def fitted(
         item_list: the field whose items are left out from the end when they do not fit.
         max_chars: the most that it may be.
         advice: how to ask so that everything fits.
+        is_page: what it counts is more than its items, and stays as it is.
         without: fields that are left out always.
 
     Raises:
@@ -41,13 +48,13 @@ def fitted(
     text = _json(fields)
     if len(text) <= max_chars:
         return text
-    items = msgspec.json.decode(fields[item_list], type=list[msgspec.Raw])
+    items = msgspec.json.decode(fields.get(item_list, b"[]"), type=list[msgspec.Raw])
     fields[item_list] = _raw([])
     shown = _that_fit(items, max_chars - len(_json(fields)) - _ROOM_FOR_THE_NOTE)
     fields[item_list] = _raw(items[:shown])
-    if "row_count" in fields:
+    if not is_page and "row_count" in fields:
         fields["row_count"] = _raw(shown)
-    fields["truncated"] = _raw(True)
+        fields["truncated"] = _raw(True)
     fields["note"] = _raw(
         f"Only {shown} of {len(items)} {item_list} fit into {max_chars} characters. {advice}"
     )
