@@ -13,6 +13,8 @@ from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
 
+from lake_api.artifacts.controller import ARTIFACT_ROUTES
+from lake_api.artifacts.service import serving_artifacts
 from lake_api.audit.log import AuditLog
 from lake_api.clock import Clock, utc_now
 from lake_api.database.database import Database
@@ -29,6 +31,7 @@ from lake_api.metrics.controller import get_metrics
 from lake_api.metrics.metrics import QueryMetrics
 from lake_api.operations.commands import CommandOperations
 from lake_api.operations.controller import get_operation
+from lake_api.operations.jobs import JobOperations
 from lake_api.operations.store import OperationStore
 from lake_api.operations.tasks import TaskOperations
 from lake_api.query.controller import QueryRunner, query_lake
@@ -104,6 +107,11 @@ def create_app(
                     clock=clock,
                 )
             )
+            app.state.artifacts = await stack.enter_async_context(
+                serving_artifacts(
+                    jobs=app.state.jobs, database=database, settings=settings, clock=clock
+                )
+            )
             writer = await stack.enter_async_context(GroupWriter(settings.database_url))
             app.state.audit = AuditLog(writer, clock=clock, with_sql=settings.log_sql)
             app.state.day_sums = DaySums(database, clock=clock, dialect=writer.dialect)
@@ -115,7 +123,8 @@ def create_app(
             kept_operations = OperationStore(database, clock=clock)
             tasks = TaskOperations(catalog, app.state.dagster)
             app.state.command_operations = CommandOperations(kept_operations, tasks)
-            app.state.operation_sources = (app.state.command_operations, tasks)
+            jobs = JobOperations(app.state.jobs)
+            app.state.operation_sources = (app.state.command_operations, jobs, tasks)
             app.state.command_runner = CommandRunner(kept_operations)
             stack.push_async_callback(app.state.command_runner.close)
             app.state.service_parts = Parts(
@@ -142,6 +151,7 @@ def create_app(
             *DATASET_ROUTES,
             *JOB_ROUTES,
             *EXPORT_ROUTES,
+            *ARTIFACT_ROUTES,
             get_operation,
             list_services,
             get_service_status,
@@ -170,6 +180,7 @@ def create_app(
             "slots": Provide(lambda: slots, sync_to_thread=False),
             "usage_book": Provide(_usage_book, sync_to_thread=False),
             "dagster": Provide(_dagster, sync_to_thread=False),
+            "artifacts": _from_state("artifacts"),
             "operation_sources": _from_state("operation_sources"),
             "command_operations": _from_state("command_operations"),
             "command_runner": _from_state("command_runner"),

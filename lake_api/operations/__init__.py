@@ -5,6 +5,7 @@
     store       beginning, ending and finding these
     commands    a command of a service as an operation
     tasks       a run or backfill of Dagster as an operation
+    jobs        a job or an export as an operation
     controller  the route
 
 Belongs here: how what runs elsewhere is told in one way.

@@ -21,12 +21,14 @@ from litestar.params import Body, Parameter, SkipValidation
 from lake_api.audit.answering import answer_audited_problem, audited, begin
 from lake_api.clock import Clock
 from lake_api.errors import (
+    BodyTooLarge,
     Forbidden,
     InvalidRequest,
     LakeError,
     NotAuthenticated,
     NotFound,
     ServiceUnavailable,
+    UnsupportedMediaType,
 )
 from lake_api.identity import Caller, Connection, Role, authenticate
 from lake_api.tokens.grants import BadPattern, Grant, checked_patterns
@@ -54,6 +56,8 @@ _ERRORS: dict[int, LakeError] = {
     ),
 }
 _BAD: dict[int, LakeError] = {
+    413: BodyTooLarge("The body has more than 65536 bytes."),
+    415: UnsupportedMediaType("The body must be JSON."),
     422: InvalidRequest("`Platform` is no pattern", field="datasets"),
 }
 _MISSING: dict[int, LakeError] = {404: NotFound("There is no such token.", code="unknown_token")}

@@ -16,7 +16,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from litestar.params import Parameter, SkipValidation
 
-from lake_api.errors import NotAuthenticated, NotFound, ServiceUnavailable
+from lake_api.errors import InvalidRequest, NotAuthenticated, NotFound, ServiceUnavailable
 from lake_api.identity import Caller, Role, requires_agent
 from lake_api.tokens.secret import TokenKind
 from lake_api.tokens.store import TokenStore
@@ -45,6 +45,7 @@ from lake_api.web.requests import LakeRequest
             {
                 401: NotAuthenticated("The bearer token is not valid.", code="invalid_token"),
                 404: NotFound("There is no such token.", code="unknown_token"),
+                422: InvalidRequest("token_id: Invalid UUID", field="token_id"),
                 503: ServiceUnavailable(
                     "The service's database does not answer.",
                     code="database_unavailable",

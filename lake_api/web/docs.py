@@ -37,6 +37,7 @@ def openapi_config() -> OpenAPIConfig:
             Tag(name="lake", description="Asking the lake."),
             Tag(name="datasets", description="Finding what to ask."),
             Tag(name="tasks", description="Writing the lake."),
+            Tag(name="artifacts", description="Keeping files."),
             Tag(name="operations", description="What takes long, and the parts of the lake."),
             Tag(name="tokens", description="Who may do what."),
             Tag(name="health", description="Whether it is up."),
