@@ -27,8 +27,10 @@ from lake_assets.catalog import PARTITION_COLUMN, Column, ColumnType, Dataset
 _RANGES_TOLD = 50
 
 
-def dataset_line(snapshot: Snapshot, visible: VisibleCatalog, *, now: datetime) -> DatasetLine:
-    """A dataset in the list."""
+def dataset_line(
+    snapshot: Snapshot, visible: VisibleCatalog, *, now: datetime, rows: int | None
+) -> DatasetLine:
+    """A dataset in the list; `rows` of all days, where they have been counted."""
     dataset = snapshot.dataset
     return DatasetLine(
         partition=dataset.partition,
@@ -38,7 +40,7 @@ def dataset_line(snapshot: Snapshot, visible: VisibleCatalog, *, now: datetime) 
         group=dataset.group,
         newest_day=snapshot.days[-1] if snapshot.days else None,
         days=len(snapshot.days),
-        rows=None,
+        rows=rows,
         size_bytes=_size_bytes(snapshot),
         written_at=_newest_written_at(snapshot),
         stale=_is_stale(snapshot, now),

@@ -103,7 +103,9 @@ class Discovery:
         snapshots = await engine.snapshots(shown, max_age_s=_LIST_AGE_S)
         now = self._clock()
         return DatasetList(
-            datasets=tuple(dataset_line(one, visible, now=now) for one in snapshots),
+            datasets=tuple(
+                dataset_line(one, visible, now=now, rows=self._rows_of(one)) for one in snapshots
+            ),
             total=len(found),
             page=page,
             page_size=page_size,
@@ -125,7 +127,7 @@ class Discovery:
             self.visible_to(caller),
             now=self._clock(),
             may_trigger=_may_trigger(caller),
-            rows=profile.rows if profile and profile.is_whole else None,
+            rows=self._rows_of(snapshot),
             top_values={one.name: one.top_values for one in measured},
         )
 
@@ -210,6 +212,10 @@ class Discovery:
             measured_at=self._clock(),
             warnings=tuple(warnings),
         )
+
+    def _rows_of(self, snapshot: Snapshot) -> int | None:
+        profile = self._profiles.peek(snapshot)
+        return profile.rows if profile and profile.is_whole else None
 
     def _dataset_of(self, call: QueryCall, name: str) -> Dataset:
         dataset = self.find(_caller_of(call), name)

@@ -18,7 +18,7 @@ class DayRange(msgspec.Struct, frozen=True):
 
 
 class DatasetLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One dataset in the list. `rows` is null: only reading all of its days would tell.
+    """One dataset in the list. `rows` is known where a profile covers all of its days.
 
     `stale` is null for a dataset without data.
     """

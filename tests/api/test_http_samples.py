@@ -152,6 +152,8 @@ def test_a_profile_measures_every_column(open_lake: Any) -> None:
         assert found["updated_at"]["nulls"] == 10
         described = lake.client.get(f"{DATASETS}/{USAGE}").json()
         assert described["rows"] == 50
+        listed = lake.client.get(DATASETS, params={"q": USAGE}).json()["datasets"]
+        assert [line["rows"] for line in listed] == [50]
         assert columns(described)["status"]["top_values"] == [{"value": "succeeded", "rows": 40}]
 
 
