@@ -28,7 +28,7 @@ from lake_api.artifacts.kinds import UNKNOWN
 from lake_api.artifacts.names import clean_name
 from lake_api.artifacts.schemas import ARTIFACT_EXAMPLE, LISTED_EXAMPLE, ArtifactInfo, ArtifactList
 from lake_api.artifacts.service import ArtifactService, too_large
-from lake_api.artifacts.store import SWARM, NewArtifact, Scope
+from lake_api.artifacts.store import NewArtifact
 from lake_api.artifacts.table import ArtifactRow
 from lake_api.clock import Clock
 from lake_api.datasets.routes import answer_unavailable
@@ -108,8 +108,8 @@ def _told(description: str) -> ResponseSpec:
     operation_id="keep_artifact",
     summary="Keep a file",
     description="The body is the file, up to 50 MB. Its type is told by its bytes; whatever it "
-    "is, it is stored and served as bytes to be saved, and never run or shown. `scope=swarm` "
-    "shares it with all agents of the caller's swarm.",
+    "is, it is stored and served as bytes to be saved, and never run or shown. `shared` "
+    "lets all agents of the caller's swarm see it.",
     operation_class=_KeepOperation,
     # Counted while it is read (`service`): a file may have more bytes than other bodies.
     request_max_body_size=None,
@@ -130,9 +130,9 @@ async def keep_artifact(
             max_length=1_000,
         ),
     ],
-    scope: Annotated[
-        Scope, Parameter(description="`own`, or `swarm` to share it with the swarm's agents.")
-    ] = "own",
+    shared: Annotated[
+        bool, Parameter(description="Whether all agents of the caller's swarm see it.")
+    ] = False,
     expires_in_s: Annotated[
         int, Parameter(description="Seconds that it is kept.", ge=60, le=MAX_LIFE_S)
     ] = MAX_LIFE_S,
@@ -140,8 +140,8 @@ async def keep_artifact(
     """Take it as it comes."""
     service, caller = _enabled(artifacts), _caller(request)
     settings: Settings = request.app.state.settings
-    if scope == SWARM and caller.swarm_id is None:
-        raise InvalidRequest("You belong to no swarm.", field="scope")
+    if shared and caller.swarm_id is None:
+        raise InvalidRequest("You belong to no swarm.", field="shared")
     cleaned = clean_name(name)
     if cleaned is None:
         raise InvalidRequest("Nothing is left of this name.", field="name")
@@ -150,7 +150,7 @@ async def keep_artifact(
         raise too_large(settings)
     new = NewArtifact(
         name=cleaned,
-        scope=scope,
+        is_shared=shared,
         size_bytes=settings.artifact_bytes if announced is None else announced,
         life=timedelta(seconds=expires_in_s),
     )
@@ -268,7 +268,7 @@ def _info(
         media_type=row.media_type,
         size_bytes=row.size_bytes,
         sha256=row.sha256,
-        scope=cast(Scope, row.scope),
+        shared=row.is_shared,
         token_id=row.token_id,
         created_at=row.created_at,
         expires_at=row.expires_at,

@@ -4,7 +4,7 @@ Belongs here: answer structs and their examples. Does not belong here: rules (`s
 """
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -18,7 +18,7 @@ class ArtifactInfo(msgspec.Struct, frozen=True, kw_only=True):
     media_type: str
     size_bytes: int
     sha256: str
-    scope: Literal["own", "swarm"]
+    shared: bool
     token_id: UUID | None
     created_at: datetime
     expires_at: datetime
@@ -41,7 +41,7 @@ ARTIFACT_EXAMPLE: dict[str, Any] = {
     "media_type": "application/pdf",
     "size_bytes": 182_420,
     "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-    "scope": "own",
+    "shared": False,
     "token_id": "0199a5a0-7c1e-7b52-9d0e-5f0c8f2d8a11",
     "created_at": "2026-11-22T10:30:00Z",
     "expires_at": "2026-11-29T10:30:00Z",

@@ -7,7 +7,6 @@ Does not belong here: the objects (`service`).
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, delete, func, or_, select, text, update
@@ -21,18 +20,18 @@ from lake_api.database.database import Database
 from lake_api.errors import Conflict
 from lake_api.identity import Caller, Role
 
-Scope = Literal["own", "swarm"]
-SWARM: Scope = "swarm"
-
 _ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended(:owner, 0))")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewArtifact:
-    """A file that shall be taken; `size_bytes` is what it has at most."""
+    """A file that shall be taken; `size_bytes` is what it has at most.
+
+    One that is shared is seen by all agents of its owner's swarm.
+    """
 
     name: str
-    scope: Scope
+    is_shared: bool
     size_bytes: int
     life: timedelta
 
@@ -69,7 +68,7 @@ class ArtifactStore:
             owner=caller.key,
             token_id=caller.token_id,
             swarm_id=caller.swarm_id,
-            scope=new.scope,
+            is_shared=new.is_shared,
             name=new.name,
             media_type=UNKNOWN,
             size_bytes=new.size_bytes,
@@ -159,7 +158,7 @@ class ArtifactStore:
         of_swarm = ArtifactRow.swarm_id == caller.swarm_id
         if caller.role is Role.SWARM:
             return [*seen, or_(own, of_swarm)]
-        return [*seen, or_(own, and_(of_swarm, ArtifactRow.scope == SWARM))]
+        return [*seen, or_(own, and_(of_swarm, ArtifactRow.is_shared.is_(True)))]
 
     async def _take_turns(self, session: AsyncSession, owner: str) -> None:
         # SQLite has one writer at a time by itself.

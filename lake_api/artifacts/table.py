@@ -25,7 +25,7 @@ class ArtifactRow(Table):
     owner: Mapped[str] = mapped_column(String(200), index=True)
     token_id: Mapped[UUID | None]
     swarm_id: Mapped[UUID | None] = mapped_column(index=True)
-    scope: Mapped[str] = mapped_column(String(16))
+    is_shared: Mapped[bool]
     name: Mapped[str] = mapped_column(Text)
     media_type: Mapped[str] = mapped_column(String(128))
     size_bytes: Mapped[int] = mapped_column(BigInteger)

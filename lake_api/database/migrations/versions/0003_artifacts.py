@@ -19,7 +19,7 @@ def upgrade() -> None:
         sa.Column("owner", sa.String(200), nullable=False, index=True),
         sa.Column("token_id", sa.Uuid(), nullable=True),
         sa.Column("swarm_id", sa.Uuid(), nullable=True, index=True),
-        sa.Column("scope", sa.String(16), nullable=False),
+        sa.Column("is_shared", sa.Boolean(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("media_type", sa.String(128), nullable=False),
         sa.Column("size_bytes", sa.BigInteger(), nullable=False),
