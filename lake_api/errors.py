@@ -10,6 +10,7 @@
     ├─ Forbidden             403
     ├─ NotFound              404
     ├─ MethodNotAllowed      405
+    ├─ Conflict              409  what is asked for does not go with what is there
     ├─ UnknownHost           421  the Host header names a machine that this service is not
     ├─ RateLimited           429  says when to come back
     ├─ TaskRejected          400  unknown task; 422 kwargs or dates that can't be run
@@ -209,6 +210,14 @@ class MethodNotAllowed(LakeError):
     def headers(self) -> dict[str, str]:
         """Headers that belong to the answer."""
         return {**super().headers, "Allow": ", ".join(self.allowed)}
+
+
+class Conflict(LakeError):
+    """What is asked for does not go with what is there."""
+
+    status = 409
+    title = "Conflict"
+    default_code = "conflict"
 
 
 class UnknownHost(LakeError):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 _SWITCHES = {"on": True, "true": True, "1": True, "off": False, "false": False, "0": False}
 
@@ -69,6 +70,15 @@ def _positive_float(text: str) -> float:
     if not 0 < value < float("inf"):
         raise ValueError("must be a number above 0")
     return value
+
+
+def _origin(text: str) -> str:
+    """A URL of a scheme and a host alone, or nothing."""
+    parts = urlsplit(text)
+    is_origin = parts.scheme in {"http", "https"} and parts.hostname and not parts.path.strip("/")
+    if text and (not is_origin or parts.query or parts.fragment):
+        raise ValueError("must be like https://host:port")
+    return text.rstrip("/")
 
 
 SETTINGS: tuple[Setting, ...] = (
@@ -236,6 +246,115 @@ SETTINGS: tuple[Setting, ...] = (
         "with the extra `redis`).",
     ),
     Setting(
+        name="LAKE_JOB_TIMEOUT_S",
+        default="600",
+        sentence="Seconds that a job may take once it has begun.",
+        parse=_positive_float,
+    ),
+    Setting(
+        name="LAKE_JOB_ROWS",
+        default="1000000",
+        sentence="Rows of a job's result; more is cut and marked `truncated`.",
+        parse=_positive_int,
+    ),
+    Setting(
+        name="LAKE_JOB_BYTES",
+        default="268435456",
+        sentence="Bytes that a job's result is stored in; more is cut and marked `truncated`.",
+        parse=_positive_int,
+    ),
+    Setting(
+        name="LAKE_JOB_TTL_S",
+        default="86400",
+        sentence="Seconds that a job is kept once it is over.",
+        parse=_positive_float,
+    ),
+    Setting(
+        name="LAKE_JOB_CONCURRENCY",
+        default="1",
+        sentence="Jobs and exports that run at a time in one process; each is a heavy query.",
+        parse=_positive_int,
+    ),
+    Setting(
+        name="LAKE_JOBS_PER_AGENT",
+        default="100",
+        sentence="Jobs and exports of one caller that may wait or run.",
+        parse=_positive_int,
+    ),
+    Setting(
+        name="LAKE_JOB_RETRIES",
+        default="3",
+        sentence="How often a job is begun again that ended by accident (a lost process, storage "
+        "away).",
+        parse=_whole_int,
+    ),
+    Setting(
+        name="LAKE_EXPORT_ACCESS_KEY",
+        default="",
+        sentence="S3 identity that may write below `exports/` and nowhere else, with its secret in "
+        "`LAKE_EXPORT_SECRET_KEY`; unset, jobs and exports are off.",
+    ),
+    Setting(
+        name="LAKE_EXPORT_SECRET_KEY",
+        default="",
+        sentence="Secret of that identity.",
+    ),
+    Setting(
+        name="LAKE_EXPORT_URL",
+        default="",
+        sentence="Scheme and host of S3 in signed links, where callers reach it by another name "
+        "than the service does.",
+        parse=_origin,
+    ),
+    Setting(
+        name="LAKE_EXPORT_LINK_S",
+        default="3600",
+        sentence="Seconds that a signed link to an export is good for, at most 604800.",
+        parse=_positive_int,
+    ),
+    Setting(
+        name="LAKE_EXPORT_TIMEOUT_S",
+        default="3600",
+        sentence="Seconds that an export may take once it has begun.",
+        parse=_positive_float,
+    ),
+    Setting(
+        name="LAKE_EXPORT_ROWS",
+        default="100000000",
+        sentence="Rows of an export; more is cut and marked `truncated`.",
+        parse=_positive_int,
+    ),
+    Setting(
+        name="LAKE_EXPORT_BYTES",
+        default="10737418240",
+        sentence="Bytes of an export; more is cut and marked `truncated`.",
+        parse=_positive_int,
+    ),
+    Setting(
+        name="LAKE_EXPORT_TTL_S",
+        default="604800",
+        sentence="Seconds that an export is kept.",
+        parse=_positive_float,
+    ),
+    Setting(
+        name="LAKE_ARTIFACT_BYTES",
+        default="52428800",
+        sentence="Bytes of an artifact.",
+        parse=_positive_int,
+    ),
+    Setting(
+        name="LAKE_ARTIFACT_QUOTA_BYTES",
+        default="1073741824",
+        sentence="Bytes of all artifacts of one owner.",
+        parse=_positive_int,
+    ),
+    Setting(
+        name="LAKE_ARTIFACTS_PER_AGENT",
+        default="1000",
+        sentence="Artifacts of one owner.",
+        parse=_positive_int,
+    ),
+    Setting(
         name="LAKE_LOG_SQL",
         default="off",
         sentence="`on` puts the text of every query into its log line, beside its hash.",
@@ -287,6 +406,24 @@ class Settings:
     calls_per_minute: int
     calls_per_minute_of_runs: int
     rate_limit_store: str
+    job_timeout_s: float
+    job_rows: int
+    job_bytes: int
+    job_ttl_s: float
+    job_concurrency: int
+    jobs_per_agent: int
+    job_retries: int
+    export_access_key: str = field(repr=False)
+    export_secret_key: str = field(repr=False)
+    export_url: str
+    export_link_s: int
+    export_timeout_s: float
+    export_rows: int
+    export_bytes: int
+    export_ttl_s: float
+    artifact_bytes: int
+    artifact_quota_bytes: int
+    artifacts_per_agent: int
     log_sql: bool
     snapshot_check_s: float
     snapshot_relist_s: float
@@ -308,6 +445,8 @@ class Settings:
         settings = cls(**values)
         if settings.query_timeout_s > 55:
             raise SettingsError("LAKE_QUERY_TIMEOUT_S: must be at most 55")
+        if settings.export_link_s > 604_800:
+            raise SettingsError("LAKE_EXPORT_LINK_S: must be at most 604800")
         return settings
 
     @property

@@ -10,6 +10,7 @@ process, started while the others serve.
 """
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import time
@@ -274,11 +275,11 @@ class WorkerPool:
             await _end(worker)
             raise _worker_lost() from error
         except TimeoutError:
-            await self._drain(worker, work, reading)
+            await _surely(self._drain(worker, work, reading))
             raise _timed_out() from None
         except BaseException:
             # The caller is gone, its bytes can't be kept, or time is up.
-            await self._drain(worker, work, reading)
+            await _surely(self._drain(worker, work, reading))
             raise
         if isinstance(reply, Failure) and reply.recycle:
             await _end(worker)
@@ -389,6 +390,18 @@ async def _end(worker: WorkerProcess) -> None:
     """End a worker that must not go on; its watcher starts another one."""
     await worker.kill()
     _LOG.warning("query worker %d was stopped; another one is started", worker.pid)
+
+
+async def _surely(work: Coroutine[Any, Any, None]) -> None:
+    """Do what ends by itself soon, however often the caller is cancelled meanwhile.
+
+    A worker that is offered to the next query before it has stopped would never answer it.
+    """
+    task = asyncio.create_task(work)
+    while not task.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.shield(task)
+    task.result()
 
 
 def _error(failure: Failure, sql: str) -> QueryRejected | QueryUnavailable:

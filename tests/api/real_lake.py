@@ -64,6 +64,11 @@ class RealLake:
             if item["path"].endswith(".parquet")
         }
 
+    def export_keys(self) -> list[str]:
+        """The keys of all objects below `exports/`."""
+        listed = obstore.list(open_small(self.bucket), "exports/")
+        return [item["path"] for item in listed.collect()]
+
     def cached_files(self) -> list[Path]:
         return sorted(self.cache.rglob("*.parquet"))
 

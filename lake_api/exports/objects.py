@@ -1,0 +1,229 @@
+"""What lies below `exports/`: written in parts, removed, linked to.
+
+Belongs here: calls to S3 with the identity that may write there and nowhere else.
+Does not belong here: which objects there should be (`lake_api.jobs`).
+
+An object appears whole or not at all: small ones with one PUT, others when the upload of their
+parts is completed. Only one part is held in memory.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import timedelta
+from html import escape, unescape
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+import obstore
+from obstore.exceptions import BaseError
+
+from lake_api.exports.signing import signed_url
+from lake_api.query.reader_store import open_whole, storage_unavailable
+from lake_assets.catalog import LakeLocation
+
+PART_BYTES = 8 * 1024 * 1024
+_CALL_S = 300
+_NOT_FOUND = 404
+_TRIES = 4
+_FIRST_PAUSE_S = 0.2
+_UPLOAD_ID = re.compile(r"<UploadId>([^<]+)</UploadId>")
+_LIST_CHUNK = 500
+
+
+class ExportObjects:
+    """The objects below one prefix. `location` has the identity that may write them.
+
+    `link_location` is where signed links lead to.
+    """
+
+    def __init__(self, location: LakeLocation, *, link_location: LakeLocation) -> None:
+        self._location = location
+        self._link_location = link_location
+        self._store = open_whole(location)
+        self._http = httpx.AsyncClient(
+            timeout=httpx.Timeout(30.0, connect=2.0), trust_env=False, follow_redirects=False
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    def link(self, key: str, *, file_name: str, expires: timedelta) -> str:
+        """A URL that whoever has it may download the object from, until it expires."""
+        return signed_url(
+            self._link_location,
+            "GET",
+            key,
+            expires_s=max(1, int(expires.total_seconds())),
+            query={"response-content-disposition": _attachment(file_name)},
+        )
+
+    async def put(self, key: str, data: bytes, *, content_type: str) -> None:
+        """Write a small object.
+
+        Raises:
+            QueryUnavailable: storage does not answer, or refuses.
+        """
+        await self._call("PUT", key, content=data, headers={"Content-Type": content_type})
+
+    async def begin(self, key: str, *, content_type: str) -> str:
+        """Begin an upload in parts; its id."""
+        answer = await self._call(
+            "POST", key, query={"uploads": ""}, headers={"Content-Type": content_type}
+        )
+        found = _UPLOAD_ID.search(answer.text)
+        if found is None:
+            raise storage_unavailable()
+        return unescape(found[1])
+
+    async def put_part(self, key: str, upload_id: str, number: int, data: bytes) -> str:
+        """Write a part; its ETag."""
+        query = {"partNumber": str(number), "uploadId": upload_id}
+        answer = await self._call("PUT", key, query=query, content=data)
+        return answer.headers.get("etag", "")
+
+    async def complete(self, key: str, upload_id: str, etags: list[str]) -> None:
+        """Make the parts one object."""
+        parts = "".join(
+            f"<Part><PartNumber>{number}</PartNumber><ETag>{escape(etag)}</ETag></Part>"
+            for number, etag in enumerate(etags, start=1)
+        )
+        body = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>"
+        answer = await self._call("POST", key, query={"uploadId": upload_id}, content=body.encode())
+        # S3 begins its answer before it knows how it ends.
+        if "<Error>" in answer.text:
+            raise storage_unavailable()
+
+    async def abort(self, key: str, upload_id: str) -> None:
+        """Drop the parts of an upload; one that is not there any more is fine."""
+        await self._call("DELETE", key, query={"uploadId": upload_id}, may_lack=True)
+
+    async def delete(self, key: str) -> None:
+        """Remove an object; one that is not there is fine."""
+        await self._call("DELETE", key, may_lack=True)
+
+    async def keys(self, prefix: str) -> AsyncIterator[str]:
+        """The keys below a prefix."""
+        try:
+            async for listed in obstore.list(self._store, prefix, chunk_size=_LIST_CHUNK):
+                for item in listed:
+                    yield item["path"]
+        except (BaseError, OSError) as error:
+            raise storage_unavailable() from error
+
+    async def download(self, key: str, target: Path) -> None:
+        """Copy an object to a file, which appears whole.
+
+        Raises:
+            FileNotFoundError: there is no such object.
+            QueryUnavailable: storage does not answer.
+        """
+        part = target.with_suffix(".part")
+        try:
+            found = await obstore.get_async(self._store, key)
+            with part.open("wb") as file:
+                async for chunk in found.stream(min_chunk_size=PART_BYTES):
+                    file.write(memoryview(chunk))
+            part.rename(target)
+        except FileNotFoundError:
+            raise
+        except (BaseError, OSError) as error:
+            raise storage_unavailable() from error
+        finally:
+            part.unlink(missing_ok=True)
+
+    async def _call(
+        self,
+        method: str,
+        key: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        content: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        may_lack: bool = False,
+    ) -> httpx.Response:
+        pause_s = _FIRST_PAUSE_S
+        for left in reversed(range(_TRIES)):
+            url = signed_url(self._location, method, key, query=query, expires_s=_CALL_S)
+            try:
+                answer = await self._http.request(method, url, content=content, headers=headers)
+            except httpx.TransportError as error:
+                if not left:
+                    raise storage_unavailable() from error
+            else:
+                if answer.is_success or (may_lack and answer.status_code == _NOT_FOUND):
+                    return answer
+                if not left or not answer.is_server_error:
+                    raise storage_unavailable()
+            await asyncio.sleep(pause_s)
+            pause_s *= 2
+        raise storage_unavailable()
+
+
+class Upload:
+    """One object, written as its bytes come. `finish` or `abort` must follow.
+
+    `on_begin` is told the id of an upload in parts before the first part is written.
+    """
+
+    def __init__(
+        self,
+        objects: ExportObjects,
+        key: str,
+        *,
+        content_type: str,
+        on_begin: Callable[[str], Awaitable[None]],
+    ) -> None:
+        self._objects = objects
+        self._key = key
+        self._content_type = content_type
+        self._on_begin = on_begin
+        self._waiting = bytearray()
+        self._upload_id: str | None = None
+        self._etags: list[str] = []
+        self.size_bytes = 0
+        """Bytes that were taken."""
+
+    async def write(self, data: bytes) -> None:
+        """Take the next bytes."""
+        self._waiting += data
+        self.size_bytes += len(data)
+        if len(self._waiting) >= PART_BYTES:
+            await self._send_part()
+
+    async def finish(self) -> None:
+        """The object is there when this returns."""
+        if self._upload_id is None:
+            content_type = self._content_type
+            await self._objects.put(self._key, bytes(self._waiting), content_type=content_type)
+        else:
+            if self._waiting:
+                await self._send_part()
+            await self._objects.complete(self._key, self._upload_id, self._etags)
+        self._waiting.clear()
+
+    async def abort(self) -> None:
+        """Leave nothing behind."""
+        self._waiting.clear()
+        if self._upload_id is not None:
+            await self._objects.abort(self._key, self._upload_id)
+        await self._objects.delete(self._key)
+
+    async def _send_part(self) -> None:
+        if self._upload_id is None:
+            upload_id = await self._objects.begin(self._key, content_type=self._content_type)
+            self._upload_id = upload_id
+            await self._on_begin(upload_id)
+        part = bytes(self._waiting)
+        self._waiting.clear()
+        number = len(self._etags) + 1
+        self._etags.append(await self._objects.put_part(self._key, self._upload_id, number, part))
+
+
+def _attachment(file_name: str) -> str:
+    """A Content-Disposition (RFC 6266); what ASCII has no letter for is told beside it."""
+    plain = "".join(char if " " <= char <= "~" and char not in '"\\' else "_" for char in file_name)
+    exact = "" if plain == file_name else f"; filename*=UTF-8''{quote(file_name, safe='')}"
+    return f'attachment; filename="{plain}"{exact}'

@@ -1,0 +1,307 @@
+"""Takes jobs and exports, runs them, and takes them up again where a process was lost.
+
+Belongs here: when one is begun, given up, tried again and swept.
+Does not belong here: how rows are made (`lake_api.query.engine`), its states (`states`).
+
+Each job is one task. While it runs, its lease is renewed; a lease that is over says that the
+process is gone, and the job waits again. Every attempt has an object key of its own, so that what
+an attempt left behind is told from what another one made.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+from uuid import UUID
+
+from msgspec import structs
+
+from lake_api.clock import Clock
+from lake_api.errors import LakeError, NotFound, QueryUnavailable, ServiceUnavailable
+from lake_api.exports.objects import ExportObjects, Upload
+from lake_api.jobs.authority import grant_of
+from lake_api.jobs.kept_files import KeptFiles
+from lake_api.jobs.results import (
+    Result,
+    file_type_of,
+    object_key,
+    objects_prefix,
+    owner_of_key,
+    result_of,
+    stored_result,
+    stored_rows,
+    to_stored,
+)
+from lake_api.jobs.states import State
+from lake_api.jobs.store import JOB, JobStore, Progress
+from lake_api.jobs.table import JobRow
+from lake_api.query.guard import Guard
+from lake_api.query.messages import Chunk, Compression, FileForm
+from lake_api.query.results import Extract, ExtractOrder
+from lake_api.settings import Settings
+from lake_api.tokens.store import TokenStore
+
+_LEASE_S = 12.0
+_BEAT_S = 1.0
+_POLL_S = 1.0
+_SWEEP_S = 300.0
+_RETRY_S = 2.0
+_SWEPT_AT_ONCE = 200
+_PASSING = frozenset({"too_busy", "worker_lost", "storage_unavailable"})
+"""Why a job may fail that would succeed a little later."""
+
+_LOG = logging.getLogger("lake_api.jobs")
+
+
+class Extractor(Protocol):
+    """What the runner needs of the engine."""
+
+    async def extract(
+        self, order: ExtractOrder, *, write: Callable[[Chunk], Awaitable[None]]
+    ) -> Extract:
+        """Stream rows as one file."""
+        ...
+
+
+@dataclass(slots=True, kw_only=True)
+class _Running:
+    """A job that this process runs."""
+
+    job: JobRow
+    task: asyncio.Task[None] | None = None
+    stage: str = "reading"
+    rows: int = 0
+    bytes: int = 0
+    is_lost: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class JobRunner:
+    """Runs jobs of the store. Made once per process; `start` and `close` belong together."""
+
+    store: JobStore
+    engine: Extractor
+    guard: Guard
+    tokens: TokenStore
+    objects: ExportObjects
+    kept: KeptFiles
+    settings: Settings
+    clock: Clock
+    deployment: UUID
+    _running: dict[UUID, _Running] = field(default_factory=dict[UUID, _Running])
+    _loops: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
+    _awake: asyncio.Event = field(default_factory=asyncio.Event)
+    _sweep_now: asyncio.Event = field(default_factory=asyncio.Event)
+    _closing: bool = False
+
+    def start(self) -> None:
+        """Begin to take jobs, those that an earlier process left included."""
+        self._loops = [
+            asyncio.create_task(loop)
+            for loop in (
+                _forever(self._take, self._awake, every_s=_POLL_S),
+                _forever(self._beat, asyncio.Event(), every_s=_BEAT_S),
+                _forever(self._sweep, self._sweep_now, every_s=_SWEEP_S),
+            )
+        ]
+
+    async def close(self) -> None:
+        """Stop; what runs waits for the next process."""
+        self._closing = True
+        tasks = [*self._loops, *(one.task for one in self._running.values() if one.task)]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def wake(self) -> None:
+        """There may be a job."""
+        self._awake.set()
+
+    def stop(self, job_id: UUID) -> None:
+        """Somebody else has ended the job: stop the engine, if it is here that it runs."""
+        running = self._running.get(job_id)
+        # Once: another time would break off the cleaning up.
+        if running is not None and running.task is not None and not running.is_lost:
+            running.is_lost = True
+            running.task.cancel()
+
+    def sweep_soon(self) -> None:
+        """There is something to remove."""
+        self._sweep_now.set()
+
+    # ---- loops
+
+    async def _take(self) -> None:
+        await self.store.recover()
+        while len(self._running) < self.settings.job_concurrency:
+            job = await self.store.claim(lease_s=_LEASE_S)
+            if job is None:
+                return
+            running = _Running(job=job)
+            self._running[job.id] = running
+            running.task = asyncio.create_task(self._run(running))
+
+    async def _beat(self) -> None:
+        for running in list(self._running.values()):
+            job = running.job
+            progress = Progress(stage=running.stage, rows=running.rows, bytes=running.bytes)
+            if not await self.store.renew(job.id, job.attempt, progress, lease_s=_LEASE_S):
+                self.stop(job.id)
+
+    async def _sweep(self) -> None:
+        for job in await self.store.doomed(count=_SWEPT_AT_ONCE):
+            await self._clean(job, attempts=job.attempt)
+            await self.store.remove(job.id)
+        for job in await self.store.unfinished_uploads():
+            await self._clean(job, attempts=job.attempt)
+        await self._remove_orphans()
+
+    async def _remove_orphans(self) -> None:
+        """Remove objects of this deployment that no job has."""
+        found = [key async for key in self.objects.keys(objects_prefix(self.deployment))]
+        for start in range(0, len(found), _SWEPT_AT_ONCE):
+            owners = {key: owner_of_key(key) for key in found[start : start + _SWEPT_AT_ONCE]}
+            ids = {owner[0] for owner in owners.values() if owner is not None}
+            known = await self.store.with_objects(ids)
+            for key, owner in owners.items():
+                if owner not in known:
+                    await self.objects.delete(key)
+                    _LOG.info("an object that no job has was removed", extra={"key": key})
+
+    # ---- one job
+
+    async def _run(self, running: _Running) -> None:
+        job = running.job
+        key = object_key(self.deployment, job)
+        upload = Upload(
+            self.objects,
+            key,
+            content_type=file_type_of(job).media_type,
+            on_begin=lambda upload_id: self.store.note_upload(job.id, job.attempt, upload_id),
+        )
+        try:
+            await self._clean(job, attempts=job.attempt - 1)
+            result = await self._extract(running, upload)
+            await upload.finish()
+            stored = to_stored(structs.replace(result, bytes=upload.size_bytes))
+            if not await self.store.succeed(job.id, job.attempt, stored, kind=job.kind):
+                await upload.abort()
+        except asyncio.CancelledError:
+            await self._leave(running, upload)
+            if self._closing:
+                raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the job must say so
+            await self._fail(running, upload, error)
+        finally:
+            self._running.pop(job.id, None)
+            self.wake()
+
+    async def _extract(self, running: _Running, upload: Upload) -> Result:
+        job = running.job
+
+        async def write(chunk: Chunk) -> None:
+            await upload.write(chunk.data)
+            running.rows, running.bytes = chunk.rows, upload.size_bytes
+
+        order = self._order(running)
+        grant = await grant_of(job, self.tokens, clock=self.clock)
+        if job.source_id is None:
+            checked = self.guard.check(job.sql, may_read=grant.may_read)
+            extract = await self.engine.extract(replace(order, checked=checked), write=write)
+            return result_of(extract, source=None)
+        source = await self.store.find(job.source_id)
+        if source is None or source.state != State.SUCCEEDED.value:
+            raise _source_gone()
+        try:
+            async with self.kept.file(object_key(self.deployment, source)) as file:
+                order = replace(order, stored=stored_rows(source, file))
+                extract = await self.engine.extract(order, write=write)
+        except FileNotFoundError:
+            raise _source_gone() from None
+        return result_of(extract, source=stored_result(source))
+
+    def _order(self, running: _Running) -> ExtractOrder:
+        job, settings = running.job, self.settings
+        is_job = job.kind == JOB
+
+        def begin() -> None:
+            running.stage = "running"
+
+        return ExtractOrder(
+            form=FileForm(job.form),
+            compression=Compression(job.compression),
+            row_cap=job.row_cap,
+            byte_cap=settings.job_bytes if is_job else settings.export_bytes,
+            timeout_s=settings.job_timeout_s if is_job else settings.export_timeout_s,
+            # Not the caller's own turns: its queries go on beside its jobs.
+            agent=f"{job.kind}:{job.owner}",
+            on_start=begin,
+        )
+
+    async def _leave(self, running: _Running, upload: Upload) -> None:
+        """Stopped from outside: by its owner, or with the process."""
+        job = running.job
+        await self._drop(job, upload)
+        if self._closing and not running.is_lost:
+            await self.store.retry(job.id, job.attempt, after_s=0, counts=False)
+
+    async def _fail(self, running: _Running, upload: Upload, error: Exception) -> None:
+        job = running.job
+        await self._drop(job, upload)
+        if isinstance(error, ServiceUnavailable):
+            # The database: the lease runs out, and the job waits again.
+            _LOG.warning("a job was left: the database does not answer")
+            return
+        if isinstance(error, LakeError) and error.code in _PASSING:
+            pause_s = _RETRY_S * 2**job.retries
+            if await self.store.retry(job.id, job.attempt, after_s=pause_s, counts=True):
+                return
+        if isinstance(error, LakeError):
+            problem = error.to_problem()
+        else:
+            _LOG.error("a job failed inside", exc_info=error, extra={"job_id": str(job.id)})
+            problem = LakeError("Something went wrong inside the service.", retry=True).to_problem()
+        await self.store.fail(job.id, job.attempt, problem, kind=job.kind)
+
+    async def _drop(self, job: JobRow, upload: Upload) -> None:
+        """Drop what was written so far; what can't be dropped now, sweeping drops."""
+        with contextlib.suppress(QueryUnavailable, ServiceUnavailable):
+            await upload.abort()
+            await self.store.note_upload(job.id, job.attempt, None)
+
+    async def _clean(self, job: JobRow, *, attempts: int) -> None:
+        """Remove what the first attempts of a job have in the bucket."""
+        for attempt in range(1, attempts + 1):
+            key = object_key(self.deployment, job, attempt=attempt)
+            if job.upload_id is not None:
+                await self.objects.abort(key, job.upload_id)
+            await self.objects.delete(key)
+        if job.upload_id is not None:
+            await self.store.note_upload(job.id, job.attempt, None)
+
+
+def _source_gone() -> NotFound:
+    return NotFound(
+        "The job whose result was asked for is gone.",
+        code="unknown_job",
+        hint="Run the job again.",
+    )
+
+
+async def _forever(
+    work: Callable[[], Awaitable[None]], wake: asyncio.Event, *, every_s: float
+) -> None:
+    """Do it now, whenever it is woken, and every so often; what fails is tried the next time."""
+    while True:
+        wake.clear()
+        try:
+            await work()
+        except LakeError as error:
+            _LOG.warning("work on jobs waits: %s", error.code)
+        except Exception:  # noqa: BLE001 - it is logged, and without the loop every job would wait
+            _LOG.exception("work on jobs failed")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(every_s):
+                await wake.wait()
