@@ -183,7 +183,9 @@ class _Answers:
         return self._visibility.of(self._caller().may_read)
 
     def _tools(self) -> list[Tool]:
-        return [tool for tool in TOOLS if self._caller().grant.may(tool.operation)]
+        grant = self._caller().grant
+        off = {"jobs"} if self._app.state.jobs is None else set[str]()
+        return [tool for tool in TOOLS if grant.may(tool.operation) and tool.operation not in off]
 
 
 def _told(tool: Tool, visible: VisibleCatalog) -> protocol.Tool:

@@ -86,6 +86,28 @@ TOOLS: tuple[Tool, ...] = (
         advice="Ask for fewer rows.",
         without=("seed",),
     ),
+    Tool(
+        title="Start a long query",
+        operation="jobs",
+        description="Runs SQL as of lake_query in the background, where it takes longer or has "
+        "more rows than lake_query allows. Answers at once with the job; job_result has its rows.",
+        arguments=calls.StartArguments,
+        run=calls.start_job,
+        item_list="datasets",
+        advice="Ask for fewer datasets.",
+        reads_only=False,
+    ),
+    Tool(
+        title="Rows of a long query",
+        operation="jobs",
+        description="A page of the rows of a job, once its `state` is `succeeded`; how it stands "
+        "before.",
+        arguments=calls.ResultArguments,
+        run=calls.job_result,
+        item_list="rows",
+        advice="Ask with a smaller page_size.",
+        is_page=True,
+    ),
 )
 
 

@@ -54,6 +54,8 @@ def service_process(bucket: LakeLocation, folder: Path) -> Iterator[ServiceProce
         "PATH": os.environ["PATH"],
         **settings_of(bucket),
         "AINATIVE_INTERNAL_API_KEY": KEY,
+        "LAKE_EXPORT_ACCESS_KEY": bucket.access_key,
+        "LAKE_EXPORT_SECRET_KEY": bucket.secret_key,
         "LAKE_CACHE_DIR": str(folder / "cache"),
         "LAKE_DATABASE_URL": f"sqlite:///{folder}/service.db",
         "LAKE_DAGSTER_URL": "http://127.0.0.1:9",

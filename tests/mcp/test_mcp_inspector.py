@@ -54,7 +54,7 @@ def inspector(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def inspect(inspector: Path, process: ServiceProcess) -> Inspect:
-    token = process.mint("agent_run_log")
+    token = process.mint("agent_run_log", operations=["query", "jobs"])
     # As behind a proxy: only the token lets it in.
     headers = (f"Authorization: Bearer {token}", "X-Forwarded-For: 10.0.0.1")
 
@@ -114,8 +114,14 @@ def test_it_calls_every_tool(inspect: Inspect, name: str):
     assert is_right(answer), answer
 
 
+def test_it_starts_a_job_and_reads_its_rows(inspect: Inspect):
+    job = called(inspect, "start_job", sql=SQL)
+    page = called(inspect, "job_result", job_id=job["id"], wait_s="30", page_size="1")
+    assert (page["rows"], page["row_count"], page["pages"]) == ([["aurora"]], 2, 2)
+
+
 def test_no_tool_is_left_out():
-    assert {tool.name for tool in TOOLS} == {*CALLS}
+    assert {tool.name for tool in TOOLS} == {*CALLS, "start_job", "job_result"}
 
 
 def test_it_lists_and_reads_the_pages(inspect: Inspect):
