@@ -14,10 +14,12 @@ from dagster_duckdb import DuckDBResource
 from lake_assets.catalog import Catalog, LakeSource
 from lake_assets.orchestration.assets import Clock, build_asset, is_built
 from lake_assets.orchestration.automation import automation_sensor
+from lake_assets.orchestration.catch_up import catch_up_sensor
 from lake_assets.orchestration.io_manager import S3ParquetIOManager
 from lake_assets.orchestration.jobs import ensure_bucket, ensure_bucket_daily
-from lake_assets.orchestration.resources import LakeResource, PlatformResource
+from lake_assets.orchestration.resources import LakeResource, PlatformResource, ServiceResource
 from lake_assets.orchestration.schedules import build_schedules
+from lake_assets.orchestration.sensors import alert_sensors
 
 
 def _now() -> datetime:
@@ -42,7 +44,11 @@ def build_defs(*, catalog: Catalog, env: Mapping[str, str], clock: Clock = _now)
             for dataset in catalog
             if isinstance(dataset.source, LakeSource) and is_built(dataset)
         ]
-        sensors = [automation_sensor(computed, running=running)] if computed else []
+        sensors = [
+            *([automation_sensor(computed, running=running)] if computed else []),
+            *alert_sensors(catalog, running=running, env=env, clock=clock),
+            catch_up_sensor(catalog, running=running, env=env, clock=clock),
+        ]
     return dg.Definitions(
         assets=assets,
         schedules=[
@@ -54,6 +60,7 @@ def build_defs(*, catalog: Catalog, env: Mapping[str, str], clock: Clock = _now)
         resources={
             "lake": lake,
             "platform": PlatformResource(env=env),
+            "service": ServiceResource(env=env),
             # One thread: sums of floating point numbers come out the same each time.
             "duckdb": DuckDBResource(database=":memory:", connection_config={"threads": 1}),
             "lake_io": S3ParquetIOManager(lake=lake, catalog=catalog),

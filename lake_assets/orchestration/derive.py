@@ -14,7 +14,7 @@ the day is left out.
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 
 import dagster as dg
@@ -27,7 +27,7 @@ from lake_assets.models.derivation import Derivation, Rows, derivation_of
 from lake_assets.models.in_sql import run_sql
 from lake_assets.orchestration.checks import check_results
 from lake_assets.orchestration.io_manager import COLUMNS_METADATA
-from lake_assets.orchestration.partitions import days_of
+from lake_assets.orchestration.partitions import days_of, ranges_of
 from lake_assets.orchestration.reporting import DayEvents, left_out, write_reported
 from lake_assets.orchestration.rows import DailyRows
 from lake_assets.sources.batches import to_batches
@@ -163,14 +163,9 @@ def _as_failures(dataset: Dataset) -> Generator[None]:
 
 def in_ranges(days: Sequence[date]) -> str:
     """Ascending days in few words: `2026-11-01 to 2026-11-03, 2026-11-07`."""
-    ranges: list[tuple[date, date]] = []
-    for day in days:
-        if ranges and day == ranges[-1][1] + timedelta(days=1):
-            ranges[-1] = (ranges[-1][0], day)
-        else:
-            ranges.append((day, day))
     return ", ".join(
-        first.isoformat() if first == last else f"{first} to {last}" for first, last in ranges
+        first.isoformat() if first == last else f"{first} to {last}"
+        for first, last in ranges_of(days)
     )
 
 

@@ -4,24 +4,32 @@ Belongs here: maintenance of the bucket.
 Does not belong here: asset jobs, which schedules make for themselves.
 """
 
+from datetime import UTC, datetime
+
 import dagster as dg
 
 from lake_assets.orchestration.resources import LakeResource
 from lake_assets.storage.bucket import ensure_bucket as ensure
+from lake_assets.storage.bucket import sweep_exports
 
 
 @dg.op(
     required_resource_keys={"lake"},
-    description="Create or verify the bucket and the rule that expires exports/.",
+    description="Create or verify the bucket and the rule that expires exports/; expire the rest.",
     retry_policy=dg.RetryPolicy(max_retries=2, delay=2, backoff=dg.Backoff.EXPONENTIAL),
 )
 def ensure_lake_bucket(context: dg.OpExecutionContext) -> None:
-    """Make sure that the bucket and its lifecycle rule are there."""
+    """Make sure that the bucket and its lifecycle rule are there, and expire what it left."""
     lake: LakeResource = context.resources.lake
-    report = ensure(lake.s3_client(), lake.location.bucket)
+    client, bucket = lake.s3_client(), lake.location.bucket
+    report = ensure(client, bucket)
+    rule = "written" if report.lifecycle_written else "in place"
+    if report.lifecycle_refused:
+        rule = f"refused by the store ({report.lifecycle_refused})"
+    removed = sweep_exports(client, bucket, now=datetime.now(tz=UTC))
     context.log.info(
-        f"Bucket {'created' if report.created else 'found'}; lifecycle rule "
-        f"{'written' if report.lifecycle_written else 'in place'}"
+        f"Bucket {'created' if report.created else 'found'}; lifecycle rule {rule}; "
+        f"{removed} expired exports removed"
     )
 
 

@@ -6,16 +6,20 @@ Does not belong here: the times themselves (`lake_assets.datasets`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import dagster as dg
-from dagster._core.storage.tags import (
-    ASSET_PARTITION_RANGE_END_TAG,
-    ASSET_PARTITION_RANGE_START_TAG,
-)
 
-from lake_assets.catalog import Dataset, ExternalSource, Kind, PostgresSource, Schedule
+from lake_assets.catalog import (
+    Dataset,
+    ExternalSource,
+    Kind,
+    PostgresSource,
+    Schedule,
+    ServiceSource,
+)
 from lake_assets.orchestration.assets import is_built
+from lake_assets.orchestration.partitions import range_tags
 from lake_assets.sources.collect import collector_of
 
 
@@ -26,17 +30,25 @@ def build_schedules(
 
     `env` is read at each tick: a source that lacks a setting is skipped, with a sentence.
     """
-    groups: dict[tuple[str, Schedule], list[Dataset]] = {}
+    groups: dict[tuple[str, Schedule, date], list[Dataset]] = {}
     for dataset in datasets:
-        groups.setdefault((_name(dataset), dataset.schedule), []).append(dataset)
-    for (name, schedule), members in groups.items():
+        # A run over several days wants one and the same set of partitions.
+        key = (shared_source(dataset), dataset.schedule, dataset.first_day)
+        groups.setdefault(key, []).append(dataset)
+    for (source, schedule, _), members in groups.items():
+        # One by itself is called after its task.
+        name = members[0].daily_task.removeprefix("lake.")
+        if len(members) > 1 or isinstance(members[0].source, PostgresSource):
+            name = source
         yield _build_schedule(name, schedule, members, running=running, env=env)
 
 
-def _name(dataset: Dataset) -> str:
-    """What shares a source shares a name; everything else is called after its own task."""
+def shared_source(dataset: Dataset) -> str:
+    """A name for what a dataset shares its source with: those may share a run."""
     if isinstance(dataset.source, PostgresSource):
         return f"platform_{dataset.kind.value}s"
+    if isinstance(dataset.source, ExternalSource) and dataset.source.pool:
+        return f"collect_{dataset.source.pool.replace('-', '_')}"
     return dataset.daily_task.removeprefix("lake.")
 
 
@@ -80,6 +92,12 @@ def why_not(members: Iterable[Dataset], env: Mapping[str, str]) -> str:
     reasons = [
         collector_of(dataset).upstream.why_not(env) for dataset in external if is_built(dataset)
     ]
+    if not env.get("LAKE_DATABASE_URL", "").strip():
+        reasons.extend(
+            "the query service's database is not known: set LAKE_DATABASE_URL"
+            for dataset in members
+            if isinstance(dataset.source, ServiceSource)
+        )
     return "; ".join(dict.fromkeys(reason for reason in reasons if reason))
 
 
@@ -91,8 +109,5 @@ def run_request(schedule: Schedule, tick: datetime) -> dg.RunRequest:
         return dg.RunRequest(run_key=run_key, partition_key=days[0].isoformat())
     return dg.RunRequest(
         run_key=run_key,
-        tags={
-            ASSET_PARTITION_RANGE_START_TAG: days[0].isoformat(),
-            ASSET_PARTITION_RANGE_END_TAG: days[-1].isoformat(),
-        },
+        tags=range_tags(days[0], days[-1]),
     )

@@ -5,6 +5,7 @@ Does not belong here: objects (`store`).
 """
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from lake_assets.catalog.layout import EXPORTS_PREFIX, EXPORTS_TTL_D
@@ -19,29 +20,59 @@ LIFECYCLE_RULE: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BucketReport:
-    """What `ensure_bucket` found and changed."""
+    """What `ensure_bucket` found and changed; `lifecycle_refused` says why there is no rule."""
 
     created: bool
     lifecycle_written: bool
+    lifecycle_refused: str = ""
 
 
 def ensure_bucket(client: Any, bucket: str) -> BucketReport:
     """Create the bucket where it is missing, and give it the rule that expires exports.
 
-    `client` is a boto3 S3 client. Other lifecycle rules of the bucket are kept.
+    `client` is a boto3 S3 client. Other lifecycle rules of the bucket are kept. A store that knows
+    no rules, or does not let us set them, is no failure: `sweep_exports` does without.
 
     Raises:
         botocore.exceptions.ClientError: the store refuses; the bucket may belong to someone else.
     """
     created = _create_if_missing(client, bucket)
+    try:
+        written = _ensure_rule(client, bucket)
+    except client.exceptions.ClientError as error:
+        code: str = error.response["Error"]["Code"]
+        return BucketReport(created=created, lifecycle_written=False, lifecycle_refused=code)
+    return BucketReport(created=created, lifecycle_written=written)
+
+
+def sweep_exports(client: Any, bucket: str, *, now: datetime) -> int:
+    """Remove exports that are older than they may be, and count them.
+
+    A rule that works leaves none; without one this is what expires them.
+
+    Raises:
+        botocore.exceptions.ClientError: the store refuses.
+    """
+    oldest = now - timedelta(days=EXPORTS_TTL_D)
+    removed = 0
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=EXPORTS_PREFIX)
+    for page in pages:
+        for item in page.get("Contents", []):
+            if item["LastModified"] < oldest:
+                client.delete_object(Bucket=bucket, Key=item["Key"])
+                removed += 1
+    return removed
+
+
+def _ensure_rule(client: Any, bucket: str) -> bool:
     rules = _lifecycle_rules(client, bucket)
     if any(_is_same_rule(rule) for rule in rules):
-        return BucketReport(created=created, lifecycle_written=False)
+        return False
     kept = [rule for rule in rules if rule.get("ID") != LIFECYCLE_RULE["ID"]]
     client.put_bucket_lifecycle_configuration(
         Bucket=bucket, LifecycleConfiguration={"Rules": [*kept, LIFECYCLE_RULE]}
     )
-    return BucketReport(created=created, lifecycle_written=True)
+    return True
 
 
 def _create_if_missing(client: Any, bucket: str) -> bool:

@@ -1,7 +1,7 @@
 import dagster as dg
 import pytest
 
-from lake_assets.catalog import ExternalSource, Kind, load_catalog
+from lake_assets.catalog import Kind, load_catalog
 from lake_assets.orchestration.build import build_defs
 
 
@@ -68,7 +68,7 @@ def test_every_daily_task_has_a_schedule(definitions):
     assert {dataset.daily_task for dataset in load_catalog()} <= said
 
 
-def test_schedules_that_can_succeed_run_by_default_only_where_asked():
+def test_schedules_that_can_succeed_run_by_default_only_where_asked(definitions):
     def running(env):
         defs = build_defs(catalog=load_catalog(), env=env)
         return {
@@ -77,18 +77,28 @@ def test_schedules_that_can_succeed_run_by_default_only_where_asked():
             if schedule.default_status is dg.DefaultScheduleStatus.RUNNING
         }
 
-    collected = {
+    by_hand = {
         dataset.daily_task.removeprefix("lake.")
         for dataset in load_catalog()
-        if isinstance(dataset.source, ExternalSource) and dataset.source.collect
+        if dataset.kind is Kind.DERIVED
     }
-    assert "collect_scc_fred_indicators" in collected
     assert running({}) == set()
-    assert running({"LAKE_SCHEDULES": "on"}) == collected | {
-        "ensure_bucket_daily",
-        "platform_events",
-        "platform_snapshots",
+    schedules = definitions.get_repository_def().schedule_defs
+    assert by_hand
+    assert running({"LAKE_SCHEDULES": "on"}) == {one.name for one in schedules} - by_hand
+
+
+def test_what_shares_a_source_and_a_time_shares_a_run(definitions):
+    said = {
+        schedule.name: schedule.description.removeprefix("Runs ").removesuffix(".").split(", ")
+        for schedule in definitions.get_repository_def().schedule_defs
     }
+    assert said["collect_cdtfa"] == [
+        "lake.collect_scc_cdtfa_taxable_sales",
+        "lake.collect_scc_cdtfa_permits",
+    ]
+    assert len(said["platform_events"]) > 40
+    assert len(said) < len(load_catalog()) / 3
 
 
 def test_every_asset_reads_like_documentation(definitions):

@@ -1,0 +1,67 @@
+"""Which days a dataset should have by now, from its schedule alone.
+
+Belongs here: schedules of the form `minute hour * * weekdays`, and the days that their ticks write.
+Does not belong here: which days the lake has, running anything.
+"""
+
+from datetime import UTC, date, datetime, time, timedelta
+
+from lake_assets.catalog.model import CatalogError, Dataset, Kind, Schedule
+
+
+def ticks(schedule: Schedule, first: date, last: date) -> tuple[datetime, ...]:
+    """The moments from `first` to `last`, both inclusive, at which a schedule ticks.
+
+    Raises:
+        CatalogError: the cron is not of the form `minute hour * * weekdays`.
+    """
+    moment, weekdays = _parse(schedule.cron)
+    days = (first + timedelta(days=offset) for offset in range((last - first).days + 1))
+    ticking = (day for day in days if day.isoweekday() % 7 in weekdays)
+    return tuple(datetime.combine(day, moment, tzinfo=UTC) for day in ticking)
+
+
+def due_days(dataset: Dataset, *, first: date, last: date, now: datetime) -> tuple[date, ...]:
+    """The days from `first` to `last` that ticks before `now` should have written, oldest first.
+
+    What shows the state of its day can't be had later: of that only the running day is due.
+    """
+    schedule = dataset.schedule
+    today = now.astimezone(UTC).date()
+    if is_of_its_day(dataset):
+        first = max(first, today)
+    first = max(first, dataset.first_day)
+    found = {
+        day
+        for tick in ticks(schedule, first + timedelta(days=schedule.newest_lag_d), today)
+        if tick <= now
+        for day in schedule.days(tick.date())
+        if first <= day <= last
+    }
+    return tuple(sorted(found))
+
+
+def is_of_its_day(dataset: Dataset) -> bool:
+    """Whether a day can only be written while it lasts."""
+    outside = dataset.kind is Kind.EXTERNAL and dataset.schedule.newest_lag_d == 0
+    return dataset.kind is Kind.SNAPSHOT or outside
+
+
+def _parse(cron: str) -> tuple[time, frozenset[int]]:
+    fields = cron.split()
+    if len(fields) != 5 or fields[2:4] != ["*", "*"] or not (fields[0] + fields[1]).isdigit():
+        raise CatalogError(f"schedule `{cron}`: only `minute hour * * weekdays` is known")
+    return time(int(fields[1]), int(fields[0])), _weekdays(cron, fields[4])
+
+
+def _weekdays(cron: str, text: str) -> frozenset[int]:
+    """Days of the week as cron counts them, Sunday as 0."""
+    if text == "*":
+        return frozenset(range(7))
+    found: set[int] = set()
+    for part in text.split(","):
+        low, _, high = part.partition("-")
+        if not (low + high).isdigit():
+            raise CatalogError(f"schedule `{cron}`: `{part}` is no day of the week")
+        found |= {day % 7 for day in range(int(low), int(high or low) + 1)}
+    return frozenset(found)

@@ -1,0 +1,49 @@
+"""Runs as processes of this machine, whose death is noticed also when nobody was there to see it.
+
+Belongs here: telling a run that goes on from one whose process is gone.
+Does not belong here: what becomes of a lost run (`dagster.yaml`: it is marked failed and retried).
+
+Dagster's own launcher notices a dead run while the code server lives that started it. After a crash
+of everything, or of the code server, nobody knows the run any more, and it would run forever.
+"""
+
+import psutil
+from dagster import DagsterEventType, DagsterRun
+from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
+from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
+
+_CLOCK_SLACK_S = 5.0
+
+
+class LocalRunLauncher(DefaultRunLauncher):
+    """The default launcher, with runs that can be asked whether they live."""
+
+    @property
+    def supports_check_run_worker_health(self) -> bool:
+        """Run monitoring asks about runs that are under way."""
+        return True
+
+    def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
+        """Whether the process of a run lives: by its number, and by being older than its run."""
+        known = self._process_of(run.run_id)
+        if known is None:
+            return CheckRunHealthResult(WorkerStatus.RUNNING, "its process is not known")
+        pid, started_by = known
+        try:
+            process = psutil.Process(pid)
+            is_it = process.create_time() <= started_by + _CLOCK_SLACK_S
+            if is_it and process.status() != psutil.STATUS_ZOMBIE:
+                return CheckRunHealthResult(WorkerStatus.RUNNING)
+        except psutil.NoSuchProcess:
+            pass
+        return CheckRunHealthResult(WorkerStatus.FAILED, f"its process {pid} is gone")
+
+    def _process_of(self, run_id: str) -> tuple[int, float] | None:
+        """The process that a run said it is, and when it said so."""
+        events = self._instance.all_logs(run_id, of_type=DagsterEventType.ENGINE_EVENT)
+        for entry in reversed(events):
+            event = entry.dagster_event
+            pid = event.engine_event_data.metadata.get("pid") if event else None
+            if pid is not None:
+                return int(str(pid.value)), entry.timestamp
+        return None

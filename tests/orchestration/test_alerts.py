@@ -1,0 +1,178 @@
+"""Messages about datasets that failed or went stale: one each, kept until they are delivered."""
+
+import json
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+
+import dagster as dg
+import pytest
+
+from lake_assets.orchestration.alerts import (
+    SLACK,
+    WEBHOOK,
+    Alert,
+    Memory,
+    as_cursor,
+    remembered,
+    tell,
+    without_secrets,
+)
+from lake_assets.orchestration.build import build_defs
+from lake_assets.orchestration.sensors import FAILED_SENSOR, STALE_SENSOR
+from tests.orchestration.test_exports import insert_plays, utc
+
+NOW = datetime(2026, 11, 23, 5, tzinfo=UTC)
+ALERT = Alert(event="dataset_failed", dataset="plays", reason="no table", at=NOW, task="lake.x")
+
+
+class Receiver:
+    """A webhook that keeps what it took; `status` is how it answers."""
+
+    def __init__(self) -> None:
+        self.bodies: list[dict] = []
+        self.status = 200
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                if receiver.status == 200:
+                    receiver.bodies.append(body)
+                self.send_response(receiver.status)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Nothing on the terminal."""
+
+        self._server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/hook-with-a-secret"
+        self._thread = Thread(target=self._server.serve_forever)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    receiver = Receiver()
+    yield receiver
+    receiver.close()
+
+
+def test_a_message_is_logged_and_goes_to_each_receiver(receiver, caplog):
+    memory = Memory()
+    with caplog.at_level(logging.WARNING, logger="lake.alerts"):
+        tell([ALERT], memory, env={WEBHOOK: receiver.url, SLACK: receiver.url}, now=NOW)
+    (line,) = [json.loads(record.message) for record in caplog.records]
+    assert (line["event"], line["dataset"], line["reason"]) == (
+        "dataset_failed", "plays", "no table",
+    )  # fmt: skip
+    assert receiver.bodies == [
+        line,
+        {"text": "plays could not be written: no table\nAgain by hand: lake trigger lake.x"},
+    ]
+    assert not memory.undelivered
+
+
+def test_what_was_not_taken_is_tried_again_further_and_further_apart(receiver, caplog):
+    env, memory = {WEBHOOK: receiver.url}, Memory()
+    receiver.status = 503
+    tries = []
+    for second in range(0, 300, 10):
+        before = memory.undelivered[0].attempts if memory.undelivered else 0
+        alerts = [ALERT] if second == 0 else []
+        tell(alerts, memory, env=env, now=NOW + timedelta(seconds=second))
+        memory = remembered(as_cursor(memory))
+        if memory.undelivered[0].attempts > before:
+            tries.append(second)
+    assert tries == [0, 30, 90, 210]
+    receiver.status = 200
+    tell([], memory, env=env, now=NOW + timedelta(hours=2))
+    assert [body["dataset"] for body in receiver.bodies] == ["plays"]
+    assert not memory.undelivered
+    assert receiver.url not in caplog.text
+    assert "hook-with-a-secret" not in caplog.text
+
+
+def test_a_message_that_nobody_takes_is_given_up_after_a_day(receiver, caplog):
+    env, memory = {WEBHOOK: receiver.url}, Memory()
+    receiver.status = 404
+    tell([ALERT], memory, env=env, now=NOW)
+    tell([], memory, env=env, now=NOW + timedelta(hours=25))
+    assert not memory.undelivered
+    assert "alert_given_up" in caplog.text
+
+
+def test_secrets_are_masked():
+    env = {"FRED_API_KEY": "0123456789abcdef", "PLATFORM_DATABASE_URL": "postgresql://u:p@h/d"}
+    said = "GET https://x/?key=0123456789abcdef and postgresql://me:mine@host/db\nmore"
+    assert without_secrets(said, env) == "GET https://x/?key=*** and postgresql://***@host/db"
+
+
+def evaluate(music, name: str, cursor: str | None) -> tuple[list[dict], str | None]:
+    """The messages of one tick, and the cursor after it."""
+    messages: list[dict] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: messages.append(json.loads(record.getMessage()))
+    log = logging.getLogger("lake.alerts")
+    log.addHandler(handler)
+    try:
+        with dg.build_sensor_context(
+            instance=music.instance, cursor=cursor, definitions=music.defs
+        ) as context:
+            result = music.defs.resolve_sensor_def(name).evaluate_tick(context)
+    finally:
+        log.removeHandler(handler)
+    return messages, result.cursor
+
+
+def test_a_dataset_that_fails_is_told_once_until_it_is_well(music):
+    messages, cursor = evaluate(music, FAILED_SENSOR, None)
+    assert messages == []
+
+    insert_plays(music, (1, utc(21)))
+    music.sql(f"ALTER TABLE {music.schema}.plays RENAME TO gone")
+    for day in ("2026-11-20", "2026-11-21"):
+        assert not music.materialize("music/plays", day).success
+    messages, cursor = evaluate(music, FAILED_SENSOR, cursor)
+    (message,) = messages
+    assert message["dataset"] == "music/plays"
+    assert message["event"] == "dataset_failed"
+    assert "the platform database has no table" in message["reason"]
+    assert evaluate(music, FAILED_SENSOR, cursor)[0] == []
+
+    music.sql(f"ALTER TABLE {music.schema}.gone RENAME TO plays")
+    assert music.materialize("music/plays", "2026-11-21").success
+    messages, cursor = evaluate(music, FAILED_SENSOR, cursor)
+    assert messages == []
+
+    insert_plays(music, (1, utc(21)))
+    assert music.materialize("music/plays", "2026-11-21").success
+    messages, cursor = evaluate(music, FAILED_SENSOR, cursor)
+    (message,) = messages
+    assert (message["event"], message["reason"]) == (
+        "check_failed", "unique_key: 2026-11-21: 1 rows repeat a key",
+    )  # fmt: skip
+
+
+def test_a_stale_dataset_is_told_once(music):
+    assert evaluate(music, STALE_SENSOR, None)[0] == [], "nothing was ever written"
+    music.instance.report_runless_asset_event(
+        dg.AssetMaterialization(asset_key=["music", "plays"], partition="2026-11-21")
+    )
+    messages, cursor = evaluate(music, STALE_SENSOR, None)
+    assert messages == []
+
+    later = datetime.now(tz=UTC) + timedelta(hours=37)
+    music.defs = build_defs(catalog=music.catalog, env={}, clock=lambda: later)
+    messages, cursor = evaluate(music, STALE_SENSOR, cursor)
+    assert [(message["dataset"], message["reason"]) for message in messages] == [
+        ("music/plays", "nothing was written for 37 hours; 36 are its limit")
+    ]
+    assert evaluate(music, STALE_SENSOR, cursor)[0] == []
