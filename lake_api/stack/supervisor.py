@@ -41,6 +41,7 @@ _WATCH_S = 0.5
 # The code server waits for its clients to hang up, which nobody needs; it keeps nothing.
 _GRACE_S = {"dagster-code": 1.0}
 _API_SETTINGS = ("AINATIVE_", "LAKE_", "MINIO_")
+_ALERT_SETTINGS = "LAKE_ALERT_"
 _API_BASICS = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
@@ -391,7 +392,8 @@ def api_environment(settings: Mapping[str, str]) -> dict[str, str]:
     env = {
         name: value
         for name, value in settings.items()
-        if name.startswith(_API_SETTINGS) or name in _API_BASICS
+        if (name.startswith(_API_SETTINGS) and not name.startswith(_ALERT_SETTINGS))
+        or name in _API_BASICS
     }
     if env.get("LAKE_READER_ACCESS_KEY"):
         env["MINIO_ACCESS_KEY"] = env["LAKE_READER_ACCESS_KEY"]
