@@ -89,7 +89,7 @@ class AuditLog:
         asked = self._clock().astimezone(UTC) - timedelta(milliseconds=entry.elapsed_ms)
         return {
             "id": str(uuid7()),
-            "at": asked,
+            "asked_at": asked,
             "action": entry.action,
             "role": caller.role.value if caller else None,
             "caller": caller.name if caller else None,

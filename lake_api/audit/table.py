@@ -24,7 +24,7 @@ class AuditRow(_Base):
     __tablename__ = "audit"
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
-    at: Mapped[datetime] = mapped_column(DateTime(timezone=True), index=True)
+    asked_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), index=True)
     action: Mapped[str] = mapped_column(String(32))
     role: Mapped[str | None] = mapped_column(String(16))
     caller: Mapped[str | None] = mapped_column(String(128))

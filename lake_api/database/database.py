@@ -5,6 +5,7 @@ Does not belong here: queries (each domain's `store.py`).
 """
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -28,6 +29,8 @@ from lake_api.settings import SettingsError
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
 _BUSY_TIMEOUT_MS = 10_000
+# Alembic keeps what it works on in module globals: one thread of a process at a time.
+_MIGRATING = threading.Lock()
 
 
 class Database:
@@ -158,7 +161,8 @@ def _migrate(url: URL) -> None:
             config = Config()
             config.set_main_option("script_location", str(_MIGRATIONS))
             config.attributes["connection"] = connection
-            command.upgrade(config, "heads")
+            with _MIGRATING:
+                command.upgrade(config, "heads")
     finally:
         engine.dispose()
 

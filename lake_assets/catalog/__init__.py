@@ -1,6 +1,6 @@
 """What a dataset is, in the standard library only: the one thing that both halves share."""
 
-from lake_assets.catalog.declare import derived, event, external, snapshot
+from lake_assets.catalog.declare import derived, event, external, recorded, snapshot
 from lake_assets.catalog.layout import checks_key, data_key, dataset_prefix, day_of_key, version_key
 from lake_assets.catalog.location import LakeLocation, LocationError
 from lake_assets.catalog.model import (
@@ -15,6 +15,7 @@ from lake_assets.catalog.model import (
     PostgresSource,
     Reference,
     Schedule,
+    ServiceSource,
     Task,
 )
 from lake_assets.catalog.registry import Catalog, load_catalog
@@ -34,6 +35,7 @@ __all__ = [
     "PostgresSource",
     "Reference",
     "Schedule",
+    "ServiceSource",
     "Task",
     "checks_key",
     "data_key",
@@ -43,6 +45,7 @@ __all__ = [
     "event",
     "external",
     "load_catalog",
+    "recorded",
     "snapshot",
     "version_key",
 ]

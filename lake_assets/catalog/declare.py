@@ -28,6 +28,7 @@ from lake_assets.catalog.model import (
     PostgresSource,
     Reference,
     Schedule,
+    ServiceSource,
 )
 
 _TYPES = {
@@ -130,6 +131,38 @@ def event(
         key=_names(key),
         owner=owner,
         expect_rows=expect_rows,
+        proposed=proposed,
+        notes=notes,
+    )
+
+
+def recorded(
+    partition: str,
+    description: str,
+    *,
+    group: str,
+    table: str,
+    tasks: str,
+    columns: str,
+    watermark: str,
+    key: str = "",
+    proposed: bool = False,
+    owner: str = "team:data-platform",
+    notes: str = "",
+) -> Dataset:
+    """Rows of a table of the query service whose `watermark` falls into the UTC day."""
+    return Dataset(
+        partition=partition,
+        description=description,
+        kind=Kind.EVENT,
+        group=group,
+        source=ServiceSource(table=table),
+        columns=parse_columns(columns),
+        tasks=_names(tasks),
+        schedule=EVENT_SCHEDULE,
+        watermark=watermark,
+        key=_names(key),
+        owner=owner,
         proposed=proposed,
         notes=notes,
     )

@@ -90,6 +90,16 @@ class PostgresSource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceSource:
+    """A table of the query service's own database."""
+
+    table: str
+
+    def __str__(self) -> str:
+        return f"service:{self.table}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExternalSource:
     """An upstream outside the company; `upstream` is its short name, `pool` its rate-limit pool.
 
@@ -118,7 +128,7 @@ class LakeSource:
         return "lake:" + "+".join(self.upstreams)
 
 
-Source = PostgresSource | ExternalSource | LakeSource
+Source = PostgresSource | ServiceSource | ExternalSource | LakeSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

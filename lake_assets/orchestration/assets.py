@@ -12,7 +12,14 @@ from typing import Any
 
 import dagster as dg
 
-from lake_assets.catalog import Dataset, ExternalSource, Kind, LakeSource, PostgresSource
+from lake_assets.catalog import (
+    Dataset,
+    ExternalSource,
+    Kind,
+    LakeSource,
+    PostgresSource,
+    ServiceSource,
+)
 from lake_assets.models.derivation import derivation_of
 from lake_assets.orchestration.automation import runs_by_itself
 from lake_assets.orchestration.checks import check_results, check_specs
@@ -20,9 +27,10 @@ from lake_assets.orchestration.collect import collected
 from lake_assets.orchestration.derive import derived, inputs_of
 from lake_assets.orchestration.io_manager import column_schema
 from lake_assets.orchestration.partitions import days_of, partitions_of
-from lake_assets.orchestration.resources import PlatformResource
+from lake_assets.orchestration.resources import PlatformResource, ServiceResource
 from lake_assets.orchestration.rows import DailyRows
 from lake_assets.sources.errors import SourceMismatch
+from lake_assets.sources.service import open_service_export
 
 Clock = Callable[[], datetime]
 AssetEvents = Iterator[dg.Output[Any] | dg.AssetCheckResult]
@@ -37,7 +45,7 @@ RETRY = dg.RetryPolicy(
 def is_built(dataset: Dataset) -> bool:
     """Whether rows of this dataset can be obtained at all in this version."""
     match dataset.source:
-        case PostgresSource():
+        case PostgresSource() | ServiceSource():
             return True
         case ExternalSource(collect=where) | LakeSource(compute=where):
             return bool(where)
@@ -71,12 +79,23 @@ def build_asset(dataset: Dataset, *, clock: Clock) -> dg.AssetsDefinition:
         check_specs=check_specs(dataset),
         retry_policy=RETRY,
         io_manager_key="lake_io",
-        required_resource_keys={"lake", "platform"} | ({"duckdb"} if is_derived else set()),
+        required_resource_keys=_resources(dataset),
         pool=pool or None,
         # A source that is not configured, or has not published yet, materializes nothing; nor does
         # a day without inputs.
         output_required=not isinstance(dataset.source, ExternalSource) and not is_derived,
     )(_producer(dataset, clock))
+
+
+def _resources(dataset: Dataset) -> set[str]:
+    """What its runs connect to."""
+    match dataset.source:
+        case ServiceSource():
+            return {"lake", "service"}
+        case LakeSource() if is_built(dataset):
+            return {"lake", "platform", "duckdb"}
+        case _:
+            return {"lake", "platform"}
 
 
 def _producer(dataset: Dataset, clock: Clock) -> Callable[..., Any]:
@@ -86,6 +105,8 @@ def _producer(dataset: Dataset, clock: Clock) -> Callable[..., Any]:
         return collected(dataset, clock)
     if isinstance(dataset.source, LakeSource):
         return derived(dataset, clock)
+    if isinstance(dataset.source, ServiceSource):
+        return _service_export(dataset)
     return _platform_export(dataset, clock)
 
 
@@ -122,6 +143,21 @@ def _platform_export(dataset: Dataset, clock: Clock) -> AssetFunction:
                 rows = DailyRows(
                     dataset=dataset, days=days, read=source.day, source=str(dataset.source)
                 )
+                yield dg.Output(rows)
+        except SourceMismatch as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        yield from check_results(dataset, rows.facts)
+
+    return export
+
+
+def _service_export(dataset: Dataset) -> AssetFunction:
+    def export(context: dg.AssetExecutionContext) -> AssetEvents:
+        service: ServiceResource = context.resources.service
+        days = days_of(context.partition_keys)
+        try:
+            with open_service_export(service.url, dataset) as read:
+                rows = DailyRows(dataset=dataset, days=days, read=read, source=str(dataset.source))
                 yield dg.Output(rows)
         except SourceMismatch as error:
             raise dg.Failure(str(error), allow_retries=False) from error

@@ -1,4 +1,4 @@
-"""What runs connect to: the bucket and the platform database, found when a run needs them.
+"""What runs connect to: the bucket and the databases, found when a run needs them.
 
 Belongs here: turning settings into connections, at run time only.
 Does not belong here: using the connections.
@@ -55,6 +55,29 @@ class LakeResource:
 def _store(location: LakeLocation) -> LakeStore:
     # A run asks for its store several times; each new one would make its connections anew.
     return LakeStore(location)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceResource:
+    """The query service's own database, to read from."""
+
+    env: Mapping[str, str] = field(repr=False)
+
+    @property
+    def url(self) -> str:
+        """Its URL, as the service is given it.
+
+        Raises:
+            dagster.Failure: it is not set; a retry would not help.
+        """
+        url = self.env.get("LAKE_DATABASE_URL", "").strip()
+        if not url:
+            raise dg.Failure(
+                "The query service's database is not configured: set LAKE_DATABASE_URL as for the "
+                "service",
+                allow_retries=False,
+            )
+        return url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

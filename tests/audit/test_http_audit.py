@@ -80,7 +80,7 @@ def test_a_query_leaves_who_what_when_and_what_it_cost(recorded: Recorded) -> No
     assert row.pop("elapsed_ms") > 0
     assert row.pop("id")
     # The service's clock stands still; the row says when the call came, not when it was over.
-    assert row.pop("at")[:19] in {f"{NOW - timedelta(seconds=1):%Y-%m-%d %H:%M:%S}"}
+    assert row.pop("asked_at")[:19] in {f"{NOW - timedelta(seconds=1):%Y-%m-%d %H:%M:%S}"}
     assert row == {
         "action": "query",
         "role": "agent",

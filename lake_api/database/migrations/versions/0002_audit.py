@@ -31,7 +31,7 @@ def upgrade() -> None:
     op.create_table(
         "audit",
         sa.Column("id", sa.String(36), primary_key=True),
-        sa.Column("at", sa.DateTime(timezone=True), nullable=False, index=True),
+        sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False, index=True),
         sa.Column("action", sa.String(32), nullable=False),
         sa.Column("role", sa.String(16)),
         sa.Column("caller", sa.String(128)),

@@ -1,0 +1,146 @@
+"""The query service's own database: declared columns of one of its tables, as Arrow batches.
+
+Belongs here: reading SQLite or Postgres, whichever the service uses, in one transaction per export.
+Does not belong here: the tables themselves (the service makes them), reading the platform database
+(`platform`, which also reads this one where it is Postgres).
+"""
+
+import sqlite3
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from urllib.parse import quote
+
+import pyarrow as pa
+
+from lake_assets.catalog import Column, ColumnType, Dataset, PostgresSource, ServiceSource
+from lake_assets.sources.batches import to_batches
+from lake_assets.sources.errors import SourceMismatch, SourceUnavailable
+
+_BUSY_TIMEOUT_S = 10.0
+_FETCHED_ROWS = 5_000
+_SQLITE = "sqlite:///"
+
+DayReader = Callable[[date], Generator[pa.RecordBatch]]
+
+
+@contextmanager
+def open_service_export(url: str, dataset: Dataset) -> Generator[DayReader]:
+    """What reads the rows of a UTC day; all days of an export come from the same state.
+
+    Args:
+        url: `sqlite:///file` or `postgresql://…`, as the service is given it.
+        dataset: what to read; its columns are the table's, by name.
+
+    Raises:
+        SourceUnavailable: the database does not answer.
+        SourceMismatch: it has no such table or column, or the URL is of another database.
+    """
+    table = _table(dataset)
+    if url.startswith(_SQLITE):
+        with _open_sqlite(url.removeprefix(_SQLITE), dataset, table) as read:
+            yield read
+        return
+    scheme, _, rest = url.partition("://")
+    if scheme.partition("+")[0] not in {"postgresql", "postgres"}:
+        raise SourceMismatch("LAKE_DATABASE_URL must begin with sqlite:/// or postgresql://")
+    # The driver imports pandas where that is installed: half a second for runs that need it.
+    from lake_assets.sources.platform import open_export  # noqa: PLC0415
+
+    as_postgres = replace(dataset, source=PostgresSource(table=table))
+    with open_export(f"postgresql://{rest}", as_postgres) as source:
+        if source.table.missing:
+            raise _lacks(dataset, source.table.missing[0])
+        yield source.day
+
+
+@contextmanager
+def _open_sqlite(file: str, dataset: Dataset, table: str) -> Generator[DayReader]:
+    path = Path(file.partition("?")[0])
+    if not path.is_file():
+        raise SourceUnavailable(
+            f"{dataset.partition}: the service's database is not there: it is made when the "
+            "service starts"
+        )
+    try:
+        connection = sqlite3.connect(
+            f"file:{quote(str(path))}?mode=ro",
+            uri=True,
+            timeout=_BUSY_TIMEOUT_S,
+            isolation_level=None,
+        )
+    except sqlite3.Error as error:
+        raise _unavailable(error) from error
+    with closing(connection):
+        try:
+            connection.execute("BEGIN")
+            found = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+        except sqlite3.Error as error:
+            raise _unavailable(error) from error
+        missing = [name for name in dataset.column_names if name not in found]
+        if missing:
+            raise _lacks(dataset, missing[0])
+
+        def read(day: date) -> Generator[pa.RecordBatch]:
+            return _sqlite_day(connection, dataset, table, day)
+
+        yield read
+
+
+def _sqlite_day(
+    connection: sqlite3.Connection, dataset: Dataset, table: str, day: date
+) -> Generator[pa.RecordBatch]:
+    names = ", ".join(dataset.column_names)
+    statement = (
+        f"SELECT {names} FROM {table}"  # noqa: S608 - declared names only
+        f" WHERE {dataset.watermark} >= ? AND {dataset.watermark} < ?"
+        f" ORDER BY {', '.join((dataset.watermark, *dataset.key))}"
+    )
+    # Timestamps are stored as text in UTC, which sorts as they do.
+    bounds = (f"{day} 00:00:00", f"{day + timedelta(days=1)} 00:00:00")
+    try:
+        with closing(connection.execute(statement, bounds)) as cursor:
+            yield from to_batches(_rows(cursor, dataset.columns), dataset)
+    except sqlite3.Error as error:
+        raise _unavailable(error) from error
+
+
+def _rows(cursor: sqlite3.Cursor, columns: Sequence[Column]) -> Iterator[Mapping[str, object]]:
+    while some := cursor.fetchmany(_FETCHED_ROWS):
+        for row in some:
+            yield {
+                column.name: _value(column, value)
+                for column, value in zip(columns, row, strict=True)
+            }
+
+
+def _value(column: Column, value: object) -> object:
+    """SQLite keeps numbers, texts and nothing else."""
+    match column.type, value:
+        case ColumnType.TIMESTAMP, str():
+            return datetime.fromisoformat(value).replace(tzinfo=UTC)
+        case ColumnType.FLOAT64, int():
+            return float(value)
+        case ColumnType.BOOL, int():
+            return bool(value)
+        case _:
+            return value
+
+
+def _table(dataset: Dataset) -> str:
+    if not isinstance(dataset.source, ServiceSource):
+        raise SourceMismatch(f"{dataset.partition} is not read from the service's database")
+    return dataset.source.table
+
+
+def _lacks(dataset: Dataset, column: str) -> SourceMismatch:
+    return SourceMismatch(
+        f"{dataset.partition}: the service's database has no column `{column}` in this table: it "
+        "belongs to another version of the service"
+    )
+
+
+def _unavailable(error: sqlite3.Error) -> SourceUnavailable:
+    return SourceUnavailable(f"the service's database did not answer: {error}")
