@@ -143,9 +143,14 @@ def test_the_document_has_every_route_with_examples_and_errors(service: Any) -> 
     assert (sql["minLength"], sql["maxLength"]) == (10, 4000)
     assert schemas["QueryRequest"]["required"] == ["sql"]
     assert next(iter(query["responses"]["200"]["content"]["application/json"]["examples"]))
-    for path in ("/api/v1/internal/lake/tool-definition", "/api/v1/internal/tasks/trigger"):
-        [operation] = document["paths"][path].values()
-        assert operation["security"] == [{"InternalApiKey": []}]
+    security = {
+        path: next(iter(document["paths"][path].values()))["security"]
+        for path in ("/api/v1/internal/lake/tool-definition", "/api/v1/internal/tasks/trigger")
+    }
+    assert list(security.values()) == [
+        [{"InternalApiKey": []}, {"BearerToken": []}],
+        [{"InternalApiKey": []}],
+    ]
 
 
 def test_every_reference_in_the_document_resolves(service: Any) -> None:
