@@ -8,12 +8,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
-from lake_assets.sources.email_addresses import masked, plain, recipient
 from lake_assets.sources.errors import SourceMismatch
+from lake_assets.sources.personal import masked_text, page_of, plain, recipient
 
 _NOT_DELIVERED = {"bounced", "deferred", "dropped"}
 _STATUS_CODE = re.compile(r"\b[245]\.\d{1,3}\.\d{1,3}\b")
@@ -39,8 +38,8 @@ class MailEvent:
     metadata: Mapping[str, object] = field(default_factory=dict[str, object])
 
     def row(self, provider: str) -> Mapping[str, object]:
-        """The columns: the recipient as a hash, addresses in texts masked, links without query."""
-        answer = masked(self.answer or "")
+        """The columns: the recipient as a hash, texts masked, links without query."""
+        answer = masked_text(self.answer or "")
         code = _STATUS_CODE.search(answer)
         return {
             "provider": provider,
@@ -49,12 +48,12 @@ class MailEvent:
             "event_type": self.event_type,
             **recipient(self.to),
             "from_email": plain(self.sender),
-            "subject": masked(self.subject) if self.subject else None,
-            "tags": msgspec.json.encode([masked(self.tag)] if self.tag else []).decode(),
+            "subject": masked_text(self.subject) if self.subject else None,
+            "tags": msgspec.json.encode([masked_text(self.tag)] if self.tag else []).decode(),
             "occurred_at": self.occurred_at,
             "status_code": code[0] if code else None,
             "reason": answer if answer and self.event_type in _NOT_DELIVERED else None,
-            "url": _page(self.url) if self.url else None,
+            "url": page_of(self.url) if self.url else None,
             "metadata": msgspec.json.encode(self.metadata).decode(),
         }
 
@@ -68,9 +67,3 @@ def event_type(said: str | None, known: Mapping[str, str]) -> str:
     if not said or said not in known:
         raise SourceMismatch(f"the event `{said}` is new: name it in the collector of the provider")
     return known[said]
-
-
-def _page(url: str) -> str:
-    """The link without its query, in which people and their tokens are."""
-    parts = urlsplit(url)
-    return masked(urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", "")))

@@ -21,9 +21,9 @@ from typing import TypeVar
 import msgspec
 
 from lake_assets.sources.collect import Ask
-from lake_assets.sources.email_addresses import plain
 from lake_assets.sources.email_mapping import MailEvent, event_type
 from lake_assets.sources.errors import SourceMismatch, SourceUnavailable
+from lake_assets.sources.personal import plain
 from lake_assets.sources.values import whole
 
 Shape = TypeVar("Shape")

@@ -18,9 +18,9 @@ from datetime import UTC, datetime
 import msgspec
 
 from lake_assets.sources.collect import Ask
-from lake_assets.sources.email_addresses import plain, recipient
 from lake_assets.sources.email_mapping import MailEvent, event_type
 from lake_assets.sources.errors import SourceMismatch
+from lake_assets.sources.personal import plain, recipient
 
 _PAGE_ROWS = 100
 _TYPES = {

@@ -32,8 +32,8 @@ import msgspec
 
 from lake_assets.sources import config
 from lake_assets.sources.collect import Ask, Collector, Row
-from lake_assets.sources.email_addresses import without_personal
 from lake_assets.sources.errors import SourceMismatch
+from lake_assets.sources.personal import masked
 
 _PAGE_ROWS = 100
 _LEFT_OUT = frozenset({"body", "body_html", "body_text", "commits", "email"})
@@ -141,7 +141,7 @@ def _row(event: Event) -> Row:
         "head_sha": payload.get("head") or (subject.get("head") or {}).get("sha"),
         "number": payload.get("number") or subject.get("number"),
         "is_public": event.public,
-        "payload": msgspec.json.encode(without_personal(payload, leave_out=_LEFT_OUT)).decode(),
+        "payload": msgspec.json.encode(masked(payload, leave_out=_LEFT_OUT)).decode(),
         "created_at": event.created_at,
     }
 

@@ -25,8 +25,8 @@ import msgspec
 
 from lake_assets.sources import config
 from lake_assets.sources.collect import Ask, Collector, Row
-from lake_assets.sources.email_addresses import without_personal
 from lake_assets.sources.errors import SourceMismatch
+from lake_assets.sources.personal import masked
 
 _BACK_D, _AHEAD_D = 30, 365
 _PAGE_ROWS = 50
@@ -134,7 +134,7 @@ def _row(entry: Mapping[str, Any], calendar: str) -> dict[str, Any]:
         raise SourceMismatch(f"an event is not in the expected shape: {error}") from error
     if not (event_id := event.id or event.api_id):
         raise SourceMismatch(f"the event at {event.start_at} has neither `id` nor `api_id`")
-    raw = without_personal(entry, leave_out=_LEFT_OUT)
+    raw = masked(entry, leave_out=_LEFT_OUT)
     return {name: getattr(event, name) for name in _AS_GIVEN} | {
         "event_id": event_id,
         "calendar_id": event.calendar_id or calendar or None,

@@ -16,8 +16,8 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from msgspec import field
 
-from lake_assets.sources.email_addresses import masked
 from lake_assets.sources.errors import SourceMismatch
+from lake_assets.sources.personal import without_addresses
 
 A = TypeVar("A")
 
@@ -178,7 +178,7 @@ def as_row(award: Award, *, group: str, day: date) -> dict[str, object]:
             row[name] = value or None
     return row | {
         "last_modified": last_modified,
-        "description": masked(award.description) if award.description else None,
+        "description": without_addresses(award.description) if award.description else None,
         "pop_state_code": award.pop.state_code,
         "pop_county_code": award.pop.county_code,
         "pop_county_name": award.pop.county_name,

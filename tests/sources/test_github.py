@@ -7,7 +7,7 @@ from tests.fakes import base
 from tests.fakes.github import TOKEN, Event, FakeGithub, at
 from tests.sources.conftest import TODAY, failure, metadata, observed
 from tests.sources.faults import LASTING, are_over, trouble
-from tests.sources.personal import addresses_in
+from tests.sources.leaks import leaks_in
 from tests.sources.stored import stored_bytes
 
 YESTERDAY = TODAY - timedelta(days=1)
@@ -73,7 +73,7 @@ def test_texts_and_addresses_are_not_stored(github):
         "issue": {"number": 5, "title": "Mail to [address] bounces"},
         "comment": {"id": 1, "user": {"login": "octo"}},
     }
-    assert addresses_in(github) == []
+    assert leaks_in(github) == []
 
 
 def test_a_day_begins_and_ends_at_midnight_utc(github):

@@ -7,7 +7,7 @@ from tests.fakes import base
 from tests.fakes.luma import CALENDAR, KEY, FakeLuma, at, event
 from tests.sources.conftest import TODAY, failure, metadata, observed
 from tests.sources.faults import LASTING, are_over, trouble
-from tests.sources.personal import addresses_in
+from tests.sources.leaks import leaks_in
 from tests.sources.stored import stored_bytes
 
 IDS = ["evt-past", "evt-online", "evt-listed"]
@@ -64,7 +64,7 @@ def test_every_event_of_the_window_becomes_a_row(luma):
 def test_addresses_hosts_and_passwords_are_not_in_what_is_stored_as_given(luma):
     luma.run()
 
-    assert addresses_in(luma) == []
+    assert leaks_in(luma) == []
     raw = json.loads(luma.rows()[0]["raw"])
     assert raw["description_md"] == "Write to [address]"
     assert not {"hosts", "feedback_email", "zoom_password"} & set(raw)
@@ -141,7 +141,7 @@ def test_entries_of_the_older_shape_are_read_as_well(luma):
     luma.run()
 
     assert ids(luma.rows()) == ["evt-old"]
-    assert addresses_in(luma) == []
+    assert leaks_in(luma) == []
 
 
 def test_a_key_of_an_organization_names_its_calendar(luma):

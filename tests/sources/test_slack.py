@@ -6,7 +6,7 @@ from tests.fakes import base
 from tests.fakes.slack import TOKEN, FakeSlack, at, channel, message, ts
 from tests.sources.conftest import TODAY, failure, metadata, observed
 from tests.sources.faults import LASTING, are_over, trouble
-from tests.sources.personal import addresses_in
+from tests.sources.leaks import leaks_in
 from tests.sources.stored import stored_bytes
 
 YESTERDAY = TODAY - timedelta(days=1)
@@ -67,7 +67,7 @@ def test_a_channel_is_counted_by_what_was_said_in_it(slack):
 def test_texts_names_of_people_and_addresses_are_not_stored(slack):
     slack.run(YESTERDAY)
 
-    assert addresses_in(slack) == []
+    assert leaks_in(slack) == []
     stored = str(slack.rows(YESTERDAY))
     assert not [said for said in ("Call me", "U1", "U2") if said in stored]
 
