@@ -30,7 +30,6 @@ from lake_api.artifacts.schemas import ARTIFACT_EXAMPLE, LISTED_EXAMPLE, Artifac
 from lake_api.artifacts.service import ArtifactService, too_large
 from lake_api.artifacts.store import NewArtifact
 from lake_api.artifacts.table import ArtifactRow
-from lake_api.clock import Clock
 from lake_api.datasets.routes import answer_unavailable
 from lake_api.errors import (
     BodyTooLarge,
@@ -78,7 +77,6 @@ _KEEP_ERRORS: dict[int, LakeError] = {
 }
 _ArtifactId = Annotated[UUID, Parameter(description="The artifact's id.")]
 _Artifacts = NamedDependency[SkipValidation[ArtifactService | None]]
-_ClockNow = NamedDependency[SkipValidation[Clock]]
 
 
 @dataclass
@@ -121,7 +119,6 @@ async def keep_artifact(
     *,
     request: LakeRequest,
     artifacts: _Artifacts,
-    clock: _ClockNow,
     name: Annotated[
         str,
         Parameter(
@@ -155,7 +152,7 @@ async def keep_artifact(
         life=timedelta(seconds=expires_in_s),
     )
     kept = await service.keep(caller, new, _chunks(request))
-    info = _info(kept, service, clock)
+    info = _info(kept, service)
     return Response(info, status_code=201, headers={"Location": f"{ROUTE}/{kept.id}"})
 
 
@@ -200,11 +197,11 @@ async def list_artifacts(
     **_OPTIONS,
 )
 async def get_artifact(
-    artifact_id: _ArtifactId, request: LakeRequest, artifacts: _Artifacts, clock: _ClockNow
+    artifact_id: _ArtifactId, request: LakeRequest, artifacts: _Artifacts
 ) -> ArtifactInfo:
     """A fresh link to it."""
     service = _enabled(artifacts)
-    return _info(await service.get(artifact_id, _caller(request)), service, clock)
+    return _info(await service.get(artifact_id, _caller(request)), service)
 
 
 @delete(
@@ -254,14 +251,9 @@ def _enabled(artifacts: ArtifactService | None) -> ArtifactService:
     return artifacts
 
 
-def _info(
-    row: ArtifactRow, service: ArtifactService | None = None, clock: Clock | None = None
-) -> ArtifactInfo:
-    """A file as callers see it; with the service and the time, a link as well."""
-    url = url_expires_at = None
-    if service is not None and clock is not None:
-        url, life = service.link(row)
-        url_expires_at = clock() + life
+def _info(row: ArtifactRow, service: ArtifactService | None = None) -> ArtifactInfo:
+    """A file as callers see it; with the service, a link as well."""
+    url, url_expires_at = service.link(row) if service is not None else (None, None)
     return ArtifactInfo(
         id=row.id,
         name=row.name,

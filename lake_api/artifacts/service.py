@@ -14,7 +14,7 @@ import logging
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from contextlib import asynccontextmanager, contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from lake_api.artifacts.kinds import HEAD_BYTES, UNKNOWN, media_type_of
@@ -117,10 +117,12 @@ class ArtifactService:
         rows, total = await self._store.listed(caller, first=first, count=page_size)
         return list(rows), total
 
-    def link(self, row: ArtifactRow) -> tuple[str, timedelta]:
-        """A signed link to a file, and how long it is good for."""
-        life = min(timedelta(seconds=self._settings.export_link_s), row.expires_at - self._clock())
-        return self._objects.link(self._key(row.id), file_name=row.name, expires=life), life
+    def link(self, row: ArtifactRow) -> tuple[str, datetime]:
+        """A signed link to a file, and until when it is good; never longer than the file."""
+        now = self._clock()
+        life = min(timedelta(seconds=self._settings.export_link_s), row.expires_at - now)
+        url = self._objects.link(self._key(row.id), file_name=row.name, expires=life)
+        return url, now + life
 
     async def discard(self, row: ArtifactRow, caller: Caller) -> None:
         """Remove a file; its links end with it.

@@ -13,7 +13,7 @@ from litestar.openapi.spec import Example
 from litestar.params import SkipValidation
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from lake_api.errors import NotAuthenticated
+from lake_api.errors import Forbidden, NotAuthenticated
 from lake_api.identity import requires_insider
 from lake_api.metrics.metrics import QueryMetrics
 from lake_api.query.controller import QueryRunner
@@ -42,7 +42,14 @@ lake_query_seconds_bucket{le="0.005",outcome="ok"} 118.0
             description="Prometheus' text format.",
             examples=[Example(value=_EXAMPLE)],
         ),
-        **problem_responses({401: NotAuthenticated("This route is for internal agents.")}),
+        **problem_responses(
+            {
+                401: NotAuthenticated("This route is for internal agents."),
+                403: Forbidden(
+                    "This route is not for holders of a token.", code="operation_not_allowed"
+                ),
+            }
+        ),
     },
 )
 async def get_metrics(

@@ -232,7 +232,14 @@ def test_a_repeat_with_the_same_operation_id_begins_nothing(service: Any, proble
     ],
 )
 def test_what_makes_no_sense_is_refused_before_it_begins(
-    service: Any, problem: Any, name: str, payload: Any, status: int, code: str, field: str | None
+    *,
+    service: Any,
+    problem: Any,
+    name: str,
+    payload: Any,
+    status: int,
+    code: str,
+    field: str | None,
 ):
     answer = command(service.client, *name.split("/"), payload)
     body = problem(answer, status, code)
