@@ -1,7 +1,7 @@
-"""`python -m benchmarks [query|layouts|export|models] [options]`: query when nothing is named.
+"""`python -m benchmarks [query|layouts|export|night|models] …`: query when nothing is named.
 
 Belongs here: choosing the measurement.
-Does not belong here: measuring (`benchmarks.query`, `benchmarks.export`, `benchmarks.models`).
+Does not belong here: measuring (`benchmarks.query`, `benchmarks.export`, …).
 """
 
 import importlib
@@ -12,6 +12,7 @@ _MODULES = {
     "query": "benchmarks.query.main",
     "layouts": "benchmarks.query.layouts",
     "export": "benchmarks.export",
+    "night": "benchmarks.night",
     "models": "benchmarks.models.main",
 }
 

@@ -1,0 +1,221 @@
+"""`lake backfill --missing`: days that schedules should have written, and that are not there.
+
+Belongs here: which days those are, by what Dagster knows, and one backfill per dataset.
+Does not belong here: ranges that somebody names (`trigger`), when days are due (`catalog.due`).
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import click
+import httpx
+import msgspec
+
+from lake_api.cli import tables
+from lake_api.cli.client import LakeClient, connect_to
+from lake_api.cli.failure import CommandFailed
+from lake_api.cli.progress import live_line
+from lake_api.cli.running import require_running
+from lake_api.cli.signals import interrupting
+from lake_api.cli.text import visible
+from lake_api.cli.trigger import wait_for_end
+from lake_api.nearest import did_you_mean
+from lake_api.tasks.dagster import LAUNCH_BACKFILL, TASK_TAG
+from lake_assets.catalog import Catalog, Dataset, ExternalSource, load_catalog
+from lake_assets.catalog.due import due_days
+from lake_assets.sources.config import UPSTREAMS
+
+DEFAULT_DAYS = 30
+_TIMEOUT_S = 60.0
+_LOGS = "`lake logs dagster-webserver` says what Dagster does."
+_THERE = frozenset({"MATERIALIZED", "MATERIALIZING"})
+
+DAYS_BY_STATUS = """
+query DaysByStatus($keys: [AssetKeyInput!]!) {
+  assetNodes(assetKeys: $keys) {
+    assetKey { path }
+    assetPartitionStatuses {
+      __typename
+      ... on TimePartitionStatuses { ranges { status startKey endKey } }
+    }
+  }
+}
+"""
+
+
+class Backfill(msgspec.Struct, frozen=True):
+    """The missing days of one dataset, and what was launched for them; empty when only looked."""
+
+    dataset: str
+    task: str
+    days: tuple[date, ...]
+    task_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which datasets and days are looked at."""
+
+    datasets: Collection[str]
+    groups: Collection[str]
+    first: date | None
+    last: date | None
+
+
+def run_backfill(wanted: Wanted, *, dry_run: bool, wait: bool, as_json: bool) -> None:
+    """Find what is missing, launch it, and wait for the end if asked to.
+
+    Raises:
+        CommandFailed: nothing runs, a name is unknown, Dagster refused, or a backfill failed.
+    """
+    state = require_running()
+    catalog, now = load_catalog(), datetime.now(tz=UTC)
+    last = wanted.last or now.date()
+    first = wanted.first or last - timedelta(days=DEFAULT_DAYS)
+    datasets = list(_chosen(catalog, wanted, state.settings))
+    with httpx.Client(base_url=state.dagster_url, timeout=_TIMEOUT_S, trust_env=False) as dagster:
+        there = _days_there(dagster, datasets)
+        missing = list(_missing(datasets, there, first=first, last=last, now=now))
+        if not dry_run:
+            missing = [_launched(dagster, catalog[one.dataset], one) for one in missing]
+    if as_json:
+        click.echo(msgspec.json.encode(missing))
+    else:
+        _print(missing)
+    if wait and not dry_run and missing:
+        with connect_to(state) as client:
+            _wait(client, missing)
+
+
+def _chosen(catalog: Catalog, wanted: Wanted, settings: Mapping[str, str]) -> Iterator[Dataset]:
+    by_any_name = {dataset.partition: dataset for dataset in catalog} | dict(catalog.by_sql_name)
+    for name in wanted.datasets:
+        if name not in by_any_name:
+            raise _unknown("dataset", name, by_any_name)
+    groups = {group.lower().replace(" ", "_"): group for group in catalog.groups}
+    for name in wanted.groups:
+        if name.lower().replace(" ", "_") not in groups:
+            raise _unknown("group", name, groups)
+    names = {by_any_name[name].partition for name in wanted.datasets}
+    in_groups = {groups[name.lower().replace(" ", "_")] for name in wanted.groups}
+    refused = {upstream.name for upstream in UPSTREAMS if upstream.why_not(settings)}
+    for dataset in catalog:
+        is_named = dataset.partition in names or dataset.group in in_groups
+        source = dataset.source
+        is_refused = isinstance(source, ExternalSource) and source.upstream in refused
+        # Without names: all that can be written.
+        if is_named or not (names or in_groups or is_refused):
+            yield dataset
+
+
+def _unknown(what: str, name: str, known: Iterable[str]) -> CommandFailed:
+    return CommandFailed(
+        f"there is no {what} `{visible(name)}`",
+        hint=did_you_mean(name, known, otherwise="`lake datasets` lists them."),
+    )
+
+
+def _days_there(
+    dagster: httpx.Client, datasets: Sequence[Dataset]
+) -> Mapping[str, frozenset[date]]:
+    """The days that are there or under way, by dataset; failed ones are not."""
+    keys = [{"path": list(dataset.asset_key)} for dataset in datasets]
+    nodes: list[dict[str, Any]] = _ask(dagster, DAYS_BY_STATUS, {"keys": keys})["assetNodes"]
+    return {
+        "/".join(node["assetKey"]["path"]): frozenset(
+            day
+            for found in node["assetPartitionStatuses"].get("ranges", ())
+            if found["status"] in _THERE
+            for day in _days(found["startKey"], found["endKey"])
+        )
+        for node in nodes
+    }
+
+
+def _days(first: str, last: str) -> Iterator[date]:
+    day = date.fromisoformat(first)
+    while day <= date.fromisoformat(last):
+        yield day
+        day += timedelta(days=1)
+
+
+def _missing(
+    datasets: Sequence[Dataset],
+    there: Mapping[str, frozenset[date]],
+    *,
+    first: date,
+    last: date,
+    now: datetime,
+) -> Iterator[Backfill]:
+    missing: dict[str, tuple[date, ...]] = {}
+    for dataset in datasets:
+        due = due_days(dataset, first=first, last=last, now=now)
+        days = tuple(day for day in due if day not in there.get(dataset.partition, ()))
+        if days:
+            missing[dataset.partition] = days
+    for dataset in datasets:
+        # What is derived from days that are about to be written follows them by itself.
+        if dataset.partition in missing and not missing.keys() & set(dataset.upstreams):
+            yield Backfill(
+                dataset=dataset.partition,
+                task=dataset.tasks[-1],
+                days=missing[dataset.partition],
+            )
+
+
+def _launched(dagster: httpx.Client, dataset: Dataset, one: Backfill) -> Backfill:
+    params = {
+        "assetSelection": [{"path": list(dataset.asset_key)}],
+        "partitionNames": [day.isoformat() for day in one.days],
+        "tags": [{"key": TASK_TAG, "value": one.task}],
+    }
+    result = _ask(dagster, LAUNCH_BACKFILL, {"params": params})["launchPartitionBackfill"]
+    if result["__typename"] != "LaunchBackfillSuccess":
+        raise CommandFailed(
+            f"Dagster refused to write {one.dataset}: {visible(result.get('message') or '')}",
+            hint=_LOGS,
+        )
+    return msgspec.structs.replace(one, task_id=result["backfillId"])
+
+
+def _ask(dagster: httpx.Client, document: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        answer = dagster.post("/graphql", json={"query": document, "variables": variables})
+        body: dict[str, Any] = answer.json()
+    except (httpx.HTTPError, ValueError) as error:
+        raise CommandFailed("Dagster does not answer", hint=_LOGS) from error
+    if body.get("errors"):
+        raise CommandFailed(f"Dagster: {visible(body['errors'][0]['message'])}", hint=_LOGS)
+    return body["data"]
+
+
+def _print(missing: Sequence[Backfill]) -> None:
+    if not missing:
+        click.echo("Nothing that is due is missing.")
+        return
+    tables.print_rows(
+        tables.stdout(),
+        ("dataset", "days", "first", "last", "backfill"),
+        [
+            (one.dataset, len(one.days), str(one.days[0]), str(one.days[-1]), one.task_id or "-")
+            for one in missing
+        ],
+        column_types=("", "BIGINT", "", "", ""),
+    )
+
+
+def _wait(client: LakeClient, launched: Sequence[Backfill]) -> None:
+    failed: list[str] = []
+    with live_line(tables.stderr()) as line, interrupting():
+        for done, one in enumerate(launched):
+            line(f"writing {one.dataset}", done=done, total=len(launched))
+            ended = wait_for_end(client, one.task_id, follow=lambda _: None)
+            if ended.status != "succeeded":
+                failed.append(f"{one.dataset}: {visible(ended.error or ended.status)}")
+    if failed:
+        raise CommandFailed(
+            f"{len(failed)} of {len(launched)} datasets could not be written: {failed[0]}",
+            hint=f"All of them: {client.dagster_url}/runs",
+        )
