@@ -24,7 +24,8 @@ from lake_api.tokens.schemas import NewToken, TokenInfo, TokenList
 
 AGENT_ID = "lake-cli"
 
-_TOKENS = "/api/v1/internal/lake/tokens"
+_LAKE = "/api/v1/internal/lake"
+_TOKENS = f"{_LAKE}/tokens"
 
 # A query may take 55 s, and may wait for its turn before.
 _TIMEOUT = httpx.Timeout(90.0, connect=5.0)
@@ -34,16 +35,26 @@ _Answer = TypeVar("_Answer")
 
 
 class LakeClient:
-    """One service. `key` is the internal API key, `dagster_url` the UI's; only tasks need them."""
+    """One service. `key` is the internal API key, `dagster_url` the UI's; only tasks need them.
+
+    With a `token`, its holder asks.
+    """
 
     def __init__(
-        self, *, api_url: str, key: str | None = None, dagster_url: str | None = None
+        self,
+        *,
+        api_url: str,
+        key: str | None = None,
+        token: str | None = None,
+        dagster_url: str | None = None,
     ) -> None:
         self.api_url = api_url.rstrip("/")
         self.dagster_url = dagster_url
         headers = {"X-Agent-ID": AGENT_ID}
         if key:
             headers["X-Internal-API-Key"] = key
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
         try:
             # A proxy on the way would make this agent an outsider.
             self._http = httpx.Client(
@@ -87,11 +98,29 @@ class LakeClient:
         """Refuse a token from now on."""
         return self._decode(self._send("DELETE", f"{_TOKENS}/{token_id}"), TokenInfo)
 
+    def ask(
+        self,
+        method: str,
+        path: str,
+        shape: type[_Answer],
+        *,
+        body: Mapping[str, Any] | None = None,
+        params: Mapping[str, str | int | None] | None = None,
+    ) -> tuple[_Answer, bytes]:
+        """The answer of a route below `/api/v1/internal/lake`, parsed and as it came."""
+        given = {name: value for name, value in (params or {}).items() if value is not None}
+        answer = self._send(method, f"{_LAKE}{path}", body, given)
+        return self._decode(answer, shape), answer.content
+
     def _send(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        params: Mapping[str, str | int] | None = None,
     ) -> httpx.Response:
         try:
-            answer = self._http.request(method, path, json=body)
+            answer = self._http.request(method, path, json=body, params=params or None)
         except httpx.UnsupportedProtocol as error:
             raise _bad_url(self.api_url) from error
         except httpx.TimeoutException as error:
@@ -120,12 +149,17 @@ class LakeClient:
 def connect(api_url: str | None, *, admin: bool = False) -> LakeClient:
     """The service that was asked for, or the one that runs here; `admin` shows the key.
 
+    All else is asked as the holder of `LAKE_TOKEN`, where that is set.
+
     Raises:
         CommandFailed: nothing runs, or there is no key to show.
     """
+    token = os.environ.get("LAKE_TOKEN")
     if api_url is None:
         state = require_running()
-        return connect_to(state) if admin else LakeClient(api_url=state.api_url)
+        return connect_to(state) if admin else LakeClient(api_url=state.api_url, token=token)
+    if token and not admin:
+        return LakeClient(api_url=api_url, token=token)
     key = os.environ.get("AINATIVE_INTERNAL_API_KEY")
     if admin and not key:
         raise CommandFailed(

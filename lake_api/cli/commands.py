@@ -6,24 +6,19 @@ command runs: `lake --help` must not wait for HTTP, tables or the stack.
 """
 # ruff: noqa: PLC0415 - see above
 
-import sys
 from datetime import datetime
 from typing import Any
 
 import click
 
+from lake_api.cli.asking import COMMANDS
 from lake_api.cli.failure import LakeGroup
+from lake_api.cli.options import DAY as _DAY
+from lake_api.cli.options import POSITIVE as _POSITIVE
+from lake_api.cli.options import api_url_option as _api_url
+from lake_api.cli.options import as_json_option as _as_json
 
-_DAY = click.DateTime(formats=["%Y-%m-%d"])
 _PORT = click.IntRange(1, 65_535)
-_POSITIVE = click.IntRange(min=1)
-
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-_api_url = click.option(
-    "--api-url",
-    envvar="LAKE_API_URL",
-    help="The service to ask, in place of the one that `lake up` runs [env: LAKE_API_URL].",
-)
 
 
 @click.group(cls=LakeGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -110,26 +105,6 @@ def env() -> None:
 
 
 @main.command()
-@click.argument("sql")
-@click.option("--limit", type=int, default=100, show_default=True, help="Rows, at most 1000.")
-@_as_json
-@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
-@_api_url
-def query(*, sql: str, limit: int, as_json: bool, as_csv: bool, api_url: str | None) -> None:
-    """Ask one SELECT.
-
-    With `-` in its place, the SQL is read from standard input.
-    """
-    from lake_api.cli.query import run_query
-
-    if as_json and as_csv:
-        raise click.UsageError("Choose either --json or --csv.")
-    text = sys.stdin.read() if sql == "-" else sql
-    run_query(text, limit=limit, style="json" if as_json else "csv" if as_csv else "table",
-              api_url=api_url)  # fmt: skip
-
-
-@main.command()
 @click.argument("task")
 @click.option("--date", "day", type=_DAY, help="The day to write, such as 2026-11-21.")
 @click.option("--from", "first", type=_DAY, help="First day of a range.")
@@ -160,6 +135,42 @@ def trigger(
     given = {"date": day, "start_date": first, "end_date": last}
     kwargs = {name: value.date().isoformat() for name, value in given.items() if value}
     run_trigger(task, kwargs, wait=wait, as_json=as_json, api_url=api_url)
+
+
+@main.command()
+@click.option("--missing", is_flag=True, required=True, help="Only days that are not there.")
+@click.option("--dataset", "datasets", multiple=True, help="Only this one; may be given again.")
+@click.option("--group", "groups", multiple=True, help="Only these; may be given again.")
+@click.option("--from", "first", type=_DAY, help="First day; 30 days ago without it.")
+@click.option("--to", "last", type=_DAY, help="Last day; today without it.")
+@click.option("--dry-run", is_flag=True, help="Only show what is missing.")
+@click.option("--wait/--no-wait", default=True, show_default=True, help="Wait for the end.")
+@_as_json
+def backfill(
+    *,
+    missing: bool,  # noqa: ARG001 - without it nothing is done; ranges are `lake trigger`'s
+    datasets: tuple[str, ...],
+    groups: tuple[str, ...],
+    first: datetime | None,
+    last: datetime | None,
+    dry_run: bool,
+    wait: bool,
+    as_json: bool,
+) -> None:
+    """Write days that are missing or failed.
+
+    Those that schedules should have written; one backfill per dataset. For whole ranges, also of
+    days that are there, use `lake trigger` with --from.
+    """
+    from lake_api.cli.backfill import Wanted, run_backfill
+
+    wanted = Wanted(
+        datasets=datasets,
+        groups=groups,
+        first=first.date() if first else None,
+        last=last.date() if last else None,
+    )
+    run_backfill(wanted, dry_run=dry_run, wait=wait, as_json=as_json)
 
 
 @main.command("sample-data")
@@ -202,15 +213,6 @@ def sample_data(
         database_url=database_url,
         as_json=as_json,
     )
-
-
-@main.command()
-@_as_json
-def datasets(*, as_json: bool) -> None:
-    """List tables, kinds and tasks."""
-    from lake_api.cli.datasets import run_datasets
-
-    run_datasets(as_json=as_json)
 
 
 @main.command()
@@ -272,3 +274,7 @@ def token_revoke(*, token_id: str, as_json: bool, api_url: str | None) -> None:
     from lake_api.cli.token import run_revoke
 
     run_revoke(token_id, as_json=as_json, api_url=api_url)
+
+
+for _command in COMMANDS:
+    main.add_command(_command)

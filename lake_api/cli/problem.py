@@ -4,12 +4,17 @@ Belongs here: the message, its code and hint, and the caret below the place in t
 Does not belong here: what was asked (`client`).
 """
 
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import click
+
 from lake_api.cli.failure import CommandFailed
 from lake_api.cli.text import cell_width, visible
 from lake_api.errors import Problem
 
 _CONTEXT_CHARS = 60
-_NO_HINT = "`lake datasets` lists tables and tasks; `lake COMMAND --help` what a command takes."
+_NO_HINT = "`lake datasets` lists tables; `lake COMMAND --help` tells what a command takes."
 
 
 class ProblemAnswer(CommandFailed):
@@ -32,6 +37,18 @@ class ProblemAnswer(CommandFailed):
                 column=self.problem.position.column,
                 length=len(self.problem.fragment or " "),
             )
+
+
+@contextmanager
+def refusals(*, as_json: bool, sql: str = "") -> Generator[None]:
+    """What the service refuses in the block: pointed at in the SQL, and told as JSON if wanted."""
+    try:
+        yield
+    except ProblemAnswer as refusal:
+        refusal.point_into(sql)
+        if as_json:
+            click.echo(refusal.body)
+        raise
 
 
 def caret(sql: str, *, line: int, column: int, length: int) -> str:

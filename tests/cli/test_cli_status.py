@@ -101,14 +101,3 @@ def test_a_database_that_does_not_answer_is_one_clear_line():
     assert result.stderr.startswith("lake: the database did not take it: ")
     assert "pw@" not in result.stderr
     assert len(result.stderr.splitlines()) == 2
-
-
-def test_datasets_lists_the_whole_catalogue():
-    catalog = load_catalog()
-    facts = json.loads(lake("datasets", "--json").stdout)
-    assert [one["sql_name"] for one in facts] == [
-        dataset.sql_name for members in catalog.groups.values() for dataset in members
-    ]
-    table = lake("datasets").stdout
-    assert not [one["sql_name"] for one in facts if one["sql_name"] not in table]
-    assert not [one["tasks"][0] for one in facts if one["tasks"][0] not in table]
