@@ -74,9 +74,9 @@ def test_replicas_share_slots_and_the_dead_ones_come_back(redis_url: str) -> Non
                 await asyncio.sleep(0.05)
         async with here.held(small):
             assert await there.taken(own) == 1
+        await dead.__aexit__(None, None, None)
         await one.close()
         await two.close()
-        await dead.__aexit__(None, None, None)
 
     asyncio.run(run())
 
