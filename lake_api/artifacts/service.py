@@ -244,6 +244,8 @@ async def _sweep_forever(service: ArtifactService) -> None:
             await service.sweep()
         except LakeError as error:
             _log.warning("sweeping artifacts waits: %s", error.code)
+        except Exception:  # noqa: BLE001 - it is logged, and without the loop nothing would be swept
+            _log.exception("sweeping artifacts failed")
         await asyncio.sleep(_SWEEP_S)
 
 

@@ -78,7 +78,7 @@ def identities(lake: Any) -> dict[str, dict[str, str]]:
     [
         ("admin", "examples,coverage,fuzzing"),
         ("token", "coverage"),
-        ("network", "examples,fuzzing"),
+        ("network", "fuzzing"),
         ("nobody", "fuzzing"),
     ],
 )
