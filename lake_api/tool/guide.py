@@ -26,6 +26,8 @@ MIN_GUIDE_CHARS = 12_000
 
 _MAX_USEFUL = 12
 _EXAMPLES_SHOWN = 4
+_NOTE_CHARS = (480, 320, 160)
+"""How long a dataset's note may be, the fullest that fits."""
 
 _MARKS = {Kind.EVENT: "e", Kind.SNAPSHOT: "s", Kind.EXTERNAL: "x", Kind.DERIVED: "d"}
 _TYPE_MARKS = {
@@ -57,8 +59,9 @@ says which days are there; its `warnings` are worth reading.
 dividing by zero: `a / nullif(b, 0)`.
 - JSON columns are VARCHAR text: `json_extract_string(metadata, '$.key')`.
 - Shares: `count(*) FILTER (WHERE status = 'failed') / count(*)`. Percentiles: \
-`quantile_cont(latency_ms, 0.95)`. Newest row per key: `arg_max(status, updated_at)`. The first \
-three of each group: `QUALIFY row_number() OVER (PARTITION BY a ORDER BY b DESC) <= 3`.
+`quantile_cont(latency_ms, 0.95)`. Newest value: `arg_max(status, updated_at)`. Newest row per \
+key: `QUALIFY row_number() OVER (PARTITION BY id ORDER BY updated_at DESC) = 1`, \
+with `<= 3` for three.
 - Lambdas are written `lambda x: x + 1`, as in `list_transform(l, lambda x: x + 1)`; `->` is not.
 - Strings in single quotes, compared exactly; `ILIKE '%text%'` ignores case. Nulls are in no `=` \
 and no `<>`: `coalesce(a, '')`.
@@ -150,11 +153,13 @@ def guide(
     if len(tables) <= max_chars:
         return tables
     columns = {one.partition: useful_columns(one) for one in visible.datasets}
-    notes = notes_of(visible)
-    types = "\n".join((_SHORT_TYPES + _VALUES + _NOTES * bool(notes.shared), *notes.shared))
-    noted = whole(_lines(visible, columns, _with_values, notes.of), types)
-    if len(noted) <= max_chars:
-        return noted
+    for note_chars in _NOTE_CHARS:
+        notes = notes_of(visible, max_chars=note_chars)
+        legend = _SHORT_TYPES + _VALUES + _NOTES * bool(notes.shared)
+        lines = _lines(visible, columns, _with_values, notes.of)
+        noted = whole(lines, "\n".join((legend, *notes.shared)))
+        if len(noted) <= max_chars:
+            return noted
     typed = whole(_lines(visible, columns, _with_values), _SHORT_TYPES + _VALUES)
     if len(typed) <= max_chars:
         return typed

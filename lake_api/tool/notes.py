@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from lake_api.datasets.visible import VisibleCatalog
 from lake_assets.catalog import Dataset, Kind
 
-_SHARED_BY = 3
-_NOTE_CHARS = 320
-_SENTENCE = re.compile(r"(?<=[.:])\s+(?=[A-Z`])")
+_SHARED_BY = 2
+_SENTENCE = re.compile(r"(?<=[.])\s+(?=[A-Z`\d])")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,14 +24,14 @@ class Notes:
     shared: tuple[str, ...]
 
 
-def notes_of(visible: VisibleCatalog) -> Notes:
-    """The notes on the datasets that a caller sees, by partition."""
+def notes_of(visible: VisibleCatalog, *, max_chars: int) -> Notes:
+    """The notes on the datasets that a caller sees, each cut at a sentence within `max_chars`."""
     sentences = {one.partition: _sentences(visible, one) for one in visible.datasets}
     counted = Counter(sentence for found in sentences.values() for sentence in found)
     often = [sentence for sentence, count in counted.items() if count >= _SHARED_BY]
     marks = {sentence: f"[{number}]" for number, sentence in enumerate(often, start=1)}
     return Notes(
-        of={partition: _cut(found, marks) for partition, found in sentences.items()},
+        of={partition: _cut(found, marks, max_chars) for partition, found in sentences.items()},
         shared=tuple(f"{mark} {sentence}" for sentence, mark in marks.items()),
     )
 
@@ -45,12 +44,12 @@ def _sentences(visible: VisibleCatalog, dataset: Dataset) -> tuple[str, ...]:
     return tuple(one for one in sentences if not (is_state and one.startswith("The same rows")))
 
 
-def _cut(sentences: tuple[str, ...], marks: Mapping[str, str]) -> str:
+def _cut(sentences: tuple[str, ...], marks: Mapping[str, str], max_chars: int) -> str:
     """As many sentences as there is room for, one at least."""
     told = ""
     for sentence in sentences:
         longer = f"{told} {marks.get(sentence, sentence)}".strip()
-        if told and len(longer) > _NOTE_CHARS:
+        if told and len(longer) > max_chars:
             break
         told = longer
     return told

@@ -13,8 +13,10 @@ import httpx
 import pytest
 
 from lake_api.app import create_app
+from lake_api.datasets.examples import example_sql
 from lake_api.settings import Settings
 from lake_api.stack.s3 import S3Server
+from lake_api.tool.guide import EXAMPLES
 from lake_assets.catalog import Catalog, load_catalog
 from tests.api.conftest import ADMIN, database_in, own_bucket, serving
 
@@ -203,3 +205,22 @@ def test_others_can_not_be_counted(ask: Any) -> None:
     page = ask(DATASETS, "external/scc/*", params={"page": 2, "page_size": 500}).json()
     assert page["datasets"] == []
     assert page["total"] == sum(one.partition.startswith("external/scc/") for one in CATALOG)
+
+
+@pytest.mark.parametrize("tail", ["/profile", "/sample?mode=random", "/sample?mode=per_day"])
+def test_the_engine_takes_what_discovery_asks_of_every_dataset(
+    client: httpx.Client, tail: str
+) -> None:
+    for dataset in CATALOG:
+        answer = client.get(f"{DATASETS}/{dataset.sql_name}{tail}")
+        assert answer.status_code == 200, answer.text
+        body = answer.json()
+        assert body["partition"] == dataset.partition
+        assert body["warnings"] == [f"`{dataset.sql_name}` has no data yet"]
+
+
+def test_the_engine_takes_every_example(client: httpx.Client) -> None:
+    for sql in (*map(example_sql, CATALOG), *(one.sql for one in EXAMPLES)):
+        answer = client.post(f"{LAKE}/query", json={"sql": sql})
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["error"] is None

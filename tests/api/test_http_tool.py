@@ -119,7 +119,11 @@ def test_notes_stand_beside_columns_and_name_tables_as_sql_does() -> None:
     assert "join `agent_run_log` on `run_id` without `date`" in text
     assert "Join `platform_agent_traces` and `platform_tool_execution_logs` on `run_id`" in text
     # What several datasets mind is said once.
-    assert text.count("The partition is the day on which a row was first seen") <= 3
+    assert text.count("The partition is the day on which a row was first seen") == 2
+    assert re.search(r"^\[\d+\] The partition is the day on which a row", text, re.MULTILINE)
+    # What decides between right and wrong numbers is there in full.
+    assert "Amounts are in 1,000 US dollars." in text
+    assert "For revenue by day use `placed_at` of the latest rows" in text
     for dataset in load_catalog():
         if "/" in dataset.partition:
             assert f"`{dataset.partition}`" not in text
