@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -29,7 +29,7 @@ from lake_api.stack.postgres import EmbeddedPostgres
 from lake_api.stack.state import StackState, project_root
 from lake_api.stack.supervisor import Ports, Supervisor
 from lake_api.tasks.schemas import TriggerAnswer
-from lake_assets.catalog import Catalog, Dataset, Kind, PostgresSource, load_catalog
+from lake_assets.catalog import Catalog, Dataset, Kind, LakeSource, PostgresSource, load_catalog
 from lake_assets.sample_data import SampleSpec, load_sample_data
 
 DAYS = 14
@@ -78,6 +78,13 @@ QUESTIONS = (
         "       ROUND(cost / runs, 4) AS cost_per_run\n"
         "FROM runs JOIN usage USING (agent_id)\n"
         "ORDER BY runs DESC LIMIT 10",
+    ),
+    Question(
+        title="What tokens will cost in the next two weeks",
+        sql="SELECT target_date, model_name, predicted_cost_usd, lower_cost_usd, upper_cost_usd\n"
+        "FROM derived_predictions_token_cost_forecast\n"
+        "WHERE series_key = 'total'\n"
+        "ORDER BY target_date",
     ),
 )
 _SHOWN_ROWS = 10
@@ -162,6 +169,8 @@ def _play(supervisor: Supervisor, steps: Steps, console: Console) -> None:
             console.print(f"  {launched.task} succeeded")
         with steps.step(f"Write {DAYS} days through Dagster runs"):
             _materialize(state, client, catalog, today, console)
+        with steps.step("Forecast and judge, in one run"):
+            _derive(state, client, catalog, today, console)
         with steps.step("Ask over HTTP"):
             for question in QUESTIONS:
                 _ask(client, question, catalog, console)
@@ -205,24 +214,51 @@ def _materialize(
             runs.launch("platform_events", events[1::2], range_tags),
             runs.launch("platform_snapshots", snapshots, {"dagster/partition": today.isoformat()}),
         ]
-        while True:
-            stands = {run_id: runs.progress(run_id) for run_id in launched}
-            for run_id, stand in stands.items():
-                if stand.state in {"failed", "canceled"}:
-                    raise task_failed(client, "a run over many datasets", client.task(run_id))
-            written = sum(stand.materialized for stand in stands.values())
-            line("  partitions written", done=written, total=expected)
-            if all(stand.state == "succeeded" for stand in stands.values()):
-                break
-            time.sleep(_POLL_S)
+        _follow(runs, launched, expected, client, line)
+    count = len(events) + len(snapshots)
+    console.print(f"  {expected} partitions of {count} datasets in {len(launched)} runs")
+
+
+def _derive(
+    state: StackState, client: LakeClient, catalog: Catalog, today: date, console: Console
+) -> None:
+    """What follows from events up to yesterday; snapshots begin today, so theirs comes later."""
+    derived = [
+        dataset
+        for dataset in catalog
+        if isinstance(dataset.source, LakeSource)
+        and all(catalog[one].kind is Kind.EVENT for one in dataset.source.upstreams)
+    ]
+    day = (today - timedelta(days=1)).isoformat()
+    with DagsterRuns(state.dagster_url) as runs, live_line(console) as line:
+        run_id = runs.launch("__ASSET_JOB", derived, {"dagster/partition": day})
+        _follow(runs, [run_id], len(derived), client, line)
+    console.print(f"  {len(derived)} datasets as of {day}")
+
+
+def _follow(
+    runs: DagsterRuns,
+    launched: Sequence[str],
+    expected: int,
+    client: LakeClient,
+    line: Callable[..., None],
+) -> None:
+    """Wait until the runs have ended well, with as many partitions as expected."""
+    while True:
+        stands = {run_id: runs.progress(run_id) for run_id in launched}
+        for run_id, stand in stands.items():
+            if stand.state in {"failed", "canceled"}:
+                raise task_failed(client, "a run over many datasets", client.task(run_id))
+        written = sum(stand.materialized for stand in stands.values())
+        line("  partitions written", done=written, total=expected)
+        if all(stand.state == "succeeded" for stand in stands.values()):
+            break
+        time.sleep(_POLL_S)
     if written != expected:
         raise CommandFailed(
             f"the runs wrote {written} of {expected} partitions",
             hint="`lake up` shows the same in a Dagster UI that stays.",
         )
-    console.print(
-        f"  {written} partitions of {len(events) + len(snapshots)} datasets in {len(launched)} runs"
-    )
 
 
 def _ask(client: LakeClient, question: Question, catalog: Catalog, console: Console) -> None:

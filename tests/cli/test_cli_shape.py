@@ -110,6 +110,7 @@ def test_the_demo_asks_what_the_service_lets_pass():
         ["platform_llm_token_usage"],
         ["external_scc_edd_labor"],
         ["agent_run_log", "platform_llm_token_usage"],
+        ["derived_predictions_token_cost_forecast"],
     ]
 
 
