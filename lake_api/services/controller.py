@@ -15,6 +15,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from litestar.params import Body, HeaderParameter, Parameter, QueryParameter, SkipValidation
 
+from lake_api.audit.answering import answer_audited_problem, audited, begin
 from lake_api.errors import (
     BodyTooLarge,
     Forbidden,
@@ -47,6 +48,7 @@ from lake_api.services.schemas import (
     ServiceStatus,
 )
 from lake_api.web.problems import problem_responses
+from lake_api.web.requests import LakeRequest
 
 ROUTE = "/api/v1/internal/lake/services"
 
@@ -147,6 +149,8 @@ async def get_service_status(
     "begins nothing, and is answered with how the first one stands.",
     tags=["operations"],
     guards=[requires_admin],
+    middleware=[audited("run_command")],
+    exception_handlers={Exception: answer_audited_problem},
     security=_SECURITY,
     status_code=202,
     response_headers=[
@@ -164,6 +168,7 @@ async def get_service_status(
 )
 async def run_service_command(
     *,
+    request: LakeRequest,
     data: Annotated[CommandRequest, Body(examples=[Example(value=REQUEST_EXAMPLE)])],
     service_id: ServiceId,
     command_name: Annotated[str, Parameter(description="The name of one of its commands.")],
@@ -197,6 +202,7 @@ async def run_service_command(
         raise InvalidRequest(
             f"The payload has more than {MAX_PAYLOAD_CHARS} characters.", field="payload"
         )
+    await begin(request, "run_command", f"{service_id}/{command_name}")
     kept = await command_runner.start(
         command.prepare(service_parts, payload),
         operation_id=operation_id or str(uuid.uuid4()),

@@ -193,6 +193,23 @@ def test_triggers_leave_rows(service: Any) -> None:
     assert (last["outcome"], last["code"], last["role"]) == ("refused", "unknown_task", "admin")
 
 
+def test_commands_of_services_leave_rows(recorded: Recorded, problem: Any) -> None:
+    path = "/api/v1/internal/lake/services/storage/commands/relist-snapshots/run"
+    nothing = path.replace("relist-snapshots", "explode")
+    problem(recorded.client.post(nothing, json={}, headers=ADMIN), 404, "unknown_command")
+    problem(recorded.client.post(path, json={}), 401, "not_authenticated")
+    recorded.break_table()
+    problem(recorded.client.post(path, json={}, headers=ADMIN), 503, "audit_unavailable")
+    recorded.repair_table()
+    recorded.client.post(path, json={}, headers=ADMIN)
+    told = [(row["action"], row["outcome"], row["subject"]) for row in recorded.rows]
+    assert told[:3] == [
+        ("run_command", "refused", None),
+        ("run_command", "refused", None),
+        ("run_command", "begun", "storage/relist-snapshots"),
+    ]
+
+
 def test_the_text_is_kept_where_it_is_logged(own_service: Any, tmp_path: Path) -> None:
     with own_service(LAKE_LOG_SQL="on") as url:
         found = Recorded(url, tmp_path / "service.db", ScriptedEngine())
