@@ -7,8 +7,9 @@ events by webhook only, to whoever stores them: it can't be asked.
 **A day** is `occurred_at` in UTC. **A revision** overwrites: openings and bounces arrive late, so
 the schedule writes the last three days again.
 
-**Personal data.** Recipients are stored as SHA-256 of the address and its domain. Addresses within
-subjects, tags and reasons are masked, links lose their query, and no text of a message is read.
+**Personal data.** Recipients are stored as SHA-256 of the address and its domain. Addresses,
+phone and card numbers within subjects, tags and reasons are masked, links lose their query, and no
+text of a message is read.
 """
 
 from collections.abc import Callable, Iterator, Mapping

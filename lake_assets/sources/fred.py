@@ -22,16 +22,15 @@ FRED counts days in its own zone (the newest vintage asked for is today in Chica
 """
 
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 from zoneinfo import ZoneInfo
-
-import msgspec
 
 from lake_assets.sources import config
 from lake_assets.sources.answers import Refused
 from lake_assets.sources.collect import Ask, Collector, Row
 from lake_assets.sources.errors import SourceMismatch
+from lake_assets.sources.fred_shapes import Described, Observation, Observed
 from lake_assets.sources.values import number
 
 Shape = TypeVar("Shape")
@@ -40,39 +39,6 @@ _PAGE_ROWS = 100_000
 _ST_LOUIS = ZoneInfo("America/Chicago")
 _DAYS_PER_MONTH = 30.5
 _DESCRIPTION = ("title", "frequency", "units", "seasonal_adjustment")
-
-
-class Series(msgspec.Struct):
-    """What a series is."""
-
-    id: str
-    title: str
-    frequency: str
-    units: str
-    seasonal_adjustment: str
-    last_updated: str
-
-
-class Described(msgspec.Struct):
-    """Answer of `/fred/series`."""
-
-    seriess: list[Series]
-
-
-class Observation(msgspec.Struct):
-    """One value, and the days between which it was the published one."""
-
-    realtime_start: date
-    realtime_end: date
-    date: date
-    value: str
-
-
-class Observed(msgspec.Struct):
-    """Answer of `/fred/series/observations`."""
-
-    count: int
-    observations: list[Observation]
 
 
 def collect(ask: Ask) -> Iterator[Row]:

@@ -13,8 +13,8 @@ repository does not reach back to the start of the day: the day is written with 
 and a warning that says from when on, or, if nothing is left, the run fails and writes nothing. The
 oldest of the 30 days is never whole, so it is out of reach.
 
-**Personal data.** Logins are stored. Texts of people (`body`), commits with their authors, and
-addresses are taken out of `payload`.
+**Personal data.** Logins are stored. Texts of people (`body`), commits with their authors,
+addresses, phone and card numbers are taken out of `payload`.
 
 **Traps.** A repository that the token may not see is a 404, as an unknown one: left out with a
 warning. A renamed one redirects, which fails the run. Rate limits are 403 or 429; the 403 is told
@@ -26,44 +26,14 @@ from a refusal by its text. Since 2025-10 a push names its commits no more. Cond
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
-
-import msgspec
+from typing import NamedTuple
 
 from lake_assets.sources import config
 from lake_assets.sources.collect import Ask, Collector, Row
 from lake_assets.sources.errors import SourceMismatch
-from lake_assets.sources.personal import masked
+from lake_assets.sources.github_event import Event
 
 _PAGE_ROWS = 100
-_LEFT_OUT = frozenset({"body", "body_html", "body_text", "commits", "email"})
-
-
-class Account(msgspec.Struct):
-    """A user, a bot or an organisation."""
-
-    id: int
-    login: str
-
-
-class Repository(msgspec.Struct):
-    """Where it happened."""
-
-    id: int
-    name: str
-
-
-class Event(msgspec.Struct):
-    """One event of a feed."""
-
-    id: str
-    type: str
-    actor: Account
-    repo: Repository
-    payload: dict[str, Any]
-    public: bool
-    created_at: datetime
-    org: Account | None = None
 
 
 class Feed(NamedTuple):
@@ -83,7 +53,7 @@ def collect(ask: Ask) -> Iterator[Row]:
     if unknown and ask.day == ask.days[0]:
         ask.warn(f"GitHub does not show these repositories to the token: {unknown}")
     rows = [
-        _row(event)
+        event.row()
         for feed in feeds.values()
         for event in feed.events
         if ask.start <= event.created_at < ask.end
@@ -123,27 +93,6 @@ def _feed(ask: Ask, repo: str) -> Feed | None:
             return Feed(events, min(seen) if page is None and seen else None)
         events += page
         number += 1
-
-
-def _row(event: Event) -> Row:
-    payload = event.payload
-    subject: dict[str, Any] = payload.get("pull_request") or payload.get("issue") or {}
-    return {
-        "event_id": event.id,
-        "event_type": event.type,
-        "repo": event.repo.name,
-        "repo_id": event.repo.id,
-        "actor_login": event.actor.login,
-        "actor_id": event.actor.id,
-        "org_login": event.org.login if event.org else None,
-        "action": payload.get("action"),
-        "ref": payload.get("ref"),
-        "head_sha": payload.get("head") or (subject.get("head") or {}).get("sha"),
-        "number": payload.get("number") or subject.get("number"),
-        "is_public": event.public,
-        "payload": msgspec.json.encode(masked(payload, leave_out=_LEFT_OUT)).decode(),
-        "created_at": event.created_at,
-    }
 
 
 COLLECTOR = Collector(

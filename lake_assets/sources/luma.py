@@ -8,7 +8,7 @@ of the latter Luma tells the city only, and no link to the meeting.
 **A day** is a picture taken on it. Luma tells neither what changed nor what was before.
 
 **Personal data.** Guests are not asked for. Of the hosts only the first one's name is stored, as
-`host_name`; `raw` is without hosts, registration answers and passwords, and addresses are masked.
+`host_name`; `raw` is without hosts, registration answers and passwords; addresses, phone and card numbers are masked.
 
 **Traps.** Before 2026 an entry was `{"api_id", "event": {…}}` with `api_id` as id; both shapes are
 read. Whether the ends of the window belong to it is not said, so it is cut again here.
@@ -26,58 +26,10 @@ import msgspec
 from lake_assets.sources import config
 from lake_assets.sources.collect import Ask, Collector, Row
 from lake_assets.sources.errors import SourceMismatch
-from lake_assets.sources.personal import masked
+from lake_assets.sources.luma_event import row_of
 
 _BACK_D, _AHEAD_D = 30, 365
 _PAGE_ROWS = 50
-_LEFT_OUT = frozenset(
-    {"guests", "hosts", "user", "email", "feedback_email", "phone_number", "registration_answers"}
-    | {"password", "zoom_password", "zoom_meeting_password"}
-)
-
-
-_AS_GIVEN = (
-    *("name", "status", "access", "url", "start_at", "end_at", "timezone", "visibility"),
-    *("location_type", "meeting_url", "cover_url", "created_at"),
-)
-
-
-class Place(msgspec.Struct):
-    """Where it takes place, as far as Luma tells."""
-
-    city: str | None = None
-    region: str | None = None
-    country: str | None = None
-    full_address: str | None = None
-
-
-class Host(msgspec.Struct):
-    """Who invites."""
-
-    name: str | None = None
-
-
-class Event(msgspec.Struct):
-    """One event."""
-
-    name: str
-    start_at: datetime
-    id: str | None = None
-    api_id: str | None = None
-    calendar_id: str | None = None
-    platform: str | None = None
-    status: str | None = None
-    access: str | None = None
-    url: str | None = None
-    end_at: datetime | None = None
-    timezone: str | None = None
-    visibility: str | None = None
-    location_type: str | None = None
-    geo_address_json: Place | None = None
-    meeting_url: str | None = None
-    cover_url: str | None = None
-    created_at: datetime | None = None
-    hosts: list[Host] = []
 
 
 class Page(msgspec.Struct):
@@ -94,7 +46,7 @@ def collect(ask: Ask) -> Iterator[Row]:
     end = ask.end + timedelta(days=_AHEAD_D)
     calendar = ask.settings["LUMA_CALENDAR_ID"]
     for entry in _entries(ask, first, end, calendar):
-        row = _row(entry, calendar)
+        row = row_of(entry, calendar)
         if first <= row["start_at"] < end:
             yield row
 
@@ -125,24 +77,6 @@ def _entries(
         if not page.next_cursor or page.next_cursor in cursors:
             raise SourceMismatch("Luma has more events and does not say where: no new cursor came")
         cursors.append(page.next_cursor)
-
-
-def _row(entry: Mapping[str, Any], calendar: str) -> dict[str, Any]:
-    try:
-        event = msgspec.convert(entry.get("event", entry), Event)
-    except msgspec.ValidationError as error:
-        raise SourceMismatch(f"an event is not in the expected shape: {error}") from error
-    if not (event_id := event.id or event.api_id):
-        raise SourceMismatch(f"the event at {event.start_at} has neither `id` nor `api_id`")
-    raw = masked(entry, leave_out=_LEFT_OUT)
-    return {name: getattr(event, name) for name in _AS_GIVEN} | {
-        "event_id": event_id,
-        "calendar_id": event.calendar_id or calendar or None,
-        "platform_name": event.platform,
-        **msgspec.structs.asdict(event.geo_address_json or Place()),
-        "host_name": next((host.name for host in event.hosts), None),
-        "raw": msgspec.json.encode(raw).decode(),
-    }
 
 
 COLLECTOR = Collector(

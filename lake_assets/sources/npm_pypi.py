@@ -22,60 +22,25 @@ is left out with a warning. PyPI Stats leaves out days without downloads.
 """
 
 from collections.abc import Iterator
-from datetime import UTC, date, timedelta
+from datetime import UTC, timedelta
 from urllib.parse import quote
-
-import msgspec
 
 from lake_assets.sources import config
 from lake_assets.sources.collect import Ask, Collector, Row
 from lake_assets.sources.errors import NotPublishedYet, SourceMismatch
+from lake_assets.sources.npm_pypi_shapes import NpmRange, PypiOverall
 
 _UNSETTLED_D = 3
 _NPM_REACH_D = 540
 
 
-class NpmDay(msgspec.Struct):
-    """One day of npm's."""
-
-    day: date
-    downloads: int
-
-
-class NpmRange(msgspec.Struct):
-    """Answer of npm's `/downloads/range/…`."""
-
-    downloads: list[NpmDay]
-    package: str
-
-
-class PypiDay(msgspec.Struct):
-    """One day of PyPI Stats', in one category."""
-
-    category: str
-    date: date
-    downloads: int
-
-
-class PypiOverall(msgspec.Struct):
-    """Answer of PyPI Stats' `/api/packages/…/overall`."""
-
-    data: list[PypiDay]
-    package: str
-
-
 def collect(ask: Ask) -> Iterator[Row]:
     """One row per package whose count of the day is known."""
+    npm = config.listed(ask.settings["NPM_PACKAGES"])
+    pypi = config.listed(ask.settings["PYPI_PACKAGES"])
     unknown: list[str] = []
-    rows = [
-        *_npm(ask, config.listed(ask.settings["NPM_PACKAGES"]), unknown),
-        *_pypi(ask, config.listed(ask.settings["PYPI_PACKAGES"]), unknown),
-    ]
-    asked = (
-        *config.listed(ask.settings["NPM_PACKAGES"]),
-        *config.listed(ask.settings["PYPI_PACKAGES"]),
-    )
-    if len(unknown) == len(asked):
+    rows = [*_npm(ask, npm, unknown), *_pypi(ask, pypi, unknown)]
+    if len(unknown) == len(npm) + len(pypi):
         raise SourceMismatch(f"none of the packages is known: {', '.join(unknown)}")
     if unknown and ask.day == ask.days[0]:
         ask.warn(f"packages without any count were left out: {', '.join(unknown)}")

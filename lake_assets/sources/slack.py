@@ -22,25 +22,18 @@ archived channels (a refusal of one channel gives its row with `history_complete
 """
 
 from calendar import timegm
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterator
+from typing import TypeVar
 
 from lake_assets.sources import config
 from lake_assets.sources.collect import Ask, Collector, Row
 from lake_assets.sources.errors import SourceMismatch
-from lake_assets.sources.slack_shapes import Answer, Channel, Channels, History, Message, Team
+from lake_assets.sources.slack_shapes import Answer, Channels, History, Message, Said, Team
 
 Shape = TypeVar("Shape", bound=Answer)
 
 _DAY_S = 24 * 60 * 60
 _NOT_THIS_CHANNEL = {"not_in_channel", "channel_not_found", "is_archived", "no_permission"}
-
-
-class Said(NamedTuple):
-    """The messages of a channel in the days of the run, and whether these are all."""
-
-    messages: Sequence[Message]
-    complete: bool
 
 
 def collect(ask: Ask) -> Iterator[Row]:
@@ -55,31 +48,13 @@ def collect(ask: Ask) -> Iterator[Row]:
     if ask.day == ask.days[0] and len(mine) < len(channels):
         ask.warn(f"{len(channels) - len(mine)} of {len(channels)} channels are not the bot's")
     for channel in mine:
-        yield {"stat_date": ask.day, "team_id": team_id, **_counted(ask, channel)}
-
-
-def _counted(ask: Ask, channel: Channel) -> Row:
-    said = _said(ask, channel.id)
-    day = [each for each in said.messages if ask.start <= each.at < ask.end and each.is_said]
-    people = [each for each in day if not each.is_bots]
-    times = sorted(each.at for each in day)
-    return {
-        "channel_id": channel.id,
-        "channel_name": channel.name,
-        "is_private": channel.is_private,
-        "is_archived": channel.is_archived,
-        "num_members": channel.num_members,
-        "messages": len(people),
-        "bot_messages": sum(each.is_bots for each in day),
-        "thread_parents": sum(each.reply_count > 0 for each in day),
-        "thread_replies": sum(each.reply_count for each in day),
-        "unique_posters": len({each.user for each in people}),
-        "reactions": sum(reaction.count for each in day for reaction in each.reactions),
-        "files": sum(len(each.files) for each in day),
-        "first_message_at": times[0] if times else None,
-        "last_message_at": times[-1] if times else None,
-        "history_complete": said.complete,
-    }
+        said = _said(ask, channel.id)
+        yield {
+            "stat_date": ask.day,
+            "team_id": team_id,
+            **channel.columns,
+            **said.counted(since=ask.start, until=ask.end),
+        }
 
 
 def _said(ask: Ask, channel_id: str) -> Said:

@@ -1,10 +1,12 @@
-"""The shapes of Slack's answers, without texts and names of people: what `slack` counts.
+"""The shapes of Slack's answers, without texts and names of people, and what is counted in them.
 
-Belongs here: fields, and what kind of message one is.
-Does not belong here: asking for them, counting (`slack`).
+Belongs here: fields, what kind of message one is, counts of messages.
+Does not belong here: asking for them (`slack`).
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import msgspec
 
@@ -91,6 +93,17 @@ class Channel(msgspec.Struct):
     is_member: bool = False
     num_members: int | None = None
 
+    @property
+    def columns(self) -> Mapping[str, object]:
+        """What is stored of it."""
+        return {
+            "channel_id": self.id,
+            "channel_name": self.name,
+            "is_private": self.is_private,
+            "is_archived": self.is_archived,
+            "num_members": self.num_members,
+        }
+
 
 class Team(Answer):
     """Answer of `auth.test`."""
@@ -129,3 +142,28 @@ class History(Answer):
         if self.messages is None:
             raise SourceMismatch("conversations.history: the answer lacks `messages`")
         return self.messages
+
+
+class Said(NamedTuple):
+    """The messages of a channel in the days of a run, and whether these are all."""
+
+    messages: Sequence[Message]
+    complete: bool
+
+    def counted(self, *, since: datetime, until: datetime) -> Mapping[str, object]:
+        """The columns that count what was said; notices and replies in threads are left out."""
+        said = [each for each in self.messages if since <= each.at < until and each.is_said]
+        people = [each for each in said if not each.is_bots]
+        times = sorted(each.at for each in said)
+        return {
+            "messages": len(people),
+            "bot_messages": len(said) - len(people),
+            "thread_parents": sum(each.reply_count > 0 for each in said),
+            "thread_replies": sum(each.reply_count for each in said),
+            "unique_posters": len({each.user for each in people}),
+            "reactions": sum(reaction.count for each in said for reaction in each.reactions),
+            "files": sum(len(each.files) for each in said),
+            "first_message_at": times[0] if times else None,
+            "last_message_at": times[-1] if times else None,
+            "history_complete": self.complete,
+        }
