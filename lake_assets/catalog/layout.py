@@ -26,13 +26,22 @@ CHECKS_FILE = "_checks.json"
 
 def dataset_prefix(dataset: Dataset) -> str:
     """The key prefix of everything that belongs to a dataset; ends with a slash."""
-    root = "" if dataset.partition.startswith("derived/") else "raw/"
-    return f"{root}{dataset.partition}/"
+    return _prefix(dataset.partition)
+
+
+def _prefix(partition: str) -> str:
+    root = "" if partition.startswith("derived/") else "raw/"
+    return f"{root}{partition}/"
 
 
 def data_key(dataset: Dataset, day: date) -> str:
     """The key of the one object that holds a dataset's day."""
-    return f"{dataset_prefix(dataset)}{PARTITION_COLUMN}={day.isoformat()}/{DATA_FILE}"
+    return key_of_day(dataset.partition, day)
+
+
+def key_of_day(partition: str, day: date) -> str:
+    """The same for a dataset that is only known by name."""
+    return f"{_prefix(partition)}{PARTITION_COLUMN}={day.isoformat()}/{DATA_FILE}"
 
 
 def version_key(dataset: Dataset) -> str:

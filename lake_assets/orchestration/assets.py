@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import dagster as dg
+from dagster._core.storage.tags import PRIORITY_TAG
 
 from lake_assets.catalog import (
     Dataset,
@@ -51,8 +52,10 @@ def is_built(dataset: Dataset) -> bool:
             return bool(where)
 
 
-def build_asset(dataset: Dataset, *, clock: Clock) -> dg.AssetsDefinition:
-    """The asset of a declaration."""
+def build_asset(
+    dataset: Dataset, *, clock: Clock, is_referred_to: bool = False
+) -> dg.AssetsDefinition:
+    """The asset of a declaration. One that others refer to is written before them in a run."""
     pool = getattr(dataset.source, "pool", "")
     is_derived = isinstance(dataset.source, LakeSource) and is_built(dataset)
     return dg.asset(
@@ -81,6 +84,7 @@ def build_asset(dataset: Dataset, *, clock: Clock) -> dg.AssetsDefinition:
         io_manager_key="lake_io",
         required_resource_keys=_resources(dataset),
         pool=pool or None,
+        op_tags={PRIORITY_TAG: "1"} if is_referred_to else None,
         # A source that is not configured, or has not published yet, materializes nothing; nor does
         # a day without inputs.
         output_required=not isinstance(dataset.source, ExternalSource) and not is_derived,

@@ -38,7 +38,11 @@ def build_defs(*, catalog: Catalog, env: Mapping[str, str], clock: Clock = _now)
         # Backfill policies are marked beta; they are what makes a year one run. So are automation
         # conditions that only the code server knows.
         warnings.simplefilter("ignore", dg.BetaWarning)
-        assets = [build_asset(dataset, clock=clock) for dataset in catalog]
+        referred_to = {to.partition for dataset in catalog for to in dataset.references}
+        assets = [
+            build_asset(dataset, clock=clock, is_referred_to=dataset.partition in referred_to)
+            for dataset in catalog
+        ]
         computed = [
             dataset
             for dataset in catalog

@@ -5,7 +5,7 @@ Does not belong here: telling Dagster (`checks`), measuring rows (`lake_assets.s
 
 Checks of the declaration block: a day that fails one is no input of derived datasets until it is
 written again (`derive`). The others warn. Nothing is read again for them but the footer of the
-object and the facts that lie beside it.
+object, the facts that lie beside it, and columns that refer to another dataset.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,9 +14,12 @@ from datetime import UTC, date, datetime, timedelta
 from math import sqrt
 from statistics import median
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lake_assets.catalog import Dataset, Kind, data_key
+from lake_assets.catalog import Dataset, Kind, Reference, data_key
+from lake_assets.catalog.layout import key_of_day
 from lake_assets.storage.day_facts import DayFacts
 from lake_assets.storage.schema import arrow_schema
 from lake_assets.storage.store import LakeStore
@@ -122,6 +125,35 @@ def _null_faults(written: WrittenPartition, past: Sequence[DayFacts]) -> Iterato
             yield f"`{name}` is null in {share:.0%} of rows, where {usual:.0%} are usual"
 
 
+def _references(day: Judged) -> str | None:
+    return _listed(
+        fault
+        for reference in day.written.dataset.references
+        if (fault := _reference_fault(day, reference))
+    )
+
+
+def _reference_fault(day: Judged, reference: Reference) -> str | None:
+    own = data_key(day.written.dataset, day.written.day)
+    other = key_of_day(reference.partition, day.written.day)
+    try:
+        known = _column(day.store, other, reference.to_column)
+    except FileNotFoundError:
+        # That day of the other dataset is not there (yet): nothing to compare with.
+        return None
+    values = _column(day.store, own, reference.column).drop_null()
+    found = pc.call_function("is_in", [values], pc.SetLookupOptions(value_set=known))
+    strays = len(values) - pc.call_function("sum", [found], None).as_py() if len(values) else 0
+    if not strays:
+        return None
+    return f"{strays:,} values of `{reference.column}` are not in {reference.partition}"
+
+
+def _column(store: LakeStore, key: str, name: str) -> pa.Array:
+    with store.open(key) as file:
+        return pq.read_table(file, columns=[name])[name].combine_chunks()
+
+
 def _same_weekday(day: Judged) -> Sequence[DayFacts]:
     # The full state of a day has no weekday.
     return _past(day, step_d=1 if day.written.dataset.kind is Kind.SNAPSHOT else 7)
@@ -188,6 +220,13 @@ CHECKS = (
         blocks=False,
         applies=lambda dataset: any(column.values for column in dataset.columns),
         fails=_accepted_values,
+    ),
+    DeclaredCheck(
+        name="references",
+        sentence="Columns that refer to another dataset only have values that it has that day.",
+        blocks=False,
+        applies=lambda dataset: bool(dataset.references),
+        fails=_references,
     ),
     DeclaredCheck(
         name="null_rate",

@@ -1,12 +1,22 @@
 """Verdicts on written days, beside a history, and the object that keeps them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
 import pytest
 
-from lake_assets.catalog import Dataset, checks_key, event, snapshot
+from lake_assets.catalog import (
+    Catalog,
+    CatalogError,
+    Dataset,
+    Reference,
+    checks_key,
+    event,
+    snapshot,
+)
+from lake_assets.orchestration.build import build_defs
 from lake_assets.orchestration.judge import checks_of, judge
 from lake_assets.storage.day_facts import KEPT_DAYS, DayFacts, merge_facts, read_facts
 from lake_assets.storage.schema import arrow_schema
@@ -133,6 +143,49 @@ def test_a_column_that_is_null_more_often_than_before_warns(store, places, is_od
 def test_fewer_nulls_than_before_are_no_fault(store):
     history = past(1, 100, 100, 100, 100, nulls=90)
     assert judge(write(store, rows(100)), history=history, store=store).failed == {}
+
+
+@pytest.fixture
+def listeners() -> Dataset:
+    return snapshot(
+        "listeners",
+        "Listeners.",
+        group="Music",
+        table="listeners",
+        tasks="lake.export_listeners",
+        columns="id int64! One id.\nfriend_id int64 A friend.\nupdated_at timestamp!",
+        references="friend_id=plays.id",
+    )
+
+
+def test_values_that_the_other_dataset_lacks_warn(store, listeners):
+    moment = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    friends = [{"id": n, "friend_id": n or None, "updated_at": moment} for n in range(6)]
+    before = judge(write(store, friends, listeners), history={}, store=store)
+    assert before.failed == {}, "there is nothing to compare with yet"
+
+    write(store, rows(4))
+    facts = judge(write(store, friends, listeners), history={}, store=store)
+    assert facts.failed == {"references": "2 values of `friend_id` are not in plays"}
+    assert not facts.blocks
+    assert judge(write(store, [], listeners), history={}, store=store).failed == {}
+
+
+@pytest.mark.parametrize("target", ["nowhere.id", "plays.nothing"])
+def test_a_reference_that_leads_nowhere_is_refused(listeners, target):
+    to, _, column = target.partition(".")
+    broken = replace(
+        listeners, references=(Reference(column="friend_id", partition=to, to_column=column),)
+    )
+    with pytest.raises(CatalogError, match=f"refers to `{target}`, which is not declared"):
+        Catalog([dataset(), broken])
+
+
+def test_what_others_refer_to_is_written_before_them(listeners):
+    defs = build_defs(catalog=Catalog([listeners, dataset(snapshot)]), env={})
+    job = defs.resolve_implicit_global_asset_job_def()
+    tags = {node.name: node.tags.get("dagster/priority") for node in job.nodes}
+    assert tags == {"listeners": None, "plays": "1"}
 
 
 def test_facts_of_other_days_stay_and_the_oldest_go(store):
