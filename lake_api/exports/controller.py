@@ -11,6 +11,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from litestar.params import Body, Parameter
 
+from lake_api.audit.answering import answer_audited_problem, audited, tell
 from lake_api.errors import Forbidden, InvalidRequest, LakeError
 from lake_api.exports.schemas import (
     EXPORT_EXAMPLE,
@@ -41,6 +42,7 @@ from lake_api.jobs.states import State
 from lake_api.jobs.store import EXPORT, JOB
 from lake_api.jobs.table import JobRow
 from lake_api.query.messages import Compression, FileForm
+from lake_api.query.rate_limit import counts_request
 from lake_api.web.problems import problem_responses
 from lake_api.web.requests import LakeRequest
 
@@ -77,7 +79,9 @@ _FOUND = ResponseSpec(
     "however large; CSV is as the query route writes it. A repeat with the same "
     "`Idempotency-Key` is the same export.",
     tags=["exports"],
-    guards=_GUARDS,
+    guards=[*_GUARDS, counts_request],
+    middleware=[audited("start_export")],
+    exception_handlers={Exception: answer_audited_problem},
     status_code=202,
     responses={202: _ACCEPTED, **problem_responses({**_ERRORS, **ASK_ERRORS, 422: _BAD_FORMAT})},
 )
@@ -89,6 +93,7 @@ async def start_export(
 ) -> Response[ExportInfo]:
     """Check the text, and let it wait for its turn."""
     service = enabled(jobs, "exports")
+    tell(request, sql=data.sql, form=data.format)
     export, _ = await service.ask(
         EXPORT,
         caller_of(request),
@@ -98,6 +103,7 @@ async def start_export(
         compression=Compression(data.compression),
         idempotency_key=idempotency_key,
     )
+    tell(request, subject=str(export.id), datasets=tuple(export.datasets))
     return _accepted(service, export)
 
 
@@ -107,7 +113,9 @@ async def start_export(
     summary="Export a job's rows",
     description="The rows that the job has kept, as a file; the query is not run again.",
     tags=["exports"],
-    guards=_GUARDS,
+    guards=[*_GUARDS, counts_request],
+    middleware=[audited("start_export")],
+    exception_handlers={Exception: answer_audited_problem},
     status_code=202,
     responses={
         202: _ACCEPTED,
@@ -123,6 +131,7 @@ async def export_job(
 ) -> Response[ExportInfo]:
     """Let it wait for its turn."""
     service, caller = enabled(jobs, "exports"), caller_of(request)
+    tell(request, form=data.format, subject=str(job_id))
     export, _ = await service.export_job(
         caller,
         await service.get(JOB, job_id, caller),
@@ -130,6 +139,7 @@ async def export_job(
         compression=Compression(data.compression),
         idempotency_key=idempotency_key,
     )
+    tell(request, subject=f"{job_id} {export.id}", datasets=tuple(export.datasets))
     return _accepted(service, export)
 
 

@@ -13,6 +13,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from litestar.params import Body, HeaderParameter, Parameter, SkipValidation
 
+from lake_api.audit.answering import answer_audited_problem, audited, tell
 from lake_api.errors import (
     BodyTooLarge,
     Conflict,
@@ -42,11 +43,13 @@ from lake_api.jobs.schemas import (
 from lake_api.jobs.service import JobService, disabled, unknown
 from lake_api.jobs.store import JOB
 from lake_api.jobs.table import JobRow
+from lake_api.query.rate_limit import counts_request
 from lake_api.web.problems import problem_responses
 from lake_api.web.requests import LakeRequest
 
 ROUTE = "/api/v1/internal/lake/jobs"
 _GUARDS = [requires_agent, requires_operation("jobs")]
+_USE_GUARDS = [*_GUARDS, counts_request]
 ERRORS: dict[int, LakeError] = {
     401: NotAuthenticated("The bearer token is not valid.", code="invalid_token"),
     403: Forbidden("This token does not allow `jobs`.", code="operation_not_allowed"),
@@ -61,6 +64,11 @@ ASK_ERRORS: dict[int, LakeError] = {
     415: UnsupportedMediaType("The body must be JSON."),
     422: InvalidRequest("max_rows: Expected `int` >= 1", field="max_rows"),
     429: RateLimited("At most 100 jobs wait or run.", code="too_many_jobs", retry_after_s=5),
+}
+_USED_UP: dict[int, LakeError] = {
+    429: RateLimited(
+        "The rows of today are used up.", code="quota_exceeded", retry=True, retry_after_s=3600
+    )
 }
 _PAGES: dict[int, LakeError] = {422: InvalidRequest("page: Expected `int` >= 1", field="page")}
 _MISSING: dict[int, LakeError] = {404: unknown(JOB)}
@@ -87,7 +95,9 @@ IdempotencyKey = Annotated[
     "background. Its rows are read by page and kept for 24 hours. A repeat with the same "
     "`Idempotency-Key` is the same job.",
     tags=["jobs"],
-    guards=_GUARDS,
+    guards=_USE_GUARDS,
+    middleware=[audited("start_job")],
+    exception_handlers={Exception: answer_audited_problem},
     status_code=202,
     responses={
         202: ResponseSpec(
@@ -106,6 +116,7 @@ async def start_job(
     idempotency_key: IdempotencyKey = None,
 ) -> Response[JobInfo]:
     """Check the text, and let it wait for its turn."""
+    tell(request, sql=data.sql)
     job, _ = await enabled(jobs, "jobs").ask(
         JOB,
         caller_of(request),
@@ -113,6 +124,7 @@ async def start_job(
         max_rows=data.max_rows,
         idempotency_key=idempotency_key,
     )
+    tell(request, subject=str(job.id), datasets=tuple(job.datasets))
     return Response(job_info(job), headers={"Location": f"{ROUTE}/{job.id}"})
 
 
@@ -174,7 +186,9 @@ async def get_job(job_id: JobId, request: LakeRequest, jobs: Jobs) -> JobInfo:
     description="A page of the rows, in the order in which the query gave them. Pages do not "
     "change while the job lives.",
     tags=["jobs"],
-    guards=_GUARDS,
+    guards=_USE_GUARDS,
+    middleware=[audited("read_job")],
+    exception_handlers={Exception: answer_audited_problem},
     responses={
         200: ResponseSpec(
             data_container=JobPage,
@@ -187,6 +201,7 @@ async def get_job(job_id: JobId, request: LakeRequest, jobs: Jobs) -> JobInfo:
                 **ERRORS,
                 **_MISSING,
                 **_PAGES,
+                **_USED_UP,
                 409: Conflict("The job is running.", code="job_not_finished", retry=True),
             }
         ),
@@ -201,6 +216,7 @@ async def get_job_results(
 ) -> JobPage:
     """Rows, as the worker encoded them."""
     service, caller = enabled(jobs, "jobs"), caller_of(request)
+    tell(request, subject=str(job_id))
     job = await service.get(JOB, job_id, caller)
     try:
         rows = await service.page(caller, job, page=page, page_size=page_size)
@@ -208,6 +224,13 @@ async def get_job_results(
         error.http_status = 503
         raise
     result = stored_result(job)
+    told = max(0, min(page_size, result.row_count - (page - 1) * page_size))
+    tell(
+        request,
+        datasets=tuple(job.datasets),
+        rows=told,
+        answer_bytes=len(rows.rows_json),
+    )
     return JobPage(
         job_id=job.id,
         page=page,

@@ -235,8 +235,9 @@ class JobRunner:
             row_cap=job.row_cap,
             byte_cap=settings.job_bytes if is_job else settings.export_bytes,
             timeout_s=settings.job_timeout_s if is_job else settings.export_timeout_s,
-            # Not the caller's own turns: its queries go on beside its jobs.
-            agent=f"{job.kind}:{job.owner}",
+            # Not the caller's own turns: its queries go on beside its jobs, and whose job is next
+            # was decided when it was claimed.
+            agent="",
             on_start=begin,
         )
 

@@ -1,13 +1,15 @@
-"""An S3 server of one's own: SeaweedFS, on the loopback interface, with two identities.
+"""An S3 server of one's own: SeaweedFS, on the loopback interface, with three identities.
 
 Belongs here: starting and stopping it, its identities.
 Does not belong here: the bucket (`lake_assets.storage.bucket`), objects.
 
 The writer may do everything; the reader may get objects of raw/, derived/ and exports/ and list
-the first two. SeaweedFS also has ports behind the S3 gateway that know no S3 identities: plain
-HTTP is off for its directory and file services, and its block store wants tokens signed with keys
-that only the server holds. Its gRPC ports stay open on the loopback interface: an embedded server
-does not protect the lake from other users of the same machine. Use a server of your own for that.
+the first two; the exporter may write, get and list below exports/ and nowhere else.
+
+SeaweedFS also has ports behind the S3 gateway that know no S3 identities: plain HTTP is off for its
+directory and file services, and its block store wants tokens signed with keys that only the server
+holds. Its gRPC ports stay open on the loopback interface: an embedded server does not protect the
+lake from other users of the same machine. Use a server of your own for that.
 """
 
 import json
@@ -36,11 +38,12 @@ _READABLE = ("raw/", "derived/")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class S3Server:
-    """A running server, as its two identities see it."""
+    """A running server, as its identities see it."""
 
     child: Child
     writer: LakeLocation
     reader: LakeLocation
+    exporter: LakeLocation
 
     @property
     def endpoint(self) -> str:
@@ -72,16 +75,18 @@ class EmbeddedS3:
         data = private_directory(directory / "data")
         # The server writes its options down and would prefer old ports to the new ones.
         (data / "mini.options").unlink(missing_ok=True)
-        writer, reader = (
+        writer, reader, exporter = (
             LakeLocation(
                 endpoint=f"http://{LOOPBACK}:{port}",
                 access_key=f"lake-{name}",
                 secret_key=secret(directory / f"{name}.secret"),
                 bucket=self.bucket,
             )
-            for name in ("writer", "reader")
+            for name in ("writer", "reader", "exporter")
         )
-        write_private(directory / "identities.json", json.dumps(_identities(writer, reader)))
+        write_private(
+            directory / "identities.json", json.dumps(_identities(writer, reader, exporter))
+        )
         ports = _choose_ports(port)
         child = Child(
             Launch(
@@ -95,7 +100,7 @@ class EmbeddedS3:
             )
         )
         child.wait_until(lambda: _is_ready(port, reader), timeout_s=_READY_S)
-        return S3Server(child=child, writer=writer, reader=reader)
+        return S3Server(child=child, writer=writer, reader=reader, exporter=exporter)
 
 
 def _is_ready(port: int, reader: LakeLocation) -> bool:
@@ -135,13 +140,18 @@ def weed_binary() -> Path:
     )
 
 
-def _identities(writer: LakeLocation, reader: LakeLocation) -> dict[str, object]:
+def _identities(
+    writer: LakeLocation, reader: LakeLocation, exporter: LakeLocation
+) -> dict[str, object]:
     readable = [
         f"{action}:{reader.bucket}/{prefix}*" for prefix in _READABLE for action in ("Read", "List")
     ]
     actions = {
         writer: ["Admin", "Read", "Write", "List", "Tagging"],
         reader: [*readable, f"Read:{reader.bucket}/{EXPORTS_PREFIX}*"],
+        exporter: [
+            f"{action}:{exporter.bucket}/{EXPORTS_PREFIX}*" for action in ("Read", "Write", "List")
+        ],
     }
     return {
         "identities": [

@@ -176,6 +176,8 @@ class Supervisor:
                 "MINIO_SECRET_KEY": server.writer.secret_key,
                 "LAKE_READER_ACCESS_KEY": server.reader.access_key,
                 "LAKE_READER_SECRET_KEY": server.reader.secret_key,
+                "LAKE_EXPORT_ACCESS_KEY": server.exporter.access_key,
+                "LAKE_EXPORT_SECRET_KEY": server.exporter.secret_key,
             }
             # Started again, it must be where the others know it.
             port = _port(server.endpoint)

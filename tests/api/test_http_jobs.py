@@ -28,6 +28,7 @@ def export_keys(s3: S3Server) -> dict[str, str]:
         "LAKE_EXPORT_SECRET_KEY": s3.writer.secret_key,
         "LAKE_JOB_CONCURRENCY": "2",
         "LAKE_QUERY_WORKERS": "2",
+        "LAKE_HEAVY_WORKERS": "1",
         "LAKE_QUERY_THREADS": "1",
     }
 
@@ -135,7 +136,7 @@ def test_cancelling_stops_the_engine(lake: RealLake, problem: Any) -> None:
     problem(lake.client.get(f"{JOBS}/{job['id']}/results"), 409, "job_not_finished")
     cancelled = lake.client.post(f"{JOBS}/{job['id']}/cancel")
     assert cancelled.json()["state"] == "cancelled"
-    lake.poll(lambda: "lake_query_workers_busy 0" in metrics(lake))
+    lake.poll(lambda: "lake_workers_busy 0" in metrics(lake))
     problem(lake.client.get(f"{JOBS}/{job['id']}/results"), 409, "job_cancelled")
     assert lake.client.post(f"{JOBS}/{job['id']}/cancel").json()["state"] == "cancelled"
 

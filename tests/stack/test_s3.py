@@ -62,6 +62,26 @@ def test_the_reader_lists_datasets_only(filled: S3Server) -> None:
     assert refusal(reader.get_object, Bucket=bucket, Key="private/secret.txt") == 403
 
 
+def test_the_exporter_writes_below_exports_and_nowhere_else(filled: S3Server) -> None:
+    exporter, bucket = boto3_client(filled.exporter), filled.exporter.bucket
+    key = "exports/sql/a.csv"
+    exporter.put_object(Bucket=bucket, Key=key, Body=b"rows")
+    upload = exporter.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
+    exporter.upload_part(Bucket=bucket, Key=key, UploadId=upload, PartNumber=1, Body=b"x")
+    exporter.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload)
+    assert exporter.get_object(Bucket=bucket, Key=key)["Body"].read() == b"rows"
+    assert exporter.list_objects_v2(Bucket=bucket, Prefix="exports/sql/")["KeyCount"] == 1
+    exporter.delete_object(Bucket=bucket, Key=key)
+    for other in (KEYS[0], KEYS[1], "private/secret.txt"):
+        assert refusal(exporter.get_object, Bucket=bucket, Key=other) == 403
+        assert refusal(exporter.put_object, Bucket=bucket, Key=other, Body=b"changed") == 403
+        assert refusal(exporter.delete_object, Bucket=bucket, Key=other) == 403
+        assert refusal(exporter.create_multipart_upload, Bucket=bucket, Key=other) == 403
+    for prefix in ("", "raw/", "derived/", "private/"):
+        assert refusal(exporter.list_objects_v2, Bucket=bucket, Prefix=prefix) == 403
+    assert refusal(exporter.delete_bucket, Bucket=bucket) == 403
+
+
 def test_the_reader_changes_no_bucket(filled: S3Server) -> None:
     reader, bucket = boto3_client(filled.reader), filled.reader.bucket
     assert refusal(reader.delete_bucket_lifecycle, Bucket=bucket) == 403
@@ -164,7 +184,7 @@ def test_secrets_are_for_the_owner_only_and_a_new_directory_is_small(directory: 
     server = EmbeddedS3(directory).start()
     server.stop()
     private = [directory / "identities.json", *directory.glob("*.secret"), *directory.glob("*.log")]
-    assert len(private) == 8
+    assert len(private) == 9
     assert {stat.S_IMODE(path.stat().st_mode) for path in private} == {0o600}
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
     used = sum(path.stat().st_blocks * 512 for path in directory.rglob("*"))
