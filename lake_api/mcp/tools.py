@@ -15,6 +15,7 @@ from lake_api.datasets.visible import VisibleCatalog
 from lake_api.mcp import calls
 from lake_api.mcp.calls import Arguments, Ask
 from lake_api.tool.definition import ToolForm, tool_definition
+from lake_api.tool.guide import MIN_GUIDE_CHARS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +133,7 @@ def _schema(shape: type[msgspec.Struct]) -> Mapping[str, Any]:
 
 @lru_cache(maxsize=256)
 def _query_described(visible: VisibleCatalog) -> tuple[str, dict[str, Any]]:
-    # Clients cut long descriptions of tools; the guide is where none does.
-    told = tool_definition(visible, short=True, form=ToolForm.MCP)
+    # Clients cut long descriptions of tools; the guide is where none does. It is the short one:
+    # columns are a call of describe_dataset away.
+    told = tool_definition(visible, short=True, max_chars=MIN_GUIDE_CHARS, form=ToolForm.MCP)
     return told["description"], told["inputSchema"]
