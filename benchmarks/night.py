@@ -44,7 +44,7 @@ from lake_assets.sample_data import SampleSpec, load_sample_data
 BAR_S = 240.0
 _REPOSITORY = {"repositoryLocationName": "lake_assets", "repositoryName": "__repository__"}
 _DEADLINE_S = 900.0
-_POLL_S = 1.0
+_POLL_S = 3.0
 _SAMPLE_S = 0.25
 
 _LAUNCH = """
@@ -317,5 +317,7 @@ def _report(result: Mapping[str, Any], runs: Sequence[NightRun], written: frozen
     console.print(f"CPU seconds: {sum(cpu_s.values()):.0f} ({parts})")
     console.print(f"datasets with a day: {len(written)}; without: {', '.join(missing) or 'none'}")
     console.print(f"failed runs: {', '.join(failed) or 'none'}")
+    floor_s = sum(cpu_s.values()) / 2
     console.print(f"wall: {result['wall_s']:.0f} s (bar: under {BAR_S:.0f} s)")
+    console.print(f"on two processors that do nothing else, at least {floor_s:.0f} s")
     return 0 if result["wall_s"] < BAR_S and not failed and not missing else 1

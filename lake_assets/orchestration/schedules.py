@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 
 import dagster as dg
+from dagster._core.storage.tags import PRIORITY_TAG
 
 from lake_assets.catalog import (
     Dataset,
@@ -65,7 +66,12 @@ def _build_schedule(
     starts = running and all(
         is_built(dataset) and dataset.kind is not Kind.DERIVED for dataset in members
     )
-    job = dg.define_asset_job(name=name, selection=dg.AssetSelection.assets(*selection))
+    job = dg.define_asset_job(
+        name=name,
+        selection=dg.AssetSelection.assets(*selection),
+        # The long ones first: what waits for them is what a night waits for.
+        tags={PRIORITY_TAG: str(len(members))},
+    )
 
     @dg.schedule(
         name=name,
