@@ -34,6 +34,9 @@ _TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 5
 _SPOOL_BYTES = 8 * 1024 * 1024
 _EXCERPT_BYTES = 2_000
 _EXCERPT_CHARS = 200
+_UNIX_S = 1_000_000_000
+"""From here on a number is a moment in Unix seconds; others write how long to wait, or what else."""
+_CLOCKS_DIFFER_S = 1.0
 _HTML_STARTS = (b"<!doctype html", b"<html")
 
 
@@ -134,15 +137,27 @@ def decoded(answer: Answer, into: type[Shape]) -> Shape:
 
 
 def wait_asked_for(headers: Mapping[str, str], *, now: datetime) -> float | None:
-    """The seconds that `Retry-After` asks for, given as a number or a date; None without it."""
+    """The seconds that an answer asks to wait before the next request; None if it says nothing.
+
+    `Retry-After` is a number or a date. Where it is missing and `X-RateLimit-Remaining` is 0, the
+    limit starts anew at `X-RateLimit-Reset`, in Unix seconds, as GitHub writes it.
+    """
     text = headers.get("retry-after", "").strip()
-    if text.isdigit():
+    if text.isdecimal():
         return float(text)
     try:
         moment = email.utils.parsedate_to_datetime(text)
     except ValueError:
-        return None
+        return _until_reset(headers, now)
     return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds())
+
+
+def _until_reset(headers: Mapping[str, str], now: datetime) -> float | None:
+    reset = headers.get("x-ratelimit-reset", "").strip()
+    used_up = headers.get("x-ratelimit-remaining", "").strip() == "0"
+    if not used_up or not reset.isdecimal() or int(reset) < _UNIX_S:
+        return None
+    return max(_CLOCKS_DIFFER_S, int(reset) - now.timestamp())
 
 
 def _refusal(response: httpx.Response, wanted: Wanted, now: datetime) -> AskAgain | Refused:

@@ -8,7 +8,8 @@ of the latter Luma tells the city only, and no link to the meeting.
 **A day** is a picture taken on it. Luma tells neither what changed nor what was before.
 
 **Personal data.** Guests are not asked for. Of the hosts only the first one's name is stored, as
-`host_name`; `raw` is without hosts, registration answers and passwords; addresses, phone and card numbers are masked.
+`host_name`; `raw` is without hosts, registration answers and passwords; addresses, phone and card
+numbers are masked.
 
 **Traps.** Before 2026 an entry was `{"api_id", "event": {…}}` with `api_id` as id; both shapes are
 read. Whether the ends of the window belong to it is not said, so it is cut again here.

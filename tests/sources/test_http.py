@@ -173,6 +173,59 @@ def test_a_source_that_asks_for_an_hour_is_given_up_at_once():
     assert clockwork.slept == []
 
 
+def limited(**headers: str) -> httpx.Response:
+    return httpx.Response(
+        403, headers={f"x-ratelimit-{k}": v for k, v in headers.items()}, text="rate limit"
+    )
+
+
+def rate_limited(status: int, text: str) -> bool:
+    return status == 403 and "rate limit" in text
+
+
+def test_a_limit_that_is_used_up_is_waited_for_until_it_starts_anew():
+    clockwork = Clockwork()
+    reset = f"{int(NOW.timestamp()) + 42}"
+    past = f"{int(NOW.timestamp()) - 5}"
+    script = Script(
+        limited(remaining="0", reset=reset), limited(remaining="0", reset=past), thing()
+    )
+
+    source(script, clockwork=clockwork).get_json(URL, into=Thing, transient=rate_limited)
+
+    assert clockwork.slept == [42.0, 1.0]
+
+
+def test_a_limit_that_starts_anew_much_later_is_given_up_at_once():
+    clockwork = Clockwork()
+    script = Script(limited(remaining="0", reset=f"{int(NOW.timestamp()) + 3000}"))
+
+    with pytest.raises(SourceUnavailable, match=r"HTTP 403: rate limit \(tried once\)"):
+        source(script, clockwork=clockwork).get_json(URL, into=Thing, transient=rate_limited)
+
+    assert clockwork.slept == []
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"remaining": "7", "reset": "4102444800"},
+        {"remaining": "0", "reset": "60"},
+        {"remaining": "0", "reset": "soon"},
+        {"reset": "4102444800"},
+    ],
+)
+def test_what_else_is_said_of_a_limit_falls_back_to_the_usual_pause(headers):
+    clockwork = Clockwork()
+    script = Script(limited(**headers), thing())
+
+    source(script, clockwork=clockwork, first_wait_s=1).get_json(
+        URL, into=Thing, transient=rate_limited
+    )
+
+    assert 1 <= clockwork.slept[0] <= 2
+
+
 def test_unreadable_retry_after_falls_back_to_the_usual_pause():
     clockwork = Clockwork()
     script = Script(httpx.Response(429, headers={"retry-after": "soon"}), thing())

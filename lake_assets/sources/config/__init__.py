@@ -1,0 +1,103 @@
+"""What each outside source needs from the environment, as one table of data.
+
+Belongs here: names, sentences and defaults of settings, and turning an environment into values.
+Does not belong here: using them (`http`, the module of the upstream). Standard library only, so
+that a command or a documentation generator can show the table without loading a client.
+
+Every upstream can be pointed elsewhere by its `…_BASE_URL` and slowed down or sped up by its
+`…_REQUESTS_PER_S`. What could not be confirmed about an upstream is a default here, not code.
+"""
+
+from lake_assets.sources.config.model import SourceSetting, Upstream, listed
+from lake_assets.sources.config.public_data import (
+    CDTFA,
+    CENSUS,
+    EDD,
+    FRED,
+    IRS,
+    SEC,
+    USASPENDING,
+)
+from lake_assets.sources.config.services import (
+    CHATWOOT,
+    DEALROOM,
+    EMAIL,
+    GITHUB,
+    KONG,
+    LUMA,
+    PACKAGES,
+    SLACK,
+    STRIPE,
+)
+
+__all__ = [
+    "CDTFA",
+    "CENSUS",
+    "CHATWOOT",
+    "DEALROOM",
+    "EDD",
+    "EMAIL",
+    "FRED",
+    "GITHUB",
+    "HTTP",
+    "IRS",
+    "KONG",
+    "LUMA",
+    "PACKAGES",
+    "SEC",
+    "SLACK",
+    "STRIPE",
+    "UPSTREAMS",
+    "USASPENDING",
+    "SourceSetting",
+    "Upstream",
+    "listed",
+    "setting_names",
+]
+
+UPSTREAMS: tuple[Upstream, ...] = (
+    EDD,
+    FRED,
+    PACKAGES,
+    GITHUB,
+    SLACK,
+    EMAIL,
+    LUMA,
+    SEC,
+    IRS,
+    CDTFA,
+    USASPENDING,
+    CENSUS,
+    CHATWOOT,
+    STRIPE,
+    KONG,
+    DEALROOM,
+)
+"""Every outside source, in the order in which people read of them."""
+
+HTTP = Upstream(
+    name="http",
+    title="Requests to any source",
+    settings=(
+        SourceSetting(
+            name="LAKE_HTTP_TIMEOUT_S",
+            default="60",
+            sentence="Seconds of silence after which a request is given up.",
+        ),
+        SourceSetting(
+            name="LAKE_HTTP_ATTEMPTS",
+            default="6",
+            sentence="How often a request is tried before the run fails.",
+        ),
+        SourceSetting(
+            name="LAKE_HTTP_MAX_WAIT_S",
+            default="120",
+            sentence="Longest pause between two tries; a source that asks for more is given up.",
+        ),
+    ),
+)
+
+
+def setting_names() -> frozenset[str]:
+    """Every environment variable that belongs to a source, or to asking them."""
+    return frozenset(s.name for upstream in (*UPSTREAMS, HTTP) for s in upstream.settings)
