@@ -138,7 +138,7 @@ async def keep_artifact(
     service, caller = _enabled(artifacts), _caller(request)
     settings: Settings = request.app.state.settings
     if shared and caller.swarm_id is None:
-        raise InvalidRequest("You belong to no swarm.", field="shared")
+        raise Forbidden("You belong to no swarm to share it with.", code="no_swarm", field="shared")
     cleaned = clean_name(name)
     if cleaned is None:
         raise InvalidRequest("Nothing is left of this name.", field="name")

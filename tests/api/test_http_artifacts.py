@@ -141,7 +141,7 @@ def test_quotas_of_an_owner(lake: Any, agent: Any, problem: Any):
         (b"x", {"name": "x" * 1_001}, 422, "invalid_request"),
         (b"x", {"name": "x", "expires_in_s": 59}, 422, "invalid_request"),
         (b"x", {"name": "x", "expires_in_s": 604_801}, 422, "invalid_request"),
-        (b"x", {"name": "x", "shared": "true"}, 422, "invalid_request"),
+        (b"x", {"name": "x", "shared": "true"}, 403, "no_swarm"),
     ],
 )
 def test_what_makes_no_sense(
