@@ -11,7 +11,7 @@ changes something (a token, a run) is recorded before it is done as well, with o
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from litestar import Request, Response
@@ -22,8 +22,9 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from lake_api.audit.log import AuditEntry, AuditLog
 from lake_api.database.group_writer import Write
-from lake_api.errors import LakeError, RateLimited, ServiceUnavailable
+from lake_api.errors import Conflict, LakeError, RateLimited, ServiceUnavailable
 from lake_api.identity import Caller
+from lake_api.usage.day_sums import DaySums, Spent
 from lake_api.web.problems import answer_problem
 from lake_api.web.requests import LakeRequest
 
@@ -90,7 +91,10 @@ async def _record(request: LakeRequest, note: AuditNote) -> ServiceUnavailable |
 
 
 def audited(action: str) -> Audited:
-    """Middleware for a route that changes something; `begin` goes before the change."""
+    """Middleware for a route that is no query.
+
+    Where it changes something, `begin` goes before the change; what else is known, `tell` adds.
+    """
 
     def note(request: LakeRequest, status: int, elapsed_ms: float) -> AuditNote:
         error: Exception | None = request.state.get("audit_error")
@@ -104,9 +108,16 @@ def audited(action: str) -> Audited:
             call_id=request.state.get("audit_call_id"),
             subject=request.state.get("audit_subject"),
             elapsed_ms=elapsed_ms,
-            is_cheap=refused and (caller is None or isinstance(error, RateLimited)),
+            # Whoever waits for a job asks again and again.
+            is_cheap=refused and (caller is None or isinstance(error, RateLimited | Conflict)),
         )
-        return AuditNote(entry=entry)
+        entry = replace(entry, **request.state.get("audit_fields", {}))
+        beside: Sequence[Write] = ()
+        if caller is not None and entry.rows and not refused:
+            sums: DaySums = request.app.state.day_sums
+            spent = Spent(rows=entry.rows, bytes=entry.answer_bytes, ms=round(elapsed_ms))
+            beside = sums.charge(caller, spent)
+        return AuditNote(entry=entry, beside=beside)
 
     return Audited(note)
 
@@ -124,6 +135,11 @@ async def begin(request: ASGIConnection[Any, Any, Any, Any], action: str, subjec
     await log.record(
         AuditEntry(action=action, caller=caller, outcome="begun", call_id=call_id, subject=subject)
     )
+
+
+def tell(request: ASGIConnection[Any, Any, Any, Any], **fields: Any) -> None:
+    """Add to what is recorded of a request: fields of `AuditEntry`. Rows count for the day."""
+    request.state["audit_fields"] = {**request.state.get("audit_fields", {}), **fields}
 
 
 def answer_audited_problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

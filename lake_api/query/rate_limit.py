@@ -106,13 +106,24 @@ class CallCounter:
             bridge: Any = self.storage.bridge
             await bridge.storage.aclose()
 
-    async def count(self, caller: Caller) -> CallCount:
-        """Count one call; the window that refuses it, or else the one that tells most.
+    async def count_for_token(self, caller: Caller) -> CallCount | None:
+        """Count a request that is no query: in the windows of tokens only.
 
         Raises:
             ServiceUnavailable: the store of the counts does not answer.
         """
-        windows = list(self._windows(caller))
+        windows = [one for holder in holders(caller) for one in _token_windows(holder)]
+        return await self._count(caller, windows) if windows else None
+
+    async def count(self, caller: Caller) -> CallCount:
+        """Count one query call; the window that refuses it, or else the one that tells most.
+
+        Raises:
+            ServiceUnavailable: the store of the counts does not answer.
+        """
+        return await self._count(caller, list(self._windows(caller)))
+
+    async def _count(self, caller: Caller, windows: Sequence[Window]) -> CallCount:
         try:
             for window in windows:
                 if not await self._limiter(window).hit(window.item, *window.key):
@@ -188,6 +199,28 @@ async def counts_call(connection: Connection, _: BaseRouteHandler) -> None:
     caller: Caller = connection.scope["user"]
     count = await counter.count(caller)
     connection.state["answer_headers"] = count.headers
+    _refuse(count)
+    await sums.admit(caller)
+
+
+async def counts_request(connection: Connection, _: BaseRouteHandler) -> None:
+    """Guard: the caller's token has a request left, and its day is not used up.
+
+    For what is no query call of the service's own budgets, and still is use: jobs and exports.
+
+    Raises:
+        RateLimited: none is left, or the day's budget is used up.
+    """
+    counter: CallCounter = connection.app.state.call_counter
+    sums: DaySums = connection.app.state.day_sums
+    caller: Caller = connection.scope["user"]
+    count = await counter.count_for_token(caller)
+    if count is not None:
+        _refuse(count)
+    await sums.admit(caller)
+
+
+def _refuse(count: CallCount) -> None:
     if not count.accepted:
         raise RateLimited(
             count.window.sentence,
@@ -195,7 +228,6 @@ async def counts_call(connection: Connection, _: BaseRouteHandler) -> None:
             retry=True,
             retry_after_s=count.reset_s,
         )
-    await sums.admit(caller)
 
 
 def counting_unavailable() -> ServiceUnavailable:

@@ -40,7 +40,7 @@ DATASETS: tuple[Dataset, ...] = (
             call_id       string      One id per call; for a query the `query_id` of its answer.
             sql_sha256    string      SHA-256 of the query's text, in hex; null without one.
             datasets      json!       Partitions that the query names, as a JSON list.
-            form          string      Form of a query's answer. {json|csv|arrow}
+            form          string      Form of the answer or file, such as json or csv.
             outcome       string!     How it ended, as the notes say.
             code          string      Short code of what went wrong; null when nothing did.
             row_count     int64!      Rows in the answer.
