@@ -357,8 +357,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         name="LAKE_LOG_SQL",
         default="off",
-        sentence="`on` puts the text of every query into its log line and its audit row, beside its "
-        "hash.",
+        sentence="`on` puts the text of every query into its log line and its audit row, beside "
+        "its hash.",
         parse=_switch,
     ),
     Setting(

@@ -11,7 +11,6 @@ from uuid import UUID
 from lake_api.identity import Caller
 from lake_api.tokens.grants import TokenLimits
 
-
 Whose = Literal["token", "swarm", "service"]
 """Whose limit something is; a swarm's binds all its agents together."""
 
