@@ -35,7 +35,7 @@ _SPOOL_BYTES = 8 * 1024 * 1024
 _EXCERPT_BYTES = 2_000
 _EXCERPT_CHARS = 200
 _UNIX_S = 1_000_000_000
-"""From here on a number is a moment in Unix seconds; others write how long to wait, or what else."""
+"""From here on a number is a moment in Unix seconds; below, some write how long to wait."""
 _CLOCKS_DIFFER_S = 1.0
 _HTML_STARTS = (b"<!doctype html", b"<html")
 

@@ -349,9 +349,8 @@ def test_rows_are_exact_after_faults_that_pass(either):
     assert values(either.rows()) in (SOLD, COUNTED)
 
 
-@pytest.mark.parametrize("fault", LASTING)
-def test_a_fault_that_stays_fails_with_one_clear_line_and_writes_nothing(sales, fault):
-    spoil, words = LASTING[fault]
+def test_a_fault_that_stays_fails_with_one_clear_line_and_writes_nothing(sales):
+    spoil, words = LASTING
     sales.fake.break_with(spoil, where=CITIES, times=99)
 
     says = failure(sales.run())

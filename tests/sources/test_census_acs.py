@@ -295,9 +295,8 @@ def test_rows_are_exact_after_faults_that_pass(acs):
     assert said(acs.rows()) == expected(acs.fake)
 
 
-@pytest.mark.parametrize("fault", LASTING)
-def test_a_fault_that_stays_fails_with_one_clear_line_and_writes_nothing(acs, fault):
-    spoil, words = LASTING[fault]
+def test_a_fault_that_stays_fails_with_one_clear_line_and_writes_nothing(acs):
+    spoil, words = LASTING
     acs.fake.break_with(spoil, where=TABLES, skip=3, times=99)
 
     result = acs.run()

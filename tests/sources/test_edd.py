@@ -223,9 +223,8 @@ def test_rows_are_exact_after_faults_that_pass(edd):
     assert said(edd.rows()) == EXPECTED
 
 
-@pytest.mark.parametrize("fault", LASTING)
-def test_a_fault_that_stays_fails_with_one_clear_line_and_writes_nothing(edd, fault):
-    spoil, words = LASTING[fault]
+def test_a_fault_that_stays_fails_with_one_clear_line_and_writes_nothing(edd):
+    spoil, words = LASTING
     edd.fake.break_with(spoil, where="filters", times=99)
 
     result = edd.run()

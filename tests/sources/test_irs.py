@@ -337,9 +337,8 @@ def test_rows_are_exact_after_faults_that_pass(irs):
     assert said(irs.rows()) == EXPECTED
 
 
-@pytest.mark.parametrize("fault", LASTING)
-def test_a_fault_that_stays_fails_with_one_clear_line_and_writes_nothing(irs, fault):
-    spoil, words = LASTING[fault]
+def test_a_fault_that_stays_fails_with_one_clear_line_and_writes_nothing(irs):
+    spoil, words = LASTING
     irs.fake.break_with(spoil, where=ZIP_FILE, times=99)
 
     says = failure(irs.run())

@@ -296,9 +296,8 @@ def test_rows_are_exact_after_faults_that_pass(awards):
     assert awards.rows(YESTERDAY) == before
 
 
-@pytest.mark.parametrize("fault", LASTING)
-def test_a_fault_that_stays_fails_with_one_clear_line_and_writes_nothing(awards, fault):
-    spoil, words = LASTING[fault]
+def test_a_fault_that_stays_fails_with_one_clear_line_and_writes_nothing(awards):
+    spoil, words = LASTING
     awards.fake.break_with(spoil, where=PAGES, times=99)
 
     result = awards.run(YESTERDAY)
