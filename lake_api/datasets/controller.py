@@ -3,8 +3,8 @@
 Belongs here: the routes and their parameters.
 Does not belong here: what they answer (`discovery`), paths (`routes`).
 
-The list and the description read no rows and are not counted; samples and profiles are query
-calls.
+The list and the description read no rows: they count as requests of a token only. Samples and
+profiles are query calls.
 """
 
 import datetime
@@ -22,7 +22,6 @@ from lake_api.audit.answering import Audited
 from lake_api.datasets.discovery import ROUTE, Discovery
 from lake_api.datasets.reader import LakeReader
 from lake_api.datasets.routes import (
-    COUNTED_ERRORS,
     ERRORS,
     LIST_ERRORS,
     answer_rows_problem,
@@ -46,7 +45,7 @@ from lake_api.errors import InvalidRequest
 from lake_api.identity import requires_agent, requires_operation
 from lake_api.query.call_audit import note_of_call
 from lake_api.query.call_log import QueryCall
-from lake_api.query.rate_limit import counts_call
+from lake_api.query.rate_limit import counts_call, counts_request
 from lake_api.usage.slots import Slots
 from lake_api.web.problems import problem_responses
 from lake_api.web.requests import LakeRequest
@@ -73,7 +72,7 @@ _Name = Annotated[
     summary="List datasets",
     description="The datasets that the caller may read, with how new and how large they are.",
     tags=["datasets"],
-    guards=_READS,
+    guards=[*_READS, counts_request],
     exception_handlers={Exception: answer_unavailable},
     responses={
         200: ResponseSpec(
@@ -184,7 +183,7 @@ DATASET_ROUTES = [
         description="Columns with meanings and accepted values, days that are there and missing, "
         "sizes, how new it is, what it is computed from. Most frequent values are there once the "
         "dataset has a profile.",
-        guards=_READS,
+        guards=[*_READS, counts_request],
         responses={
             200: ResponseSpec(
                 data_container=DatasetInfo,
@@ -211,7 +210,7 @@ DATASET_ROUTES = [
             ),
             **problem_responses(
                 {
-                    **COUNTED_ERRORS,
+                    **ERRORS,
                     422: InvalidRequest("rows: Expected `int` <= 100", field="rows"),
                 }
             ),
@@ -233,7 +232,7 @@ DATASET_ROUTES = [
                 description="The profile.",
                 examples=[Example(value=PROFILE_EXAMPLE)],
             ),
-            **problem_responses(COUNTED_ERRORS),
+            **problem_responses(ERRORS),
         },
     ),
 ]

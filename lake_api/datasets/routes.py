@@ -29,6 +29,7 @@ _FOLDERS = tuple("/".join(f"{{folder_{place}:str}}" for place in range(depth)) f
 LIST_ERRORS: Mapping[int, LakeError] = {
     401: NotAuthenticated("The bearer token is not valid.", code="invalid_token"),
     403: Forbidden("This token does not allow `query`.", code="operation_not_allowed"),
+    429: RateLimited("At most 120 query calls per agent and minute.", retry=True, retry_after_s=12),
     503: QueryUnavailable(
         "The lake's storage does not answer.", code="storage_unavailable", retry=True
     ),
@@ -36,10 +37,6 @@ LIST_ERRORS: Mapping[int, LakeError] = {
 ERRORS: Mapping[int, LakeError] = {
     **LIST_ERRORS,
     404: NotFound(NOT_FOUND, code="unknown_dataset", hint=LIST_THEM, field="name"),
-}
-COUNTED_ERRORS: Mapping[int, LakeError] = {
-    **ERRORS,
-    429: RateLimited("At most 120 query calls per agent and minute.", retry=True, retry_after_s=12),
 }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lake_api.errors import QueryUnavailable
+from tests.api.conftest import ADMIN
 
 DATASETS = "/api/v1/internal/lake/datasets"
 USAGE = "platform/llm_token_usage"
@@ -192,3 +193,15 @@ def test_storage_away_is_a_503(service: Any, problem: Any) -> None:
     for path in ("", "/agent_run_log", "/agent_run_log/sample", "/agent_run_log/profile"):
         body = problem(service.client.get(f"{DATASETS}{path}"), 503, "storage_unavailable")
         assert body["retry"] is True
+
+
+def test_the_list_is_a_request_of_a_token(service: Any, problem: Any) -> None:
+    body = {"kind": "agent", "name": "slow", "limits": {"requests_per_hour": 3}}
+    made = service.client.post("/api/v1/internal/lake/tokens", json=body, headers=ADMIN)
+    headers = {"Authorization": f"Bearer {made.json()['token']}"}
+    for path in ("", "/agent_run_log", ""):
+        assert service.client.get(f"{DATASETS}{path}", headers=headers).status_code == 200
+    for path in ("", "/agent_run_log", "/agent_run_log/sample"):
+        answer = service.client.get(f"{DATASETS}{path}", headers=headers)
+        problem(answer, 429, "rate_limited")
+        assert int(answer.headers["Retry-After"]) > 0
