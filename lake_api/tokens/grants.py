@@ -4,7 +4,8 @@ Belongs here: patterns of datasets and their meaning, limits as data.
 Does not belong here: who has which grant (`store`), counting (`lake_api.usage`).
 
 A pattern is a dataset's name with `*` for any characters, `/` included. A pattern after `!` takes
-away: a dataset is readable when some pattern fits and no `!` pattern does, in any order.
+away: a dataset is readable when some pattern fits and no `!` pattern does, in any order. What the
+service records of all callers must be named in full.
 """
 
 import re
@@ -14,7 +15,7 @@ from functools import cached_property
 
 import msgspec
 
-from lake_assets.catalog import Dataset
+from lake_assets.catalog import Dataset, ServiceSource
 
 OPERATIONS = ("query", "jobs", "exports", "artifacts", "trigger")
 """Everything that a token can allow."""
@@ -47,12 +48,18 @@ class Grant:
     operations: frozenset[str] = frozenset(OPERATIONS)
     limits: TokenLimits = field(default_factory=TokenLimits)
     within: "Grant | None" = None
+    is_everything: bool = False
 
     def may_read(self, dataset: Dataset) -> bool:
         """Whether the caller may read a dataset, or learn that there is one."""
         name = dataset.partition
+        if isinstance(dataset.source, ServiceSource) and not self.is_everything:
+            # It tells what all callers did: nobody reads it by a pattern that happens to fit.
+            is_allowed = name in self.datasets
+        else:
+            is_allowed = any(one.fullmatch(name) for one in self._allowed)
         return (
-            any(one.fullmatch(name) for one in self._allowed)
+            is_allowed
             and not any(one.fullmatch(name) for one in self._taken)
             and (self.within is None or self.within.may_read(dataset))
         )
@@ -74,7 +81,7 @@ class Grant:
         return tuple(_compiled(one[1:]) for one in self.datasets if one.startswith("!"))
 
 
-EVERYTHING = Grant()
+EVERYTHING = Grant(is_everything=True)
 """What the admin may do, and an internal agent."""
 
 

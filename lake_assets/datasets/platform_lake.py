@@ -24,8 +24,8 @@ DATASETS: tuple[Dataset, ...] = (
             "limited, unavailable, error, refused (not a query). Of refusals that repeat (429, or "
             "an unknown caller) it has the first sixty of a caller and minute. What changes "
             "something has two rows with one `call_id`: begun, then how it ended. Texts of queries "
-            "are not in it. Whoever reads it learns which other datasets are asked for: take it "
-            "from tokens with `!platform/lake_query_audit`."
+            "are not in it. Whoever reads it learns which other datasets are asked for: a token "
+            "reads it only when a pattern names it in full."
         ),
         columns="""
             id            string!     One id per row, in the order of time.
