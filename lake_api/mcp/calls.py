@@ -148,7 +148,7 @@ async def job_result(ask: Ask, arguments: Arguments) -> bytes:
     """A page of its rows, or how it stands when it has none yet.
 
     Raises:
-        LakeError: why it failed.
+        RouteRefused: why it failed.
     """
     read = _read(arguments, ResultArguments)
     path = f"/jobs/{read.job_id}"

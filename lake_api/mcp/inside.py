@@ -17,7 +17,7 @@ import msgspec
 from litestar import Litestar
 from starlette.requests import Request
 
-from lake_api.errors import LakeError, Problem
+from lake_api.errors import Problem
 
 _OF_THE_ENVELOPE = frozenset(
     {
@@ -50,16 +50,12 @@ class RouteCall:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-class RouteRefused(LakeError):
-    """What a route answered in place of what it was asked for."""
+class RouteRefused(Exception):
+    """What a route answered in place of what it was asked for: `problem`."""
 
     def __init__(self, problem: Problem) -> None:
-        super().__init__(problem.detail, code=problem.code, status=problem.status)
-        self._problem = problem
-
-    def to_problem(self) -> Problem:
-        """As the route told it."""
-        return self._problem
+        super().__init__(problem.detail)
+        self.problem = problem
 
 
 async def call_route(app: Litestar, caller: Request[Any], call: RouteCall) -> httpx.Response:

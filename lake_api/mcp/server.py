@@ -20,10 +20,10 @@ from starlette.requests import Request
 
 from lake_api.datasets.schemas import DatasetInfo
 from lake_api.datasets.visible import Visibility, VisibleCatalog
-from lake_api.errors import LakeError, NotFound
+from lake_api.errors import LakeError, NotFound, Problem
 from lake_api.identity import Caller
 from lake_api.mcp.calls import dataset_route
-from lake_api.mcp.inside import RouteCall, call_route
+from lake_api.mcp.inside import RouteCall, RouteRefused, call_route
 from lake_api.mcp.pages import dataset_page
 from lake_api.mcp.sizing import cut, fitted
 from lake_api.mcp.tools import TOOLS, Tool, described
@@ -76,14 +76,18 @@ def _without_inside(handler: _Handler) -> _Handler:
             _log.exception("unexpected error", extra={"query_id": query_id})
             internal = LakeError("Something went wrong inside the service.", retry=True)
             internal.query_id = query_id
-            raise _as_protocol(internal, protocol.INTERNAL_ERROR) from error
+            raise _as_protocol(internal.to_problem(), protocol.INTERNAL_ERROR) from error
 
     return handle
 
 
-def _as_protocol(error: LakeError, code: int) -> McpError:
-    data = msgspec.to_builtins(error.to_problem())
-    return McpError(protocol.ErrorData(code=code, message=error.detail, data=data))
+def _as_protocol(problem: Problem, code: int) -> McpError:
+    data = msgspec.to_builtins(problem)
+    return McpError(protocol.ErrorData(code=code, message=problem.detail, data=data))
+
+
+def _problem(error: RouteRefused | LakeError) -> Problem:
+    return error.problem if isinstance(error, RouteRefused) else error.to_problem()
 
 
 class _Answers:
@@ -123,8 +127,8 @@ class _Answers:
                 is_page=tool.is_page,
                 without=tool.without,
             )
-        except LakeError as error:
-            return _text(msgspec.json.encode(error.to_problem()).decode(), is_error=True)
+        except (RouteRefused, LakeError) as error:
+            return _text(msgspec.json.encode(_problem(error)).decode(), is_error=True)
         return _text(text)
 
     async def list_resources(self, _: protocol.ListResourcesRequest) -> protocol.ServerResult:
@@ -160,10 +164,11 @@ class _Answers:
             if not uri.startswith(_PAGES):
                 raise NotFound("There is no such resource.", hint=f"They are {_PAGES}{{name}}.")
             content = await self._ask(dataset_route(uri.removeprefix(_PAGES)))
-        except LakeError as error:
-            is_unknown = error.http_status == NotFound.status
-            code = _RESOURCE_NOT_FOUND if is_unknown else error.http_status
-            raise _as_protocol(error, code) from error
+        except (RouteRefused, LakeError) as error:
+            problem = _problem(error)
+            is_unknown = problem.status == NotFound.status
+            code = _RESOURCE_NOT_FOUND if is_unknown else problem.status
+            raise _as_protocol(problem, code) from error
         page = dataset_page(msgspec.json.decode(content, type=DatasetInfo))
         contents = protocol.TextResourceContents(
             uri=message.params.uri, mimeType=_PAGE_TYPE, text=cut(page, self._max_chars)

@@ -8,16 +8,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from lake_api.errors import LakeError
+from lake_api.errors import QueryUnavailable
 
 _ROOM_FOR_THE_NOTE = 400
-
-
-class AnswerTooLarge(LakeError):
-    """What belongs to an answer beside its list is larger than all that it may be."""
-
-    default_code = "answer_too_large"
-    title = "Answer too large"
 
 
 def fitted(
@@ -40,7 +33,7 @@ def fitted(
         without: fields that are left out always.
 
     Raises:
-        AnswerTooLarge: it does not fit without any item either.
+        QueryUnavailable: it does not fit without any item either (`result_too_large`).
     """
     fields = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
     for name in without:
@@ -60,7 +53,11 @@ def fitted(
     )
     text = _json(fields)
     if len(text) > max_chars:
-        raise AnswerTooLarge(f"The answer has more than {max_chars} characters.", hint=advice)
+        raise QueryUnavailable(
+            f"The answer has more than {max_chars} characters.",
+            code="result_too_large",
+            hint=advice,
+        )
     return text
 
 

@@ -154,7 +154,7 @@ def test_what_can_not_be_cut_is_an_error(open_service: Callable[..., object]):
     with open_service(LAKE_MCP_ANSWER_CHARS="10") as service:
         client = McpClient(str(service.client.base_url))
         failed, answer = client.call("lake_query", sql=SQL)
-        assert (failed, answer["code"]) == (True, "answer_too_large")
+        assert (failed, answer["code"]) == (True, "result_too_large")
 
 
 def test_an_unknown_tool_is_named_with_those_there_are(client: McpClient):
