@@ -39,7 +39,8 @@ from lake_api.query.snapshot import StoredPartition
 from lake_assets.catalog import PARTITION_COLUMN, Dataset
 
 _PARALLEL_FETCHES = 16
-_CHUNK_BYTES = 8 * 1024 * 1024
+# Each of the threads holds one: together they are memory of the service.
+_CHUNK_BYTES = 1024 * 1024
 _MAX_SLOTS = 64
 _SUFFIX = ".parquet"
 
