@@ -4,6 +4,7 @@ Belongs here: asking for tokens and showing them.
 Does not belong here: what a token may be (the service knows).
 """
 
+import os
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -13,7 +14,7 @@ import msgspec
 from rich.table import Table
 
 from lake_api.cli import tables
-from lake_api.cli.client import connect
+from lake_api.cli.client import LakeClient, connect
 from lake_api.cli.text import visible
 from lake_api.tokens.schemas import TokenInfo
 
@@ -41,7 +42,7 @@ def run_create(
         wanted["operations"] = list(operations)
     if expires_in_s is not None:
         wanted["expires_in_s"] = expires_in_s
-    with connect(api_url, admin=True) as client:
+    with _connect(api_url) as client:
         made = client.create_token(wanted)
     if as_json:
         click.echo(msgspec.json.encode(made))
@@ -61,7 +62,7 @@ def run_list(*, as_json: bool, api_url: str | None) -> None:
     Raises:
         CommandFailed: the service refused.
     """
-    with connect(api_url, admin=True) as client:
+    with _connect(api_url) as client:
         found = client.tokens()
     if as_json:
         click.echo(msgspec.json.encode(found))
@@ -81,12 +82,17 @@ def run_revoke(token_id: str, *, as_json: bool, api_url: str | None) -> None:
     Raises:
         CommandFailed: the service refused, or has no such token.
     """
-    with connect(api_url, admin=True) as client:
+    with _connect(api_url) as client:
         revoked = client.revoke_token(token_id)
     if as_json:
         click.echo(msgspec.json.encode(revoked))
         return
     click.echo(f"{revoked.kind} `{visible(revoked.name)}` ({revoked.id}) is revoked")
+
+
+def _connect(api_url: str | None) -> LakeClient:
+    """As the swarm whose token is in `LAKE_TOKEN`, or else as the admin."""
+    return connect(api_url, admin=not os.environ.get("LAKE_TOKEN"))
 
 
 def _cells(one: TokenInfo) -> tuple[str, ...]:

@@ -89,3 +89,12 @@ def test_a_refusal_is_told(service: Service):
     result = run(service, "revoke", INFO["id"])
     assert result.exit_code == 1
     assert "No such token." in result.stderr
+
+
+def test_a_swarm_shows_its_own_token(service: Service, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("LAKE_TOKEN", TOKEN)
+    service.say({"tokens": []})
+    assert run(service, "list").exit_code == 0
+    headers = service.requests[0][2]
+    assert headers["authorization"] == f"Bearer {TOKEN}"
+    assert "x-internal-api-key" not in headers
