@@ -51,7 +51,7 @@ from lake_api.usage.controller import get_usage
 from lake_api.usage.day_sums import DaySums
 from lake_api.usage.slots import Slots
 from lake_api.usage.standing import UsageBook
-from lake_api.web.docs import docs_router, openapi_config
+from lake_api.web.docs import StrictBodies, docs_router, openapi_config
 from lake_api.web.hosts import requires_known_host, requires_own_origin
 from lake_api.web.problems import answer_problem
 from lake_api.web.requests import LakeRequest
@@ -200,6 +200,7 @@ def create_app(
         ),
         lifespan=[parts],
         openapi_config=openapi_config(),
+        plugins=[StrictBodies()],
         # Log lines are formatted where the process starts; the framework leaves them alone.
         logging_config=None,
     )

@@ -6,11 +6,15 @@ Does not belong here: a route's own documentation (its `controller`).
 
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
+import msgspec
 from litestar import MediaType, Response, Router, get
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import Components, SecurityScheme, Tag
+from litestar.openapi.spec import Components, Schema, SecurityScheme, Tag
+from litestar.plugins import OpenAPISchemaPlugin
+from litestar.typing import FieldDefinition
 
 _CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -23,6 +27,30 @@ Guarded SQL over a data lake of daily partitions, for agents.
 Internal agents are known by their network and name themselves in `X-Agent-ID`; calls of one cron \
 run share a budget by `X-Cron-Run-ID`. Admin routes need `X-Internal-API-Key`. Every error is \
 `application/problem+json` with a stable `code`."""
+
+
+class StrictBodies(OpenAPISchemaPlugin):
+    """Says of bodies that refuse unknown fields that they do."""
+
+    def is_plugin_supported_field(self, field_definition: FieldDefinition) -> bool:
+        """Whether it is such a body."""
+        if field_definition.is_union or not field_definition.is_subclass_of(msgspec.Struct):
+            return False
+        struct: type[msgspec.Struct] = field_definition.type_
+        return struct.__struct_config__.forbid_unknown_fields
+
+    def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: Any) -> Schema:
+        """The framework's schema, closed."""
+        its_own = next(
+            one
+            for one in schema_creator.plugins
+            if one is not self
+            and isinstance(one, OpenAPISchemaPlugin)
+            and one.is_plugin_supported_field(field_definition)
+        )
+        schema = its_own.to_openapi_schema(field_definition, schema_creator)
+        schema.additional_properties = False
+        return schema
 
 
 def openapi_config() -> OpenAPIConfig:
