@@ -14,7 +14,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 from limits import (
     RateLimitItem,
@@ -23,19 +23,17 @@ from limits import (
     RateLimitItemPerMinute,
     RateLimitItemPerSecond,
 )
-from limits.aio.storage import RedisStorage, Storage
+from limits.aio.storage import RedisStorage
 from limits.aio.strategies import FixedWindowRateLimiter, MovingWindowRateLimiter, RateLimiter
-from limits.errors import ConfigurationError, StorageError
-from limits.storage import storage_from_string
+from limits.errors import StorageError
 from litestar.handlers.base import BaseRouteHandler
 
 from lake_api.errors import RateLimited, ServiceUnavailable
 from lake_api.identity import Caller, Connection
-from lake_api.settings import Settings, SettingsError
+from lake_api.query.call_store import open_call_store
+from lake_api.settings import Settings
 from lake_api.usage.day_sums import DaySums
 from lake_api.usage.holders import Holder, Whose, holders
-
-_STORE_TIMEOUT_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +91,7 @@ class CallCounter:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.storage = storage = _open_storage(settings.rate_limit_store)
+        self.storage = storage = open_call_store(settings.rate_limit_store)
         self._per_run = RateLimitItemPerDay(settings.calls_per_cron_run)
         self._per_minute = RateLimitItemPerMinute(settings.calls_per_minute)
         self._of_runs = RateLimitItemPerMinute(settings.calls_per_minute_of_runs)
@@ -251,20 +249,3 @@ def _token_windows(holder: Holder) -> Iterator[Window]:
         if amount is not None:
             key = ("token", holder.token_id.hex)
             yield Window(name=name, of=holder.of, item=item(max(0, amount)), key=key)
-
-
-def _open_storage(uri: str) -> Storage:
-    # The storages for asyncio have the same names with this prefix.
-    uri = uri if uri.startswith("async+") else f"async+{uri}"
-    options: dict[str, Any] = {}
-    if "redis" in uri.partition("://")[0]:
-        # A store that hangs must not hold up queries.
-        options = {"socket_timeout": _STORE_TIMEOUT_S, "socket_connect_timeout": _STORE_TIMEOUT_S}
-    try:
-        storage = storage_from_string(
-            uri, wrap_exceptions=True, implementation="redispy", **options
-        )
-    except ConfigurationError as error:
-        hint = "; install ainative-lake[redis]" if options else ""
-        raise SettingsError(f"LAKE_RATE_LIMIT_STORE: {error}{hint}") from error
-    return cast(Storage, storage)

@@ -75,10 +75,10 @@ async def requires_key_or_token(connection: Connection, handler: BaseRouteHandle
     """Guard: the admin by key, or the holder of a token that may query."""
     scheme = connection.headers.get("authorization", "").partition(" ")[0]
     if API_KEY_HEADER in connection.headers or scheme.lower() != "bearer":
-        requires_admin(connection, handler)
+        await requires_admin(connection, handler)
         return
     await requires_agent(connection, handler)
-    _query_is_allowed(connection, handler)
+    await _query_is_allowed(connection, handler)
 
 
 @get(

@@ -5,6 +5,9 @@ Does not belong here: who the caller is (`identity`).
 
 An internal agent is known by its address, and a browser on the same machine has the same one: a
 page of a stranger must not be able to use it.
+
+The guards wait for nothing; they are coroutines because Litestar calls plain functions in a thread,
+which costs more than they do.
 """
 
 import ipaddress
@@ -20,7 +23,7 @@ _LOOPBACK_NAMES = frozenset({"localhost", "ip6-localhost", "ip6-loopback"})
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-def requires_known_host(connection: Connection, _: BaseRouteHandler) -> None:
+async def requires_known_host(connection: Connection, _: BaseRouteHandler) -> None:
     """Guard: the Host header names this service."""
     settings: Settings = connection.app.state.settings
     name = _host_name(connection.headers.get("host", ""))
@@ -31,7 +34,7 @@ def requires_known_host(connection: Connection, _: BaseRouteHandler) -> None:
         )
 
 
-def requires_own_origin(connection: Connection, _: BaseRouteHandler) -> None:
+async def requires_own_origin(connection: Connection, _: BaseRouteHandler) -> None:
     """Guard: a browser sends this from a page of this service, or not from a page at all."""
     origin = connection.headers.get("origin")
     if origin is None or connection.scope.get("method") in _SAFE_METHODS:

@@ -266,6 +266,7 @@ class Service:
     engine: ScriptedEngine
     dagster: StubDagster
     settings: Settings
+    app: Litestar
 
     def query(self, sql: str = "SELECT agent_id FROM agent_run_log", **more: Any) -> httpx.Response:
         headers = more.pop("headers", {})
@@ -322,7 +323,7 @@ def open_service(
             )
             url = stack.enter_context(serving(app))
             client = stack.enter_context(httpx.Client(base_url=url, trust_env=False))
-            yield Service(client=client, engine=engine, dagster=dagster, settings=settings)
+            yield Service(client=client, engine=engine, dagster=dagster, settings=settings, app=app)
 
     return opened
 

@@ -1,5 +1,6 @@
 """What holds for every route: the error shape, health, the OpenAPI document and its page."""
 
+import inspect
 import re
 from typing import Any
 
@@ -184,3 +185,16 @@ def test_the_page_needs_nothing_from_elsewhere(service: Any) -> None:
     script = service.client.get("/docs/docs.js")
     assert script.headers["content-type"].startswith("text/javascript")
     assert "innerHTML" not in script.text
+
+
+def test_no_guard_of_a_route_needs_a_thread(service: Any) -> None:
+    # A plain function is called in a thread of its own, which takes longer than any guard.
+    guards = [
+        guard
+        for route in service.app.routes
+        for handler in getattr(route, "route_handlers", ())
+        for guard in handler.guards or ()
+    ]
+    assert len(guards) > len(OPERATIONS)
+    slow = [one for one in [*guards, *service.app.guards] if not inspect.iscoroutinefunction(one)]
+    assert slow == []
