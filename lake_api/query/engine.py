@@ -7,21 +7,18 @@ Does not belong here: how a step works (`snapshot`, `plan`, `object_cache`, `poo
 """
 
 import asyncio
-import contextlib
-import itertools
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import obstore
-from msgspec import structs
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from lake_api.errors import QueryRejected, QueryUnavailable
 from lake_api.query.documents import arrow_metadata
-from lake_api.query.file_book import FileBook, Part
+from lake_api.query.file_book import Part
 from lake_api.query.guard import CheckedQuery
 from lake_api.query.messages import (
     Answer,
@@ -30,11 +27,10 @@ from lake_api.query.messages import (
     Form,
     Job,
     PageRead,
-    SegmentScan,
     StoredRows,
     View,
 )
-from lake_api.query.object_cache import CacheSlot, ObjectCache, ObjectChanged
+from lake_api.query.object_cache import CacheSlot, ObjectChanged
 from lake_api.query.plan import rows_wanted, wants_first_rows
 from lake_api.query.pool import PoolLimits, WorkerPool
 from lake_api.query.query_run import (
@@ -45,20 +41,18 @@ from lake_api.query.query_run import (
     freshness_of_parts,
     newest_days,
     result_key,
-    size_bytes,
 )
-from lake_api.query.reader_store import open_small, open_whole, storage_unavailable
+from lake_api.query.reader_store import open_small, storage_unavailable
 from lake_api.query.results import (
-    DatasetReads,
     Extract,
     ExtractOrder,
     QueryPreview,
     QueryResult,
     ResultCache,
 )
-from lake_api.query.segments import SegmentStore
 from lake_api.query.snapshot import Snapshot, SnapshotStore
 from lake_api.query.stats import EngineStats
+from lake_api.query.stored_rows import StoredRowFiles
 from lake_api.query.value_filters import value_filters
 from lake_api.settings import Settings
 from lake_assets.catalog import Catalog, Dataset, LakeLocation, version_key
@@ -87,19 +81,7 @@ class QueryEngine:
             relist_s=settings.snapshot_relist_s,
         )
         self._planner = Planner()
-        self._files = FileBook()
-        self._objects = ObjectCache(
-            open_whole(location),
-            directory=slot.objects,
-            budget_bytes=settings.cache_bytes,
-            on_removed=self._files.forget,
-        )
-        self._segments = SegmentStore(
-            directory=slot.segments,
-            objects=self._objects,
-            files=self._files,
-            budget_bytes=settings.segment_bytes,
-        )
+        self._files = StoredRowFiles(location=location, settings=settings, slot=slot)
         self._results = ResultCache(budget_bytes=settings.result_cache_bytes)
         self._pool = WorkerPool(
             limits=PoolLimits(
@@ -139,10 +121,9 @@ class QueryEngine:
 
     async def close(self) -> None:
         """End the workers and the background work."""
-        await self._segments.close()
         await self._snapshots.close()
         await self._pool.close()
-        self._objects.close()
+        await self._files.close()
         self._slot.release()
 
     async def status(self) -> Mapping[str, bool]:
@@ -151,23 +132,24 @@ class QueryEngine:
 
     def stats(self) -> EngineStats:
         """How its parts are doing."""
+        objects, segments = self._files.objects, self._files.segments
         return EngineStats(
             workers=self._settings.query_workers + self._settings.heavy_workers,
             workers_alive=self._pool.alive,
             workers_busy=self._pool.busy,
             worker_respawns=self._pool.respawns,
             queue_length=self._pool.waiting,
-            cache_bytes=self._objects.used_bytes,
+            cache_bytes=objects.used_bytes,
             cache_budget_bytes=self._settings.cache_bytes,
-            cache_hits=self._objects.asked - self._objects.fetches,
-            cache_misses=self._objects.fetches,
-            cache_fetched_bytes=self._objects.fetched_bytes,
+            cache_hits=objects.asked - objects.fetches,
+            cache_misses=objects.fetches,
+            cache_fetched_bytes=objects.fetched_bytes,
             answers_bytes=self._results.used_bytes,
             answers_hits=self._results.hits,
             answers_misses=self._results.misses,
-            segment_bytes=self._segments.used_bytes,
-            segment_builds=self._segments.builds,
-            segments_building=int(self._segments.is_building),
+            segment_bytes=segments.used_bytes,
+            segment_builds=segments.builds,
+            segments_building=int(segments.is_building),
         )
 
     async def snapshots(
@@ -193,7 +175,7 @@ class QueryEngine:
 
     def drop_caches(self) -> int:
         """Drop answers, objects and segments that no running query needs; how many bytes."""
-        return self._results.clear() + self._segments.drop() + self._objects.drop_idle()
+        return self._results.clear() + self._files.drop()
 
     async def recycle_workers(self) -> int:
         """Replace each worker as soon as it is free; how many, once all new ones serve."""
@@ -284,14 +266,8 @@ class QueryEngine:
         checked = order.checked
         snapshots = await before_deadline(deadline, self._look(checked.datasets if checked else ()))
         parts = [self._planner.part(checked, snapshot) for snapshot in snapshots] if checked else []
-        splits = [self._segments.split(part) for part in parts]
-        beside = [rest for _, rest in splits]
-        async with contextlib.AsyncExitStack() as stack:
-            wanted = [one for part in beside for one in part.wanted]
-            pins = self._objects.pinned(wanted)
-            paths = iter(await before_deadline(deadline, stack.enter_async_context(pins)))
-            files = [list(itertools.islice(paths, len(part.wanted))) for part in beside]
-            views = self._views(beside, files, [scan for scan, _ in splits])
+        async with self._files.held(parts, deadline=deadline) as held:
+            views = held.views()
             streamed = await self._pool.stream(
                 lambda work_id: Extraction(
                     id=work_id,
@@ -309,7 +285,7 @@ class QueryEngine:
                 on_chunk=write,
                 on_facts=self._files.learn,
             )
-            warnings = self._warnings(parts, beside, files)
+            warnings = held.warnings()
         end = streamed.end
         return Extract(
             columns=end.columns,
@@ -371,17 +347,17 @@ class QueryEngine:
         if rows_wanted(checked, row_cap=query.row_cap) is not None:
             first = [newest_days(part, _FIRST_DAYS) for part in parts]
             exact = all(len(part.wanted) <= _FIRST_DAYS for part in parts)
-        self._objects.check_fits([one for part in first for one in part.wanted])
+        self._files.check_fit(first)
         query.stages.add("plan")
         if not from_memory:
-            views = tuple(self._files.view(part, ()) for part in parts)
+            views = tuple(map(self._files.bare_view, parts))
             await self._ask_worker(query, parts, views, bind_only=True)
         return QueryPreview(
-            reads=tuple(self._reads(part) for part in first),
+            reads=tuple(map(self._files.reads, first)),
             exact=exact,
             from_memory=from_memory,
             freshness=freshness_of_parts(parts),
-            warnings=tuple(one for part in parts for one in self._files.day_warnings(part)),
+            warnings=self._files.day_warnings(parts),
             stages_ms=query.stages.taken_ms,
         )
 
@@ -402,20 +378,6 @@ class QueryEngine:
             agent=agent,
             form=form,
             stages=Stages(),
-        )
-
-    def _reads(self, part: Part) -> DatasetReads:
-        cached = [
-            one for one in part.wanted if self._objects.is_cached(one) or self._segments.covers(one)
-        ]
-        return DatasetReads(
-            dataset=part.snapshot.dataset,
-            first_day=part.wanted[0].partition.day if part.wanted else None,
-            last_day=part.wanted[-1].partition.day if part.wanted else None,
-            objects=len(part.wanted),
-            size_bytes=part.size_bytes,
-            cached_objects=len(cached),
-            cached_bytes=size_bytes(cached),
         )
 
     async def _run(self, query: QueryRun) -> QueryResult:
@@ -454,60 +416,27 @@ class QueryEngine:
             count *= _MORE_DAYS_FACTOR
 
     async def _read(self, query: QueryRun, parts: Sequence[Part]) -> QueryResult:
-        splits = [self._segments.split(part) for part in parts]
-        scans = [scan for scan, _ in splits]
-        beside = [rest for _, rest in splits]
-        missing_bytes: list[int] = []
-        async with contextlib.AsyncExitStack() as stack:
-            wanted = [one for part in beside for one in part.wanted]
-            pins = self._objects.pinned(wanted, on_missing=missing_bytes.append)
-            paths = iter(await before_deadline(query.deadline, stack.enter_async_context(pins)))
-            files = [list(itertools.islice(paths, len(part.wanted))) for part in beside]
+        async with self._files.held(parts, deadline=query.deadline) as held:
             query.stages.add("fetch")
-            known = self._warnings(parts, beside, files)
-            answer = await self._ask_worker(
-                query, parts, self._views(beside, files, scans), warnings=known
-            )
-            warnings = self._warnings(parts, beside, files)
+            known = held.warnings()
+            answer = await self._ask_worker(query, parts, held.views(), warnings=known)
+            warnings = held.warnings()
             if query.form is Form.ARROW and warnings != known:
                 # What the worker has just learned belongs into what it wrote.
-                answer = await self._ask_worker(
-                    query, parts, self._views(beside, files, scans), warnings=warnings
-                )
-        for part in beside:
-            self._segments.consider(part.snapshot, len(part.wanted))
+                answer = await self._ask_worker(query, parts, held.views(), warnings=warnings)
+        self._files.consider_segments(held)
         return QueryResult(
             columns=answer.columns,
             column_types=answer.column_types,
             rows_json=answer.rows_json,
             document=answer.document,
             read_bytes=sum(part.size_bytes for part in parts),
-            fetched_bytes=sum(missing_bytes),
+            fetched_bytes=held.fetched_bytes,
             row_count=answer.row_count,
             truncated=answer.truncated,
             freshness=freshness_of_parts(parts),
             warnings=(*warnings, *answer.warnings),
             stages_ms=query.stages.taken_ms,
-        )
-
-    def _views(
-        self,
-        parts: Sequence[Part],
-        files: Sequence[Sequence[str]],
-        scans: Sequence[SegmentScan | None],
-    ) -> tuple[View, ...]:
-        return tuple(
-            structs.replace(self._files.view(part, paths), segment=scan)
-            for part, paths, scan in zip(parts, files, scans, strict=True)
-        )
-
-    def _warnings(
-        self, parts: Sequence[Part], beside: Sequence[Part], files: Sequence[Sequence[str]]
-    ) -> tuple[str, ...]:
-        pairs = zip(beside, files, strict=True)
-        return (
-            *(one for pair in pairs for one in self._files.warnings(*pair)),
-            *(one for part in parts for one in self._files.day_warnings(part)),
         )
 
     def _is_heavy(self, query: QueryRun, parts: Sequence[Part]) -> bool:

@@ -42,7 +42,7 @@ def grown(request, new_lake) -> Iterator:
         lake.start()
         build(lake)
         lake.rows("SELECT count(*) AS n FROM platform_llm_token_usage")
-        poll(lambda: lake.engine._segments.builds >= 2)
+        poll(lambda: lake.engine._files.segments.builds >= 2)
     else:
         lake.start(LAKE_SEGMENT_BYTES="0")
     yield lake

@@ -34,7 +34,7 @@ def fill(lake) -> None:
 def build(lake, *, builds: int = 1) -> None:
     """Ask for everything, and wait until it lies in a segment."""
     lake.rows(ALL)
-    poll(lambda: lake.engine._segments.builds >= builds)
+    poll(lambda: lake.engine._files.segments.builds >= builds)
 
 
 @pytest.fixture
@@ -58,13 +58,13 @@ def test_a_segment_gives_the_same_answers_and_reads_no_object(built):
             [DAYS[10].isoformat(), DAYS[-1].isoformat()]
         ],
     }
-    asked = built.engine._objects.asked
+    asked = built.engine._files.objects.asked
 
     # Written otherwise than before, so that no remembered result answers.
     assert built.rows(ALL + " LIMIT 10") == built.before
     for sql, rows in queries.items():
         assert built.rows(sql) == rows
-    assert built.engine._objects.asked == asked
+    assert built.engine._files.objects.asked == asked
     assert built.query("SELECT * FROM agent_run_log LIMIT 1").column_types == (
         "VARCHAR",
         "VARCHAR",
@@ -97,14 +97,14 @@ def test_many_new_days_make_a_new_segment_and_workers_follow(built):
         built.put(RUNS, day, run_rows(day, ["nova"]))
     total = 2 * len(DAYS) + MIN_DAYS
     poll(lambda: built.rows("SELECT count(*) AS n FROM agent_run_log") == [[total]], timeout_s=5.0)
-    poll(lambda: built.engine._segments.builds == 2)
-    asked = built.engine._objects.asked
+    poll(lambda: built.engine._files.segments.builds == 2)
+    asked = built.engine._files.objects.asked
 
     # Enough queries that every worker has to attach the new one.
     for number in range(8):
         sql = f"SELECT count(*) + {number} AS n FROM agent_run_log"
         assert built.rows(sql) == [[total + number]]
-    assert built.engine._objects.asked == asked
+    assert built.engine._files.objects.asked == asked
 
 
 def test_two_datasets_join_over_their_segments(built):
@@ -115,14 +115,14 @@ def test_two_datasets_join_over_their_segments(built):
         " ON r.agent_id = u.agent_id AND r.date = u.date"
     )
     poll(lambda: built.rows(join) == [[2 * len(DAYS)]], timeout_s=5.0)
-    poll(lambda: built.engine._segments.builds == 2)
+    poll(lambda: built.engine._files.segments.builds == 2)
 
     assert built.rows(join + " WHERE true") == [[2 * len(DAYS)]]
 
 
 @pytest.mark.parametrize("name", ["{alias}.main.rows", "{alias}.rows", "main.rows", "rows"])
 def test_a_segment_is_no_table_that_a_caller_can_name(built, name):
-    (segment,) = built.engine._segments._segments.values()
+    (segment,) = built.engine._files.segments._segments.values()
 
     with pytest.raises(QueryRejected):
         built.query(f"SELECT * FROM {name.format(alias=segment.path.stem)}")
@@ -133,8 +133,8 @@ def test_without_a_budget_none_is_built(lake):
     lake.start(LAKE_SEGMENT_BYTES="0")
     lake.rows(ALL)
     assert lake.rows("SELECT count(*) AS n FROM agent_run_log") == [[2 * len(DAYS)]]
-    assert not lake.engine._segments.is_building
-    assert lake.engine._segments.builds == 0
+    assert not lake.engine._files.segments.is_building
+    assert lake.engine._files.segments.builds == 0
 
 
 def test_a_build_that_fails_costs_speed_only_and_is_not_repeated(lake, monkeypatch):
@@ -150,7 +150,7 @@ def test_a_build_that_fails_costs_speed_only_and_is_not_repeated(lake, monkeypat
     for number in range(3):
         sql = f"SELECT count(*) + {number} AS n FROM agent_run_log"
         assert lake.rows(sql) == [[2 * len(DAYS) + number]]
-        poll(lambda: not lake.engine._segments.is_building)
+        poll(lambda: not lake.engine._files.segments.is_building)
 
     assert len(builds) == 1
 

@@ -1,0 +1,151 @@
+"""Where the rows of planned objects are on this machine: cached objects, their schemas, segments.
+
+Belongs here: holding what one query reads for as long as it reads, and what is known about it.
+Does not belong here: which objects are planned (`plan`), the order of a query's steps (`engine`).
+"""
+
+import contextlib
+import itertools
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import asynccontextmanager
+
+from msgspec import structs
+
+from lake_api.query.file_book import FileBook, Part
+from lake_api.query.messages import FileFacts, SegmentScan, View
+from lake_api.query.object_cache import CacheSlot, ObjectCache
+from lake_api.query.query_run import before_deadline, size_bytes
+from lake_api.query.reader_store import open_whole
+from lake_api.query.results import DatasetReads
+from lake_api.query.segments import SegmentStore
+from lake_api.settings import Settings
+from lake_assets.catalog import LakeLocation
+
+
+class StoredRowFiles:
+    """The files that queries read, of one process."""
+
+    def __init__(self, *, location: LakeLocation, settings: Settings, slot: CacheSlot) -> None:
+        self._book = FileBook()
+        self.objects = ObjectCache(
+            open_whole(location),
+            directory=slot.objects,
+            budget_bytes=settings.cache_bytes,
+            on_removed=self._book.forget,
+        )
+        self.segments = SegmentStore(
+            directory=slot.segments,
+            objects=self.objects,
+            files=self._book,
+            budget_bytes=settings.segment_bytes,
+        )
+
+    async def close(self) -> None:
+        """End what is built in the background."""
+        await self.segments.close()
+        self.objects.close()
+
+    def drop(self) -> int:
+        """Drop objects and segments that no running query needs; how many bytes."""
+        return self.segments.drop() + self.objects.drop_idle()
+
+    def learn(self, facts: Iterable[FileFacts]) -> None:
+        """Take what a worker read from footers."""
+        self._book.learn(facts)
+
+    @asynccontextmanager
+    async def held(self, parts: Sequence[Part], *, deadline: float) -> AsyncGenerator["HeldRows"]:
+        """What a query reads, fetched and kept until the block ends.
+
+        Raises:
+            ObjectChanged: an object is not what the snapshot says any more.
+            QueryUnavailable: storage does not answer, or not before the deadline.
+        """
+        splits = [self.segments.split(part) for part in parts]
+        beside = [rest for _, rest in splits]
+        fetched: list[int] = []
+        async with contextlib.AsyncExitStack() as stack:
+            wanted = [one for part in beside for one in part.wanted]
+            pins = self.objects.pinned(wanted, on_missing=fetched.append)
+            paths = iter(await before_deadline(deadline, stack.enter_async_context(pins)))
+            files = [list(itertools.islice(paths, len(part.wanted))) for part in beside]
+            yield HeldRows(
+                self._book,
+                parts=parts,
+                beside=beside,
+                files=files,
+                scans=[scan for scan, _ in splits],
+                fetched_bytes=sum(fetched),
+            )
+
+    def consider_segments(self, held: "HeldRows") -> None:
+        """Have segments built where a query read much beside them."""
+        for part in held.beside:
+            self.segments.consider(part.snapshot, len(part.wanted))
+
+    def bare_view(self, part: Part) -> View:
+        """A dataset's view of its declared columns, which needs no file."""
+        return self._book.view(part, ())
+
+    def day_warnings(self, parts: Sequence[Part]) -> tuple[str, ...]:
+        """What the caller should know about the days that are planned."""
+        return tuple(one for part in parts for one in self._book.day_warnings(part))
+
+    def check_fit(self, parts: Sequence[Part]) -> None:
+        """Refuse what is too large together to be on this machine.
+
+        Raises:
+            QueryUnavailable: it is (`object_too_large`).
+        """
+        self.objects.check_fits([one for part in parts for one in part.wanted])
+
+    def reads(self, part: Part) -> DatasetReads:
+        """What a query would read of one dataset, and how much of it is here already."""
+        here = [
+            one for one in part.wanted if self.objects.is_cached(one) or self.segments.covers(one)
+        ]
+        return DatasetReads(
+            dataset=part.snapshot.dataset,
+            first_day=part.wanted[0].partition.day if part.wanted else None,
+            last_day=part.wanted[-1].partition.day if part.wanted else None,
+            objects=len(part.wanted),
+            size_bytes=part.size_bytes,
+            cached_objects=len(here),
+            cached_bytes=size_bytes(here),
+        )
+
+
+class HeldRows:
+    """What one query reads. `beside` is what it reads of objects, outside of segments."""
+
+    def __init__(
+        self,
+        book: FileBook,
+        *,
+        parts: Sequence[Part],
+        beside: Sequence[Part],
+        files: Sequence[Sequence[str]],
+        scans: Sequence[SegmentScan | None],
+        fetched_bytes: int,
+    ) -> None:
+        self._book = book
+        self._parts = parts
+        self.beside = beside
+        self._files = files
+        self._scans = scans
+        self.fetched_bytes = fetched_bytes
+
+    def views(self) -> tuple[View, ...]:
+        """The views of the datasets; files that turned out to be unreadable are left out."""
+        return tuple(
+            structs.replace(self._book.view(part, files), segment=scan)
+            for part, files, scan in zip(self.beside, self._files, self._scans, strict=True)
+        )
+
+    def warnings(self) -> tuple[str, ...]:
+        """What the caller should know, as far as it is known by now."""
+        pairs = zip(self.beside, self._files, strict=True)
+        return (
+            *(one for pair in pairs for one in self._book.warnings(*pair)),
+            *(one for part in self._parts for one in self._book.day_warnings(part)),
+        )
