@@ -1,10 +1,12 @@
 """The reviewed functions against the installed engine and the parser."""
 
+import itertools
 from collections import defaultdict
 
 import duckdb
 import pytest
-from sqlglot import exp
+from sqlglot import exp, parse_one
+from sqlglot.errors import ParseError
 
 from lake_api.query.functions import (
     ALLOWED_FUNCTIONS,
@@ -91,3 +93,22 @@ def test_what_reads_the_clock_or_chance_is_volatile() -> None:
 def test_listed_node_types_exist_in_the_parser() -> None:
     for name in ALLOWED_NODES | ALLOWED_CALLS:
         assert issubclass(getattr(exp, name), exp.Expr), name
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_an_allowed_function_is_let_through_whatever_node_its_arguments_make_of_it(
+    count: int,
+) -> None:
+    # `date_trunc` of a DATE is another node than `date_trunc` of a column.
+    arguments = ["c", "'week'", "1", "c::DATE", "c::TIMESTAMP", "INTERVAL 1 DAY", "[1]", "{'a': 1}"]
+    unknown: set[tuple[str, str]] = set()
+    for name in filter(str.isidentifier, ALLOWED_FUNCTIONS):
+        for chosen in itertools.product(arguments, repeat=count):
+            try:
+                tree = parse_one(f"SELECT {name}({', '.join(chosen)})", dialect="duckdb")
+            except ParseError:
+                continue
+            kinds = {type(node).__name__ for node in tree.find_all(exp.Func)}
+            unknown |= {(name, kind) for kind in kinds - ALLOWED_CALLS}
+
+    assert unknown == set()

@@ -22,29 +22,29 @@ _NO_CALL = frozenset(
     {"And", "Case", "Cast", "Collate", "Exists", "If", "Or", "Pow", "TryCast", "Xor"}
 )
 _NODES = """
-    Abs Acos Acosh Anonymous AnyValue ApproxDistinct ApproxQuantile ApproxTopK ArgMax ArgMin Array
-    ArrayAgg ArrayAppend ArrayConcat ArrayContainedBy ArrayContains ArrayContainsAll ArrayDistinct
-    ArrayFilter ArrayIntersect ArrayMax ArrayMin ArrayOverlaps ArrayPosition ArrayPrepend
-    ArrayReverse ArraySize ArraySlice ArraySort ArrayToString Ascii Asin Asinh Atan Atan2 Atanh
-    Avg BitLength BitwiseAndAgg BitwiseOrAgg BitwiseXorAgg Case Cast CastToStrType Cbrt Ceil Chr
-    Coalesce Columns Concat ConcatWs Contains Corr Cos Cosh CosineDistance Cot Count CountIf
-    CovarPop CovarSamp CumeDist CurrentDate CurrentTime CurrentTimestamp DateAdd DateBin DateDiff
-    DateFromParts Day DayOfMonth DayOfWeek DayOfWeekIso DayOfYear Dayname Decode Degrees DenseRank
-    Encode EndsWith EuclideanDistance Exists Exp Explode Extract Factorial First FirstValue
-    Flatten Floor Format FromBase64 FromJson GenerateSeries Getbit Greatest GroupConcat Grouping
-    GroupingId Hex Hour If IsInf IsNan JSONArray JSONExtract JSONExtractScalar JSONKeys JSONObject
-    JSONRemove JSONSet JSONStripNulls JSONType JarowinklerSimilarity Kurtosis Lag Last LastDay
-    LastValue Lead Least Left Length Levenshtein Ln Localtime Localtimestamp Log LogicalAnd
-    LogicalOr Lower MD5 Map MapFromEntries MapKeys Max Median Min Minute Mode Month Monthname
-    NthValue Ntile Nullif Overlay Pad ParseJSON PercentRank PercentileCont PercentileDisc Pi Pow
-    Quantile Quarter Radians Rand Rank Reduce RegexpExtract RegexpExtractAll RegexpFullMatch
-    RegexpILike RegexpLike RegexpReplace RegexpSplit RegrAvgx RegrAvgy RegrCount RegrIntercept
-    RegrR2 RegrSlope RegrSxx RegrSxy RegrSyy Repeat Replace Reverse Right Round RowNumber SHA SHA2
-    Second Sign Sin Sinh Skewness Split SplitPart Sqrt StartsWith Stddev StddevPop StddevSamp
-    StrPosition StrToTime Struct StructExtract Substring Sum Tan Tanh TimeFromParts TimeToStr
-    TimeToUnix TimestampFromParts TimestampTrunc ToBase64 ToBinary ToDays ToMap Transform
-    Translate Trim Trunc Try TryCast Typeof Unhex Unicode UnixToTime Unnest Upper Uuid Variance
-    VariancePop Week WeekOfYear Year
+    Abs Acos Acosh Anonymous AnyValue ApproxDistinct ApproxQuantile ApproxTopK ArgMax ArgMin
+    Array ArrayAgg ArrayAppend ArrayConcat ArrayContainedBy ArrayContains ArrayContainsAll
+    ArrayDistinct ArrayFilter ArrayIntersect ArrayMax ArrayMin ArrayOverlaps ArrayPosition
+    ArrayPrepend ArrayReverse ArraySize ArraySlice ArraySort ArrayToString Ascii Asin Asinh Atan
+    Atan2 Atanh Avg BitLength BitwiseAndAgg BitwiseOrAgg BitwiseXorAgg Case Cast CastToStrType
+    Cbrt Ceil Chr Coalesce Columns Concat ConcatWs Contains Corr Cos Cosh CosineDistance Cot
+    Count CountIf CovarPop CovarSamp CumeDist CurrentDate CurrentTime CurrentTimestamp DateAdd
+    DateBin DateDiff DateFromParts DateTrunc Day DayOfMonth DayOfWeek DayOfWeekIso DayOfYear
+    Dayname Decode Degrees DenseRank Encode EndsWith EuclideanDistance Exists Exp Explode
+    Extract Factorial First FirstValue Flatten Floor Format FromBase64 FromJson GenerateSeries
+    Getbit Greatest GroupConcat Grouping GroupingId Hex Hour If IsInf IsNan JSONArray
+    JSONExtract JSONExtractScalar JSONKeys JSONObject JSONRemove JSONSet JSONStripNulls JSONType
+    JarowinklerSimilarity Kurtosis Lag Last LastDay LastValue Lead Least Left Length Levenshtein
+    Ln Localtime Localtimestamp Log LogicalAnd LogicalOr Lower MD5 Map MapFromEntries MapKeys
+    Max Median Min Minute Mode Month Monthname NthValue Ntile Nullif Overlay Pad ParseJSON
+    PercentRank PercentileCont PercentileDisc Pi Pow Quantile Quarter Radians Rand Rank Reduce
+    RegexpExtract RegexpExtractAll RegexpFullMatch RegexpILike RegexpLike RegexpReplace
+    RegexpSplit RegrAvgx RegrAvgy RegrCount RegrIntercept RegrR2 RegrSlope RegrSxx RegrSxy
+    RegrSyy Repeat Replace Reverse Right Round RowNumber SHA SHA2 Second Sign Sin Sinh Skewness
+    Split SplitPart Sqrt StartsWith Stddev StddevPop StddevSamp StrPosition StrToTime Struct
+    StructExtract Substring Sum Tan Tanh TimeFromParts TimeToStr TimeToUnix TimestampFromParts
+    TimestampTrunc ToBase64 ToBinary ToDays ToMap Transform Translate Trim Trunc Try TryCast
+    Typeof Unhex Unicode UnixToTime Unnest Upper Uuid Variance VariancePop Week WeekOfYear Year
 """
 
 ALLOWED_CALLS: frozenset[str] = frozenset(_NODES.split()) | _NO_CALL
