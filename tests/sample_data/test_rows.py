@@ -144,6 +144,8 @@ def test_joined_rows_agree(ask: Ask):
         ("zeroinvoice.invoices", "total <> subtotal + tax_total"),
         ("zeroinvoice.invoices", "amount_due <> total - amount_paid"),
         ("zeroinvoice.invoices", "(status = 'paid') <> (paid_at IS NOT NULL)"),
+        ("zeroinvoice.invoices", "status = 'overdue' AND due_date > updated_at::date"),
+        ("zeroinvoice.invoices", "due_date < issue_date"),
         ("zerovoice.calls", "duration_s <> extract(epoch FROM ended_at - answered_at)::bigint"),
         ("opencap.equity_grants", "NOT exercised_quantity <= vested_quantity"),
         ("opencap.equity_grants", "NOT vested_quantity <= quantity"),
