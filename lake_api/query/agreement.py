@@ -14,10 +14,17 @@ from typing import Any
 
 import msgspec
 
-from lake_api.query.functions import TABLE_FUNCTIONS
+from lake_api.query.functions import REFUSED_COLUMNS, TABLE_FUNCTIONS
 
 CTE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 """What a common table expression may be called, so that no path can hide as one."""
+
+ENGINE_TABLE = re.compile(r"(duckdb|pg|pragma|sqlite)_", re.IGNORECASE)
+"""How every table of the engine's own begins that needs no schema before its name.
+
+No common table expression may be called so: were one of them out of scope anywhere, the engine
+would read its own table there.
+"""
 
 _QUERY_NODES = frozenset({"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE"})
 _TABLE_REFS = frozenset(
@@ -87,21 +94,23 @@ class _Walk:
             self._table(node, scope)
         elif kind == "TABLE_FUNCTION":
             self._table_function(node)
-        elif kind == "RECURSIVE_CTE_NODE":
-            scope = scope | {_cte_name(node["cte_name"])}
+        elif kind == "COLUMN_REF":
+            _refuse_column(node["column_names"])
         _refuse_places(node, kind)
         name = node.get("function_name")
         if name is not None:
             self._function(str(name).lower())
         if "cte_map" in node:
             scope = self._ctes(node["cte_map"], scope)
+        # Only the step of a recursion sees its name, not the part that it begins with.
+        step = scope | {_cte_name(node["cte_name"])} if kind == "RECURSIVE_CTE_NODE" else scope
         for key, child in node.items():
             if key != "cte_map" and isinstance(child, (dict, list)):
-                self._waiting.append((child, scope))
+                self._waiting.append((child, step if key == "right" else scope))
 
     def _ctes(self, cte_map: Node, scope: frozenset[str]) -> frozenset[str]:
         for entry in cte_map["map"]:
-            # A CTE sees those before it; itself only as RECURSIVE_CTE_NODE says.
+            # A CTE sees those before it; itself only in the step of its recursion.
             self._waiting.append((entry["value"], scope))
             scope = scope | {_cte_name(entry["key"])}
         return scope
@@ -147,9 +156,14 @@ def _refuse_places(node: Node, kind: str | None) -> None:
         raise _Disagreement("the engine sees a time-travel clause")
 
 
+def _refuse_column(names: list[Any]) -> None:
+    if len(names) == 1 and str(names[0]).lower() in REFUSED_COLUMNS:
+        raise _Disagreement(f"the engine sees the function {str(names[0]).lower()}")
+
+
 def _cte_name(name: Any) -> str:
     text = str(name)
-    if not CTE_NAME.fullmatch(text):
+    if not CTE_NAME.fullmatch(text) or ENGINE_TABLE.match(text):
         raise _Disagreement("the engine sees a CTE with an unusual name")
     return text.lower()
 

@@ -99,5 +99,23 @@ VOLATILE_FUNCTIONS: frozenset[str] = frozenset(
 )
 """Allowed names whose answer changes while the data does not; their results can't be reused."""
 
+CLOCK_COLUMNS: frozenset[str] = frozenset(
+    {"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"}
+)
+"""Column names that the engine reads as a clock where no column has them, in quotes as well."""
+
+REFUSED_COLUMNS: frozenset[str] = frozenset(
+    {
+        "current_catalog",
+        "current_database",
+        "current_query",
+        "current_role",
+        "current_schema",
+        "current_user",
+        "session_user",
+    }
+)
+"""Column names that the engine reads as a function that tells of itself."""
+
 TABLE_FUNCTIONS: frozenset[str] = frozenset({"unnest", "range", "generate_series"})
 """The only functions that may stand where a table stands."""

@@ -16,7 +16,12 @@ from lake_api.errors import QueryRejected
 from lake_api.query.functions import FUNCTIONS
 from lake_api.query.guard.calls import called_name
 from lake_api.query.guard.codes import Code, refusal
-from lake_api.query.guard.constants import interval_days, moment_days, number_of
+from lake_api.query.guard.constants import (
+    interval_days,
+    is_number_cast,
+    moment_days,
+    number_of,
+)
 from lake_api.query.guard.limits import GuardLimits
 from lake_api.query.guard.nodes import span
 
@@ -59,7 +64,7 @@ class Bounds:
 
     def _refuse_method(self, node: exp.Expr, name: str) -> None:
         # As `x.repeat(3)` the arguments stand one place further left.
-        if isinstance(node.parent, exp.Dot):
+        if _is_method(node):
             raise self._refuse(
                 node,
                 Code.ARGUMENT_NOT_LITERAL,
@@ -87,7 +92,7 @@ class Bounds:
     def _bounded(self, count: exp.Expr | None, node: exp.Expr, name: str) -> float:
         """The most that a count can be: a literal, or `least(anything, literal)`."""
         value = number_of(count)
-        if value is None and isinstance(count, (exp.Cast, exp.Paren)):
+        if count is not None and (isinstance(count, exp.Paren) or is_number_cast(count)):
             return self._bounded(count.this, node, name)
         if value is None and isinstance(count, exp.Least):
             known = [number_of(part) for part in (count.this, *count.expressions)]
@@ -211,6 +216,12 @@ class Bounds:
                 f"{name} calls something that is no allowed aggregate.",
                 "Name an aggregate such as 'sum', 'avg' or 'max'.",
             )
+        # Its own further arguments: how many to keep, which quantiles, what to put between.
+        for further in self._arguments(node)[2:]:
+            items = further.expressions if isinstance(further, exp.Array) else [further]
+            for item in items:
+                if not (isinstance(item, exp.Literal) and item.is_string):
+                    self._count_is(item, node, name)
 
     def distance(self, node: exp.Expr, name: str) -> None:
         """At least one of the texts that are compared is short."""
@@ -295,6 +306,16 @@ _RULES: Mapping[str, Callable[[Bounds, exp.Expr, str], None]] = {
 }
 BOUND_RULES: frozenset[str] = frozenset(_RULES)
 """What `functions.csv` may name as a bound, beside `volatile`, which bounds no argument."""
+
+
+def _is_method(node: exp.Expr) -> bool:
+    """Whether a call stands behind a dot, and not only before one."""
+    part = node
+    while isinstance(part.parent, exp.Dot):
+        if part.arg_key == "expression":
+            return True
+        part = part.parent
+    return False
 
 
 def _makes_rows(node: exp.Expr) -> bool:

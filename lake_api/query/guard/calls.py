@@ -12,7 +12,12 @@ from itertools import pairwise
 from sqlglot import exp
 
 from lake_api.errors import QueryRejected
-from lake_api.query.functions import ALLOWED_FUNCTIONS, FUNCTIONS
+from lake_api.query.functions import (
+    ALLOWED_FUNCTIONS,
+    CLOCK_COLUMNS,
+    FUNCTIONS,
+    REFUSED_COLUMNS,
+)
 from lake_api.query.guard.codes import Code, refusal
 from lake_api.query.guard.nodes import span, written_at
 from lake_api.query.guard.text import Token
@@ -90,9 +95,6 @@ _UNNAMED: dict[str, str] = {
     "Unnest": "unnest",
 }
 _REAL_SCHEMAS = frozenset({"main", "temp", "system", "memory", "pg_catalog", "information_schema"})
-_SYNTAX_COLUMNS = frozenset(
-    {"current_catalog", "current_database", "current_query", "current_role", "current_schema"}
-)
 
 
 def called_name(node: exp.Expr, sql: str) -> str | None:
@@ -138,7 +140,7 @@ def check_calls(nodes: Iterable[exp.Expr], sql: str) -> frozenset[str]:
         elif isinstance(node, exp.Func) and type(node).__name__ not in _NO_CALL:
             raise _refused(node, type(node).__name__.lower(), sql)
         elif isinstance(node, exp.Column) and not node.table:
-            _check_column(node, sql)
+            found.update(_called_columns(node, sql))
     return frozenset(found)
 
 
@@ -194,14 +196,12 @@ def _refuse_schema(tokens: Sequence[Token], index: int, sql: str) -> None:
         )
 
 
-def _check_column(column: exp.Column, sql: str) -> None:
-    identifier = column.this
-    if (
-        isinstance(identifier, exp.Identifier)
-        and not identifier.args.get("quoted")
-        and str(identifier.this).lower() in _SYNTAX_COLUMNS
-    ):
-        raise _refused(column, str(identifier.this).lower(), sql)
+def _called_columns(column: exp.Column, sql: str) -> frozenset[str]:
+    """What a column's name calls where no column has it; quotes around it change nothing."""
+    name = column.name.lower()
+    if name in REFUSED_COLUMNS:
+        raise _refused(column, name, sql)
+    return frozenset({"now"}) if name in CLOCK_COLUMNS else frozenset()
 
 
 def _refused(node: exp.Expr, name: str, sql: str) -> QueryRejected:

@@ -30,6 +30,11 @@ _NOW_DAYS = float(date(2030, 1, 1).toordinal())
 _CLOCKS = (exp.CurrentDate, exp.CurrentTimestamp, exp.Localtimestamp)
 _TEMPORAL = frozenset({"DATE", "TIMESTAMP", "TIMESTAMPTZ", "TIMESTAMPNTZ", "DATETIME"})
 
+_NUMBERS = """
+    TINYINT SMALLINT INT BIGINT INT128 UTINYINT USMALLINT UINT UBIGINT UINT128 DECIMAL FLOAT DOUBLE
+"""
+_NUMERIC = frozenset(_NUMBERS.split())
+
 
 def number_of(node: exp.Expr | None) -> float | None:
     """The number that a literal expression is worth, or None."""
@@ -42,13 +47,18 @@ def number_of(node: exp.Expr | None) -> float | None:
     elif isinstance(node, exp.Neg):
         inner = number_of(node.this)
         result = None if inner is None else -inner
-    elif isinstance(node, (exp.Paren, exp.Cast)):
+    elif isinstance(node, exp.Paren) or is_number_cast(node):
         result = number_of(node.this)
     elif isinstance(node, (exp.Add, exp.Sub, exp.Mul)):
         left, right = number_of(node.this), number_of(node.expression)
         if left is not None and right is not None:
             result = _arithmetic(node, left, right)
     return result
+
+
+def is_number_cast(node: exp.Expr | None) -> bool:
+    """Whether a cast leaves a number what it is worth, which `1::FLOAT::BIT::INT` does not."""
+    return isinstance(node, exp.Cast) and node.to.this.name in _NUMERIC
 
 
 def _arithmetic(node: exp.Expr, left: float, right: float) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 from sqlglot import exp
 
 from lake_api.errors import QueryRejected
-from lake_api.query.agreement import CTE_NAME
+from lake_api.query.agreement import CTE_NAME, ENGINE_TABLE
 from lake_api.query.functions import TABLE_FUNCTIONS
 from lake_api.query.guard.calls import called_name
 from lake_api.query.guard.codes import Code, refusal
@@ -48,11 +48,14 @@ class _Tables:
         self._sql = sql
         self._readable = readable
         self._found: dict[str, tuple[int, Dataset]] = {}
+        self._steps: dict[int, str] = {}  # recursive CTEs, by the part that sees its own name
 
     def check(self, root: exp.Expr) -> tuple[Dataset, ...]:
         stack: list[tuple[exp.Expr, frozenset[str]]] = [(root, frozenset())]
         while stack:
             node, scope = stack.pop()
+            if (own := self._steps.get(id(node))) is not None:
+                scope = scope | {own}
             with_ = node.args.get("with_")
             if isinstance(with_, exp.With):
                 scope = self._ctes(with_, scope, stack)
@@ -76,9 +79,12 @@ class _Tables:
             name = fold(str(identifier.this))
             self._cte_name(identifier, name, own)
             own.add(name)
-            # A CTE sees those before it, and itself only when it is recursive.
-            visible = scope | {name} if with_.args.get("recursive") else scope
-            stack.append((cte, visible))
+            # A CTE sees those before it, and itself only in the step of its recursion: to the
+            # engine, the name in the first part of the UNION is a table outside of the query.
+            step = _step(cte.this) if with_.args.get("recursive") else None
+            if step is not None:
+                self._steps[id(step)] = name
+            stack.append((cte, scope))
             scope = scope | {name}
         return scope
 
@@ -89,6 +95,13 @@ class _Tables:
                 Code.CTE_NAME,
                 "A CTE has a name with other characters than letters, digits and underscores.",
                 "Call it by a plain name.",
+            )
+        if ENGINE_TABLE.match(name):
+            raise self._refuse(
+                identifier,
+                Code.CTE_NAME,
+                f"The CTE {name} may have the name of one of the engine's own tables.",
+                "Call it by a name that does not begin with duckdb_, pg_, pragma_ or sqlite_.",
             )
         if name in self._readable:
             raise self._refuse(
@@ -109,13 +122,13 @@ class _Tables:
         this = table.this
         if table.args.get("db") or table.args.get("catalog") or isinstance(this, exp.Dot):
             raise self._qualified(table)
-        if not isinstance(this, exp.Identifier):
+        if isinstance(this, exp.Expr) and not isinstance(this, exp.Identifier):
             self._table_function(this)
             return
         odd = [key for key, value in table.args.items() if value and key not in _TABLE_PARTS]
-        if odd:
+        if odd or this is None:
             raise self._refuse(
-                this,
+                table,
                 Code.UNSUPPORTED_SYNTAX,
                 "This addition to a table is not allowed.",
                 "Leave it out.",
@@ -198,3 +211,11 @@ class _Tables:
     def _refuse(self, node: exp.Expr, code: Code, detail: str, hint: str) -> QueryRejected:
         start, end = span(node) or (None, None)
         return refusal(code, self._sql, detail, start=start, end=end, hint=hint)
+
+
+def _step(query: exp.Expr) -> exp.Expr | None:
+    """The part of a recursive CTE that is run again and again; None where there is none."""
+    while isinstance(query, exp.Subquery) and not query.args.get("alias"):
+        query = query.this
+    is_recursion = isinstance(query, exp.Union) and not query.args.get("by_name")
+    return query.expression if is_recursion else None
