@@ -183,7 +183,11 @@ def _query(draw: Draw, depth: int) -> str:
         text = f"{text} {_pick(draw, ('UNION ALL', 'EXCEPT', 'UNION BY NAME'))} {_select(draw, 0)}"
     elif kind == 1:
         recursive = _pick(draw, ("", "RECURSIVE "))
-        text = f"WITH {recursive}{_pick(draw, ('a', 'b'))} AS ({_select(draw, depth)}) {text}"
+        body = _select(draw, depth)
+        if recursive:
+            body = f"{body} {_pick(draw, ('UNION', 'UNION ALL', 'EXCEPT'))} {_select(draw, depth)}"
+        name = _pick(draw, ("a", "b", "rows", *_ENGINE_TABLES[3:7]))
+        text = f"WITH {recursive}{name} AS ({body}) {text}"
     elif kind == 2:
         text = f"FROM {_table(draw, depth)}"
     return text

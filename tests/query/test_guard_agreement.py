@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lake_api.errors import QueryRejected
-from lake_api.query.agreement import disagreement, duckdb_tree_names
+from lake_api.query.agreement import ENGINE_TABLE, disagreement, duckdb_tree_names
 from lake_api.query.functions import ALLOWED_FUNCTIONS
 from lake_api.query.guard import Guard
 from lake_assets.catalog import load_catalog
@@ -63,6 +63,11 @@ def test_agrees(engine: duckdb.DuckDBPyConnection, sql: str) -> None:
         ("WITH a AS (FROM b), b AS (SELECT 1) FROM a", "another table"),
         ("WITH a AS (FROM a) FROM a", "another table"),
         ("SELECT * FROM (WITH a AS (SELECT 1) FROM a), a", "another table"),
+        ("WITH RECURSIVE r AS (FROM r UNION FROM r) FROM r", "another table"),
+        ("WITH RECURSIVE r AS (WITH q AS (FROM r) FROM t UNION FROM q) FROM r", "another table"),
+        ("WITH RECURSIVE r AS (SELECT 1 INTERSECT FROM r) FROM r", "another table"),
+        ("WITH sqlite_master AS (FROM t) FROM sqlite_master", "unusual name"),
+        ('SELECT "current_user"', "function current_user"),
         ('WITH "x.csv" AS (SELECT 1) FROM t', "unusual name"),
         ("FROM main.t", "table with a schema or catalog"),
         ("SELECT main.upper(a) FROM t", "schema or catalog"),
@@ -88,6 +93,23 @@ def test_agrees(engine: duckdb.DuckDBPyConnection, sql: str) -> None:
 )
 def test_disagrees(engine: duckdb.DuckDBPyConnection, sql: str, seen: str) -> None:
     assert seen in (vote(engine, sql) or "")
+
+
+def test_no_table_of_the_engine_can_be_the_name_of_a_cte(
+    engine: duckdb.DuckDBPyConnection,
+) -> None:
+    names = engine.execute("SELECT DISTINCT view_name FROM duckdb_views() WHERE internal").fetchall()
+    reached = [name for (name,) in names if is_table(engine, name)]
+    assert len(reached) > 30
+    assert [name for name in reached if not ENGINE_TABLE.match(name)] == []
+
+
+def is_table(engine: duckdb.DuckDBPyConnection, name: str) -> bool:
+    try:
+        engine.execute(f'FROM "{name}" LIMIT 0')
+    except duckdb.CatalogException:
+        return False
+    return True
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", "{}", '{"error": false}', "{", '"x"', "1"])
