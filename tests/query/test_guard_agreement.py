@@ -98,7 +98,9 @@ def test_disagrees(engine: duckdb.DuckDBPyConnection, sql: str, seen: str) -> No
 def test_no_table_of_the_engine_can_be_the_name_of_a_cte(
     engine: duckdb.DuckDBPyConnection,
 ) -> None:
-    names = engine.execute("SELECT DISTINCT view_name FROM duckdb_views() WHERE internal").fetchall()
+    names = engine.execute(
+        "SELECT DISTINCT view_name FROM duckdb_views() WHERE internal"
+    ).fetchall()
     reached = [name for (name,) in names if is_table(engine, name)]
     assert len(reached) > 30
     assert [name for name in reached if not ENGINE_TABLE.match(name)] == []

@@ -204,6 +204,11 @@ _SABOTAGE = {
         "main(limit=limit_resources)"
     ),
     "a kernel that only says so": "main(restrict=lambda **_: True)",
+    "a filter of calls that only says so": "main(forbid=lambda: True)",
+    "dumps that the system pipes": (
+        "import ctypes; from lake_api.query.worker.sandbox import limit_resources\n"
+        "main(limit=lambda **k: (limit_resources(**k), ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)))"
+    ),
 }
 """One lock less each, by the parameters of `main` and `open_locked`."""
 

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import duckdb
 
@@ -33,17 +33,32 @@ from lake_api.query.messages import (
 )
 from lake_api.query.worker.locked_engine import NotLocked, create_empty_database, open_locked
 from lake_api.query.worker.sandbox import (
+    close_inherited_files,
     die_with_parent,
     limit_resources,
     prove_limits,
     restrict_files,
 )
-from lake_api.query.worker.session import Session
+from lake_api.query.worker.syscalls import forbid_calls
+
+if TYPE_CHECKING:
+    from lake_api.query.worker.session import Session
 
 ENVIRONMENT = frozenset({"LANG", "LC_CTYPE", "MALLOC_ARENA_MAX", "TZ"})
 """The only variables that a worker may have."""
 
-_SYSTEM_READS = ("/proc/self/cgroup", "/proc/meminfo", "/sys/fs/cgroup", "/usr/share/zoneinfo")
+_SYSTEM_READS = (
+    "/proc/self/cgroup",
+    "/proc/self/statm",
+    "/proc/meminfo",
+    "/sys/fs/cgroup",
+    "/usr/share/zoneinfo",
+    "/etc/ld.so.cache",
+    "/lib",
+    "/lib64",
+    "/usr/lib",
+    "/usr/lib64",
+)
 """What the engine and the interpreter read of the system; nothing in it is anybody's secret."""
 
 
@@ -52,6 +67,7 @@ def main(
     open_engine: Callable[[WorkerConfig], duckdb.DuckDBPyConnection] = open_locked,
     limit: Callable[..., None] = limit_resources,
     restrict: Callable[..., bool] = restrict_files,
+    forbid: Callable[[], bool] = forbid_calls,
 ) -> None:
     """Lock, prove it, serve until the pipe closes.
 
@@ -59,10 +75,12 @@ def main(
         open_engine: Opens the engine; tests give one that forgets a lock.
         limit: Puts limits on the process; tests give one that does not.
         restrict: Asks the kernel for file rules; tests give one that only says so.
+        forbid: Asks it to refuse system calls; tests give one that only says so.
     """
     # Ctrl-C is meant for the parent, which closes the pipe when it is done.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with_parent()
+    close_inherited_files()
     jobs, answers = _take_pipes()
     config_frame = read_frame(jobs)
     if config_frame is None:
@@ -73,12 +91,19 @@ def main(
             raise NotLocked(f"the environment has {len(foreign)} variables too many")
         os.nice(config.niceness)
         create_empty_database(config.database)
-        limit(address_space_bytes=config.address_space_bytes)
         readable = [config.objects_dir, config.database, config.canary, *_SYSTEM_READS]
         readable += [sys.prefix, sys.base_prefix, str(Path(__file__).parents[2])]
-        has_rules = restrict(readable=[path for path in readable if os.path.exists(path)])
-        elsewhere = str(Path(config.canary).parent)
-        if missing := prove_limits(has_file_rules=has_rules, unreadable=elsewhere):
+        has_file_rules = restrict(readable=[path for path in readable if os.path.exists(path)])
+        # Arrow starts threads when it is imported, and the rules are for threads that come later.
+        from lake_api.query.worker.session import Session  # noqa: PLC0415
+
+        limit(address_space_bytes=config.address_space_bytes)
+        missing = prove_limits(
+            has_file_rules=has_file_rules,
+            has_call_rules=forbid(),
+            unreadable=str(Path(config.canary).parent),
+        )
+        if missing:
             raise NotLocked(missing)
         session = Session(open_engine(config))
     except (NotLocked, OSError, ValueError, duckdb.Error) as error:
@@ -99,7 +124,7 @@ def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
     return jobs, answers
 
 
-def _serve(session: Session, jobs: BinaryIO, answers: BinaryIO) -> None:
+def _serve(session: "Session", jobs: BinaryIO, answers: BinaryIO) -> None:
     waiting: queue.SimpleQueue[Work] = queue.SimpleQueue()
     reader = threading.Thread(target=_read, args=(session, jobs, waiting), daemon=True)
     reader.start()
@@ -107,7 +132,7 @@ def _serve(session: Session, jobs: BinaryIO, answers: BinaryIO) -> None:
         _send(answers, session.work(waiting.get(), send=partial(_send, answers)))
 
 
-def _read(session: Session, jobs: BinaryIO, waiting: "queue.SimpleQueue[Work]") -> None:
+def _read(session: "Session", jobs: BinaryIO, waiting: "queue.SimpleQueue[Work]") -> None:
     """Take messages off the pipe while a query runs; end the process when it closes."""
     while (body := read_frame(jobs)) is not None:
         message = decode_to_worker(body)

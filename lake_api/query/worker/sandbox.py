@@ -1,18 +1,23 @@
 """The limits that a worker process puts on itself before it opens the engine.
 
-Belongs here: resource limits, dying with the parent, the kernel's file rules, reading them back.
-Does not belong here: the engine's own settings (`locked_engine`).
+Belongs here: resource limits, inherited files, dying with the parent, the kernel's file rules,
+reading all of it back.
+Does not belong here: refused system calls (`syscalls`), the engine's own settings
+(`locked_engine`).
 """
 
 import ctypes
 import os
 import resource
 import signal
+import socket
 import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 _PR_SET_PDEATHSIG = 1
+_PR_GET_DUMPABLE = 3
+_PR_SET_DUMPABLE = 4
 _PR_SET_NO_NEW_PRIVS = 38
 _LANDLOCK_CREATE_RULESET = 444
 _LANDLOCK_ADD_RULE = 445
@@ -20,12 +25,21 @@ _LANDLOCK_RESTRICT_SELF = 446
 _LANDLOCK_RULE_PATH_BENEATH = 1
 _LANDLOCK_READ_FILE = 1 << 2
 _LANDLOCK_READ_DIR = 1 << 3
-_LANDLOCK_ALL_FILE_RIGHTS = 0x1FFF  # every right of the first version of the interface
+_LANDLOCK_VERSION = 1
+# Every right of the first version of the interface; versions 2, 3 and 5 have one more each:
+# linking to other directories, cutting a file's length, commands to devices.
+_LANDLOCK_FILE_RIGHTS = {1: 0x1FFF, 2: 1 << 13, 3: 1 << 14, 5: 1 << 15}
+_LANDLOCK_NET_VERSION, _LANDLOCK_NET_RIGHTS = 4, 0b11  # to bind and to connect TCP
+_LANDLOCK_SCOPE_VERSION, _LANDLOCK_SCOPES = 6, 0b11  # unix sockets without a file, and signals
 _MAX_OPEN_FILES = 65_536
 
 
 class _RulesetAttr(ctypes.Structure):
-    _fields_ = (("handled_access_fs", ctypes.c_uint64),)
+    _fields_ = (
+        ("handled_access_fs", ctypes.c_uint64),
+        ("handled_access_net", ctypes.c_uint64),
+        ("scoped", ctypes.c_uint64),
+    )
 
 
 class _PathBeneathAttr(ctypes.Structure):
@@ -39,9 +53,17 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
+def close_inherited_files() -> None:
+    """Close whatever the parent had open, but for the three standard files."""
+    os.closerange(3, _MAX_OPEN_FILES)
+
+
 def limit_resources(*, address_space_bytes: int) -> None:
     """No written byte, no core dump, and a bound on the growth of the address space."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        # The limit above does not hold for dumps that the system pipes to a program.
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     # Every file of a query may be open at the same time.
@@ -60,6 +82,8 @@ def _address_space_in_use_bytes() -> int:
 def restrict_files(*, readable: Iterable[str]) -> bool:
     """Let this thread, and those it starts, read below `readable` and write nowhere.
 
+    A thread that runs before it is left out, so nothing that starts one may be imported before.
+
     Returns:
         Whether the kernel (Landlock) does so. Without it, the engine's own lock and the limits
         above stand alone.
@@ -67,9 +91,12 @@ def restrict_files(*, readable: Iterable[str]) -> bool:
     if sys.platform != "linux":
         return False
     libc = ctypes.CDLL(None, use_errno=True)
-    attr = _RulesetAttr(_LANDLOCK_ALL_FILE_RIGHTS)
+    version = libc.syscall(_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), _LANDLOCK_VERSION)
+    if version < 1:
+        return False
+    attr, size_bytes = _ruleset(version)
     ruleset = libc.syscall(
-        _LANDLOCK_CREATE_RULESET, ctypes.byref(attr), ctypes.c_size_t(ctypes.sizeof(attr)), 0
+        _LANDLOCK_CREATE_RULESET, ctypes.byref(attr), ctypes.c_size_t(size_bytes), 0
     )
     if ruleset < 0:
         return False
@@ -82,11 +109,22 @@ def restrict_files(*, readable: Iterable[str]) -> bool:
         os.close(ruleset)
 
 
-def prove_limits(*, has_file_rules: bool, unreadable: str) -> str | None:
+def _ruleset(version: int) -> tuple[_RulesetAttr, int]:
+    """All that a version of the interface can refuse, and the bytes that it takes of it."""
+    files = sum(right for since, right in _LANDLOCK_FILE_RIGHTS.items() if since <= version)
+    if version < _LANDLOCK_NET_VERSION:
+        return _RulesetAttr(files), 8
+    if version < _LANDLOCK_SCOPE_VERSION:
+        return _RulesetAttr(files, _LANDLOCK_NET_RIGHTS), 16
+    return _RulesetAttr(files, _LANDLOCK_NET_RIGHTS, _LANDLOCK_SCOPES), 24
+
+
+def prove_limits(*, has_file_rules: bool, has_call_rules: bool, unreadable: str) -> str | None:
     """What is missing of the limits on this process, or None when they hold.
 
     Args:
         has_file_rules: Whether `restrict_files` said that the kernel has taken its rules.
+        has_call_rules: Whether `forbid_calls` said so of its own.
         unreadable: A directory that exists and that those rules do not name.
     """
     for name in ("RLIMIT_CORE", "RLIMIT_FSIZE"):
@@ -96,13 +134,25 @@ def prove_limits(*, has_file_rules: bool, unreadable: str) -> str | None:
         soft, hard = resource.getrlimit(resource.RLIMIT_AS)
         if soft != hard or hard == resource.RLIM_INFINITY:
             return "the address space has no bound"
-    if not has_file_rules:
-        return None
+        if ctypes.CDLL(None).prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0) != 0:
+            return "its memory can be dumped"
+    attempts: list[tuple[bool, str, Callable[[], object]]] = [
+        (has_file_rules, "read other directories", lambda: os.scandir(unreadable).close()),
+        (has_call_rules, "open sockets", lambda: socket.socket().close()),
+        (has_call_rules, "signal its parent", lambda: os.kill(os.getppid(), 0)),
+    ]
+    for is_refused, what, attempt in attempts:
+        if is_refused and not _is_refused(attempt):
+            return f"the kernel lets it {what}"
+    return None
+
+
+def _is_refused(attempt: Callable[[], object]) -> bool:
     try:
-        os.scandir(unreadable).close()
+        attempt()
     except PermissionError:
-        return None
-    return "the kernel lets it read other directories"
+        return True
+    return False
 
 
 def _allow_reading(libc: ctypes.CDLL, ruleset: int, path: str) -> None:
