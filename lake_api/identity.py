@@ -6,16 +6,17 @@ Host and Origin (`web.hosts`).
 
 An admin shows the key in `X-Internal-API-Key`. The holder of a token shows it as
 `Authorization: Bearer lake_…`, and is what the token says. An internal agent is a peer inside the
-internal networks whose request no proxy forwarded and who shows no token; it names itself in
-`X-Agent-ID`. Everyone else is refused: behind a proxy every peer looks internal, so one forwarding
-header is enough to lose that standing. Guards are coroutines even where they wait for nothing:
+internal networks whose request no proxy forwarded and who shows no `Authorization` at all; it
+names itself in `X-Agent-ID`. Everyone else is refused: behind a proxy every peer looks internal,
+so one forwarding header is enough to lose that standing, and a token that can't be read never
+makes its holder more than it says. Guards are coroutines even where they wait for nothing:
 Litestar would call plain functions in a thread, which costs more than they do.
 """
 
 import hmac
 import ipaddress
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -36,6 +37,7 @@ AsyncGuard = Callable[[Connection, BaseRouteHandler], Coroutine[Any, Any, None]]
 """A guard that must be awaited: one that is merely called would let everybody in."""
 
 API_KEY_HEADER = "x-internal-api-key"
+TOKEN_HEADER = "authorization"  # noqa: S105 - where a token stands
 AGENT_HEADER = "x-agent-id"
 CRON_RUN_HEADER = "x-cron-run-id"
 
@@ -125,17 +127,19 @@ async def authenticate(connection: Connection) -> Caller | None:
         Forbidden: a key is shown and this service has none.
         InvalidRequest: a name in a header has characters that names may not have.
     """
-    scheme, _, text = connection.headers.get("authorization", "").partition(" ")
-    if API_KEY_HEADER in connection.headers or scheme.lower() != "bearer":
+    shown = connection.headers.getall(TOKEN_HEADER, [])
+    if API_KEY_HEADER in connection.headers or not shown:
         return identify(connection, connection.app.state.settings)
     tokens: TokenStore = connection.app.state.tokens
-    token = await tokens.find(text.strip()) if is_token(text.strip()) else None
+    text = _bearer(shown)
+    token = await tokens.find(text) if is_token(text) else None
     if token is None:
-        # One answer for a token that never was, is over, or was revoked.
+        # One answer for a token that never was, is over, was revoked, or is shown in another way.
         raise NotAuthenticated(
             "The bearer token is not valid.",
             code="invalid_token",
-            hint="Ask whoever gave it to you for a new one.",
+            hint="Send it as Authorization: Bearer, once; or ask whoever gave it to you for a "
+            "new one.",
         )
     role = Role.SWARM if token.kind is TokenKind.SWARM else Role.AGENT
     return Caller(
@@ -195,6 +199,12 @@ async def requires_admin(connection: Connection, _: BaseRouteHandler) -> None:
             hint="Send it in the header X-Internal-API-Key.",
         )
     connection.scope["user"] = caller
+
+
+def _bearer(shown: Sequence[str]) -> str:
+    """The text of the one bearer token that the `Authorization` headers show, or nothing."""
+    scheme, _, text = shown[0].strip().partition(" ")
+    return text.strip() if len(shown) == 1 and scheme.lower() == "bearer" else ""
 
 
 def _check_key(key: str, settings: Settings) -> None:

@@ -9,18 +9,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 from sqlalchemy.engine import CursorResult
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from lake_api.artifacts.kinds import UNKNOWN
 from lake_api.artifacts.table import ArtifactRow
 from lake_api.clock import Clock
-from lake_api.database.database import Database
+from lake_api.database.database import Database, take_turn
 from lake_api.errors import Conflict
 from lake_api.identity import Caller, Role
-
-_ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended(:owner, 0))")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +76,7 @@ class ArtifactStore:
             expires_at=now + new.life,
         )
         async with self._database.session() as session:
-            await self._take_turns(session, caller.key)
+            await take_turn(session, f"artifacts {caller.key}")
             # Written first, counted then: of two that would both fit, one sees the other.
             session.add(row)
             await session.flush()
@@ -159,11 +156,6 @@ class ArtifactStore:
         if caller.role is Role.SWARM:
             return [*seen, or_(own, of_swarm)]
         return [*seen, or_(own, and_(of_swarm, ArtifactRow.is_shared.is_(True)))]
-
-    async def _take_turns(self, session: AsyncSession, owner: str) -> None:
-        # SQLite has one writer at a time by itself.
-        if session.get_bind().dialect.name == "postgresql":
-            await session.execute(_ONE_AT_A_TIME, {"owner": owner})
 
     async def _change(self, which: ColumnElement[bool], **values: object) -> bool:
         statement = update(ArtifactRow).where(which).values(**values)

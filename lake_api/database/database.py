@@ -13,7 +13,7 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import (
@@ -29,6 +29,7 @@ from lake_api.settings import SettingsError
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
 _BUSY_TIMEOUT_MS = 10_000
+_TURN = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 # Alembic keeps what it works on in module globals: one thread of a process at a time.
 _MIGRATING = threading.Lock()
 
@@ -84,6 +85,16 @@ class Database:
     async def close(self) -> None:
         """Close all connections."""
         await self._engine.dispose()
+
+
+async def take_turn(session: AsyncSession, name: str) -> None:
+    """Hold the turn of a name until the transaction ends, whichever replica's it is.
+
+    What is written after this and counted then is counted with what all others have written.
+    """
+    # SQLite has one writer at a time by itself, from its first write on.
+    if session.get_bind().dialect.name == "postgresql":
+        await session.execute(_TURN, {"name": name})
 
 
 def open_engine(url: str, *, lock_timeout_s: float) -> Engine:

@@ -15,12 +15,12 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.exc import IntegrityError
 
 from lake_api.clock import Clock
-from lake_api.database.database import Database
+from lake_api.database.database import Database, take_turn
 from lake_api.errors import Conflict, Problem, RateLimited
 from lake_api.identity import Caller, Role
 from lake_api.jobs.states import Event, State, sources, target
@@ -137,11 +137,14 @@ class JobStore:
         )
         try:
             async with self._database.session() as session:
+                await take_turn(session, f"jobs {caller.key}")
+                # Written first, counted then: of two that would both fit, one sees the other.
+                session.add(row)
+                await session.flush()
                 mine = and_(JobRow.owner == caller.key, JobRow.state.in_(_LIVE))
                 live = await session.scalar(select(func.count()).where(mine))
-                if (live or 0) >= self._live_limit:
+                if (live or 0) > self._live_limit:
                     raise _too_many(self._live_limit)
-                session.add(row)
         except IntegrityError:
             # The same key, at the same moment.
             known = await self._repeated(caller, new)
@@ -211,9 +214,9 @@ class JobStore:
 
     async def claim(self, *, lease_s: float) -> JobRow | None:
         """The next job, now running, or None when none waits. Callers take turns."""
-        now = self._clock()
         begun = select(JobRow.owner, func.max(JobRow.started_at).label("last"))
         turns = begun.group_by(JobRow.owner).subquery()
+        now = self._clock()
         wanted = (
             select(JobRow)
             .join(turns, turns.c.owner == JobRow.owner)
@@ -221,22 +224,25 @@ class JobStore:
             .order_by(turns.c.last.is_not(None), turns.c.last, JobRow.created_at, JobRow.id)
             .limit(1)
         )
-        async with self._database.session() as session:
-            row = (await session.execute(wanted)).scalar_one_or_none()
-        if row is None:
-            return None
-        is_mine = await self._move(
-            Event.START,
-            JobRow.id == row.id,
-            JobRow.attempt == row.attempt,
-            attempt=row.attempt + 1,
-            stage="reading",
-            rows_done=0,
-            bytes_done=0,
-            started_at=now,
-            lease_until=now + timedelta(seconds=lease_s),
-        )
-        return await self.find(row.id) if is_mine else None
+        while True:
+            async with self._database.session() as session:
+                row = (await session.execute(wanted)).scalar_one_or_none()
+            if row is None:
+                return None
+            is_mine = await self._move(
+                Event.START,
+                JobRow.id == row.id,
+                JobRow.attempt == row.attempt,
+                attempt=row.attempt + 1,
+                stage="reading",
+                rows_done=0,
+                bytes_done=0,
+                started_at=now,
+                lease_until=now + timedelta(seconds=lease_s),
+            )
+            # Another replica may have been quicker: the next one, then.
+            if is_mine:
+                return await self.find(row.id)
 
     async def renew(
         self, job_id: UUID, attempt: int, progress: Progress, *, lease_s: float
@@ -253,9 +259,8 @@ class JobStore:
 
     async def note_upload(self, job_id: UUID, attempt: int, upload_id: str | None) -> None:
         """Write down an upload that is not complete, or that there is none."""
-        await self._change(
-            and_(JobRow.id == job_id, JobRow.attempt == attempt), upload_id=upload_id
-        )
+        mine = and_(JobRow.id == job_id, JobRow.attempt == attempt)
+        await self._change(mine, upload_id=upload_id)
 
     async def succeed(
         self, job_id: UUID, attempt: int, result: dict[str, Any], *, kind: str
@@ -325,9 +330,8 @@ class JobStore:
 
     async def cancel(self, job: JobRow) -> bool:
         """It will have no result; False when it is over already."""
-        return await self._move(
-            Event.CANCEL, JobRow.id == job.id, stage="done", **self._over(job.kind)
-        )
+        over = self._over(job.kind)
+        return await self._move(Event.CANCEL, JobRow.id == job.id, stage="done", **over)
 
     async def discard(self, job: JobRow) -> None:
         """It is over and gone for everybody, and will be swept."""
@@ -352,19 +356,15 @@ class JobStore:
 
     async def with_objects(self, ids: Collection[UUID]) -> set[tuple[UUID, int]]:
         """Which of the jobs, in which attempt, may have an object."""
-        having = (State.RUNNING.value, State.SUCCEEDED.value)
-        wanted = select(JobRow.id, JobRow.attempt).where(
-            JobRow.id.in_(ids), JobRow.state.in_(having)
-        )
+        has_one = JobRow.state.in_((State.RUNNING.value, State.SUCCEEDED.value))
+        wanted = select(JobRow.id, JobRow.attempt).where(JobRow.id.in_(ids), has_one)
         async with self._database.session() as session:
             return {(row[0], row[1]) for row in (await session.execute(wanted)).all()}
 
     async def remove(self, job_id: UUID) -> None:
         """Forget it."""
         async with self._database.session() as session:
-            row = await session.get(JobRow, job_id)
-            if row is not None:
-                await session.delete(row)
+            await session.execute(delete(JobRow).where(JobRow.id == job_id))
 
     # ---- changing
 

@@ -4,15 +4,15 @@ Belongs here: the rules of a token's life, over the table.
 Does not belong here: HTTP (`controller`), what a grant means (`grants`).
 """
 
-import time
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import cast
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
+from sqlalchemy.orm import Bundle, aliased
 
 from lake_api.clock import Clock
 from lake_api.database.database import Database
@@ -20,8 +20,19 @@ from lake_api.tokens.grants import Grant, TokenLimits
 from lake_api.tokens.secret import TokenKind, hash_of, mint
 from lake_api.tokens.table import TokenRow
 
-_TRUSTED_S = 2.0
-_REMEMBERED = 10_000
+_COLUMNS = (
+    "id", "kind", "name", "swarm_id", "datasets", "operations", "limits", "created_at",
+    "expires_at", "revoked_at",
+)  # fmt: skip
+_SWARM = aliased(TokenRow)
+# Bare columns: each request asks for its token, and objects of the table would cost it twice.
+_WITH_SWARM = (
+    select(
+        *(Bundle("row", *(getattr(one, name) for name in _COLUMNS)) for one in (TokenRow, _SWARM))
+    )
+    .outerjoin(_SWARM, _SWARM.id == TokenRow.swarm_id)
+    .where(or_(TokenRow.swarm_id.is_(None), _SWARM.id.is_not(None)))
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,14 +56,12 @@ class Token:
 class TokenStore:
     """The tokens of the service. `clock` gives the current time in UTC.
 
-    What was found is trusted for two seconds, so that not every request asks the database; a token
-    that this process revokes is refused at once, by another one after these.
+    Nothing is remembered: a token that one replica revokes is refused by all from then on.
     """
 
     def __init__(self, database: Database, *, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._known: OrderedDict[str, tuple[float, Token | None]] = OrderedDict()
 
     async def create(
         self,
@@ -83,28 +92,20 @@ class TokenStore:
 
     async def find(self, text: str) -> Token | None:
         """The live token with this text; its swarm, when it has one, lives as well."""
-        digest = hash_of(text)
-        known = self._known.get(digest)
-        if known is None or time.monotonic() - known[0] > _TRUSTED_S:
-            known = time.monotonic(), await self._look_up(digest)
-            self._known[digest] = known
-            while len(self._known) > _REMEMBERED:
-                self._known.popitem(last=False)
-        token = known[1]
-        return token if token is not None and token.is_live(self._clock()) else None
-
-    async def _look_up(self, digest: str) -> Token | None:
+        wanted = _WITH_SWARM.where(TokenRow.secret_hash == hash_of(text))
         async with self._database.session() as session:
-            found = select(TokenRow).where(TokenRow.secret_hash == digest)
-            row = (await session.execute(found)).scalar_one_or_none()
-            if row is None:
-                return None
-            swarm = await session.get(TokenRow, row.swarm_id) if row.swarm_id else None
-        if row.swarm_id is None:
-            return _token(row)
-        if swarm is None or not _token(swarm).is_live(self._clock()):
+            found = (await session.execute(wanted)).one_or_none()
+        if found is None:
             return None
-        return _token(row, within=_token(swarm).grant, until=swarm.expires_at)
+        now = self._clock()
+        row, of_swarm = cast("tuple[TokenRow, TokenRow]", found)
+        token = _token(row)
+        if token.swarm_id is not None:
+            maker = _token(of_swarm)
+            if not maker.is_live(now):
+                return None
+            token = _token(row, within=maker.grant, until=maker.expires_at)
+        return token if token.is_live(now) else None
 
     async def get(self, token_id: UUID) -> Token | None:
         """A token by its id, live or not."""
@@ -129,7 +130,6 @@ class TokenStore:
                 .where(TokenRow.id == token_id, TokenRow.revoked_at.is_(None))
                 .values(revoked_at=self._clock())
             )
-        self._known.clear()
 
 
 def _token(row: TokenRow, *, within: Grant | None = None, until: datetime | None = None) -> Token:

@@ -22,6 +22,7 @@ from lake_api.datasets.visible import VisibleCatalog
 from lake_api.errors import Forbidden, InvalidRequest, NotAuthenticated, NotFound
 from lake_api.identity import (
     API_KEY_HEADER,
+    TOKEN_HEADER,
     Caller,
     Connection,
     requires_admin,
@@ -73,7 +74,7 @@ _RESPONSES = {
 
 async def requires_key_or_token(connection: Connection, handler: BaseRouteHandler) -> None:
     """Guard: the admin by key, or the holder of a token that may query."""
-    scheme = connection.headers.get("authorization", "").partition(" ")[0]
+    scheme = connection.headers.get(TOKEN_HEADER, "").partition(" ")[0]
     if API_KEY_HEADER in connection.headers or scheme.lower() != "bearer":
         await requires_admin(connection, handler)
         return

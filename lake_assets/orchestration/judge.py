@@ -146,7 +146,8 @@ def _reference_fault(day: Judged, reference: Reference) -> str | None:
     strays = len(values) - pc.call_function("sum", [found], None).as_py() if len(values) else 0
     if not strays:
         return None
-    return f"{strays:,} values of `{reference.column}` are not in {reference.partition}"
+    # Told in answers, also to those who may not know what the other dataset is called.
+    return f"{strays:,} values of `{reference.column}` are not in the dataset that it refers to"
 
 
 def _column(store: LakeStore, key: str, name: str) -> pa.Array:

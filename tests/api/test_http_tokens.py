@@ -64,6 +64,35 @@ def test_a_bad_token_is_refused_inside_too(service: Any, problem: Any):
     problem(service.client.post(QUERY, json=SQL, headers=headers), 401, "invalid_token")
 
 
+@pytest.mark.parametrize(
+    "shown",
+    [
+        ("",),
+        ("{}",),
+        ("Basic {}",),
+        ("Token {}",),
+        ("Bearer\t{}",),
+        ("Bearer {} {}",),
+        ("Bearer {}", "Bearer {}"),
+        ("Basic eDp5", "Bearer {}"),
+        ("Bearer {}", "Basic eDp5"),
+    ],
+)
+def test_a_token_that_can_not_be_read_makes_nobody_an_internal_agent(
+    make: Any, service: Any, problem: Any, shown: tuple[str, ...]
+):
+    token = make(datasets=["agent_run_log"])["token"]
+    headers = [("Authorization", one.format(token, token)) for one in shown]
+    hidden = {"sql": "SELECT run_id FROM platform_llm_token_usage"}
+    problem(service.client.post(QUERY, json=hidden, headers=headers), 401, "invalid_token")
+
+
+@pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer  "])
+def test_the_scheme_is_read_in_any_case(make: Any, service: Any, scheme: str):
+    headers = {"Authorization": f"{scheme} {make()['token']}"}
+    assert service.client.post(QUERY, json=SQL, headers=headers).status_code == 200
+
+
 def test_revoked_and_expired_tokens_open_nothing(
     make: Any, outside: Any, service: Any, problem: Any
 ):

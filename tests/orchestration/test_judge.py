@@ -166,7 +166,9 @@ def test_values_that_the_other_dataset_lacks_warn(store, listeners):
 
     write(store, rows(4))
     facts = judge(write(store, friends, listeners), history={}, store=store)
-    assert facts.failed == {"references": "2 values of `friend_id` are not in plays"}
+    # The other dataset is not named: whoever reads the warning may not know of it.
+    told = "2 values of `friend_id` are not in the dataset that it refers to"
+    assert facts.failed == {"references": told}
     assert not facts.blocks
     assert judge(write(store, [], listeners), history={}, store=store).failed == {}
 
