@@ -230,7 +230,8 @@ def _admin_disabled() -> Forbidden:
 def _is_internal(connection: Connection, settings: Settings) -> bool:
     if connection.client is None:
         return False
-    names = {name.lower() for name in connection.headers}
+    # Gateways that know environment variables only take `_` for `-`.
+    names = {name.lower().replace("_", "-") for name in connection.headers}
     if names & _FORWARDING_HEADERS or any(name.startswith("x-forwarded") for name in names):
         return False
     try:

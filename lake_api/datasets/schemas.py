@@ -190,11 +190,11 @@ class DatasetProfile(msgspec.Struct, frozen=True, kw_only=True):
 LIST_EXAMPLE: dict[str, Any] = {
     "datasets": [
         {
-            "partition": "agent_run_log",
-            "sql_name": "agent_run_log",
-            "summary": "Daily agent execution logs",
+            "partition": "example/runs",
+            "sql_name": "example_runs",
+            "summary": "Runs of agents",
             "kind": "event",
-            "group": "Core Platform",
+            "group": "Examples",
             "newest_day": "2026-11-21",
             "days": 690,
             "rows": None,
@@ -209,14 +209,14 @@ LIST_EXAMPLE: dict[str, Any] = {
 }
 
 INFO_EXAMPLE: dict[str, Any] = {
-    "partition": "agent_run_log",
-    "sql_name": "agent_run_log",
-    "summary": "Daily agent execution logs",
-    "description": "Daily agent execution logs",
+    "partition": "example/runs",
+    "sql_name": "example_runs",
+    "summary": "Runs of agents",
+    "description": "Runs of agents",
     "notes": "",
     "kind": "event",
     "kind_meaning": "rows of the UTC day",
-    "group": "Core Platform",
+    "group": "Examples",
     "owner": "team:data-platform",
     "time_column": "created_at",
     "key": ["run_id"],
@@ -253,13 +253,13 @@ INFO_EXAMPLE: dict[str, Any] = {
         "stale_after_h": 36,
     },
     "upstreams": [],
-    "example_sql": "SELECT status, count(*) AS row_count FROM agent_run_log "
+    "example_sql": "SELECT status, count(*) AS row_count FROM example_runs "
     "WHERE date >= current_date - 7 GROUP BY status ORDER BY row_count DESC",
 }
 
 SAMPLE_EXAMPLE: dict[str, Any] = {
-    "partition": "agent_run_log",
-    "sql_name": "agent_run_log",
+    "partition": "example/runs",
+    "sql_name": "example_runs",
     "mode": "first",
     "seed": 0,
     "days": {"first": "2026-11-21", "last": "2026-11-21"},
@@ -273,8 +273,8 @@ SAMPLE_EXAMPLE: dict[str, Any] = {
 }
 
 PROFILE_EXAMPLE: dict[str, Any] = {
-    "partition": "agent_run_log",
-    "sql_name": "agent_run_log",
+    "partition": "example/runs",
+    "sql_name": "example_runs",
     "days": {"first": "2026-10-23", "last": "2026-11-21"},
     "day_count": 30,
     "is_whole": False,

@@ -83,7 +83,7 @@ class ExportList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 EXPORT_REQUEST_EXAMPLE: dict[str, Any] = {
-    "sql": "SELECT * FROM platform_llm_token_usage WHERE date >= current_date - 30",
+    "sql": "SELECT * FROM example_runs WHERE date >= current_date - 30",
     "format": "csv",
     "compression": "gzip",
 }
@@ -94,7 +94,7 @@ EXPORT_EXAMPLE: dict[str, Any] = {
     "compression": "gzip",
     "job_id": None,
     "sql": EXPORT_REQUEST_EXAMPLE["sql"],
-    "datasets": ["platform/llm_token_usage"],
+    "datasets": ["example/runs"],
     "progress": {"stage": "done", "rows": 182_420, "bytes": 4_301_233},
     "created_at": "2026-11-22T10:30:00Z",
     "finished_at": "2026-11-22T10:30:04Z",

@@ -56,7 +56,7 @@ ERRORS: dict[int, LakeError] = {
     503: disabled("jobs"),
 }
 ASK_ERRORS: dict[int, LakeError] = {
-    400: QueryRejected("There is no dataset `agent_runs`.", code="unknown_table"),
+    400: QueryRejected("There is no dataset `example_run`.", code="unknown_table"),
     409: Conflict(
         "This Idempotency-Key was used for another request.", code="idempotency_conflict"
     ),

@@ -96,14 +96,14 @@ class JobPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 JOB_REQUEST_EXAMPLE: dict[str, Any] = {
-    "sql": "SELECT agent_id, COUNT(*) AS runs FROM agent_run_log GROUP BY agent_id",
+    "sql": "SELECT agent_id, COUNT(*) AS runs FROM example_runs GROUP BY agent_id",
     "max_rows": 500_000,
 }
 JOB_EXAMPLE: dict[str, Any] = {
     "id": "0199a5a0-7c1e-7b52-9d0e-5f0c8f2d8a11",
     "state": "succeeded",
     "sql": JOB_REQUEST_EXAMPLE["sql"],
-    "datasets": ["agent_run_log"],
+    "datasets": ["example/runs"],
     "progress": {"stage": "done", "rows": 2, "bytes": 1104},
     "attempt": 1,
     "created_at": "2026-11-22T10:30:00Z",

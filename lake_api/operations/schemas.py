@@ -71,7 +71,7 @@ SUCCEEDED_EXAMPLE: dict[str, Any] = {
     "id": _ID,
     "kind": "run-service-command",
     "status": "succeeded",
-    "result": {"datasets": 84, "days": 1176},
+    "result": {"datasets": 3, "days": 42},
 }
 FAILED_EXAMPLE: dict[str, Any] = {
     "id": "a1b2c3d4-5e6f-4a7b-8c9d-0e1f2a3b4c5d",

@@ -71,10 +71,10 @@ RESPONSES = {
     **problem_responses(
         {
             400: QueryRejected(
-                "There is no dataset `agent_runs`.",
+                "There is no dataset `example_run`.",
                 code="unknown_table",
-                hint="Did you mean `agent_run_log`?",
-                fragment="agent_runs",
+                hint="Did you mean `example_runs`?",
+                fragment="example_run",
             ),
             401: NotAuthenticated("This route is for internal agents."),
             403: Forbidden("Pages of another origin may not call this.", code="foreign_origin"),

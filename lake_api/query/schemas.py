@@ -115,7 +115,7 @@ class QueryAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 REQUEST_EXAMPLE = {
-    "sql": "SELECT agent_id, COUNT(*) AS runs FROM agent_run_log GROUP BY agent_id",
+    "sql": "SELECT agent_id, COUNT(*) AS runs FROM example_runs GROUP BY agent_id",
     "limit": 100,
 }
 
@@ -124,16 +124,16 @@ ANSWER_EXAMPLE = {
     "rows": [["aurora", 142], ["sage", 98]],
     "row_count": 2,
     "source": "lake",
-    "partition": "agent_run_log",
+    "partition": "example/runs",
     "column_types": ["VARCHAR", "BIGINT"],
     "truncated": False,
     "elapsed_ms": 4.2,
     "query_id": "0f4f4f6f6e6c4f0e8f0d6f1f5a3b2c1d",
-    "partitions": ["agent_run_log"],
+    "partitions": ["example/runs"],
     "freshness": [
         {
-            "partition": "agent_run_log",
-            "sql_name": "agent_run_log",
+            "partition": "example/runs",
+            "sql_name": "example_runs",
             "newest_day": "2026-11-21",
             "written_at": "2026-11-22T00:31:07Z",
         }
@@ -151,8 +151,8 @@ DRY_RUN_EXAMPLE = {
     "plan": {
         "datasets": [
             {
-                "partition": "agent_run_log",
-                "sql_name": "agent_run_log",
+                "partition": "example/runs",
+                "sql_name": "example_runs",
                 "first_day": "2026-11-15",
                 "last_day": "2026-11-21",
                 "days": 7,

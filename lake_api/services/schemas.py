@@ -68,4 +68,4 @@ STATUS_EXAMPLE: dict[str, Any] = {
         ],
     }
 }
-REQUEST_EXAMPLE: dict[str, Any] = {"payload": {"dataset": "platform/llm_token_usage"}}
+REQUEST_EXAMPLE: dict[str, Any] = {"payload": {"dataset": "example/runs"}}

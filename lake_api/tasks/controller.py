@@ -68,9 +68,9 @@ _TRIGGER_RESPONSES = {
         {
             **_ADMIN_ERRORS,
             400: TaskRejected(
-                "There is no task `lake.export_agent_runs`.",
+                "There is no task `lake.export_example_run`.",
                 code="unknown_task",
-                hint="Did you mean `lake.export_agent_run_log`?",
+                hint="Did you mean `lake.export_example_runs`?",
                 field="task",
             ),
             413: BodyTooLarge("The body has more than 65536 bytes."),

@@ -59,10 +59,10 @@ class TaskStatus(msgspec.Struct, frozen=True, kw_only=True):
     dagster_url: str
 
 
-TRIGGER_EXAMPLE = {"task": "lake.export_agent_run_log", "kwargs": {"date": "2026-11-21"}}
+TRIGGER_EXAMPLE = {"task": "lake.export_example_runs", "kwargs": {"date": "2026-11-21"}}
 
 TRIGGERED_EXAMPLE = {
-    "task": "lake.export_agent_run_log",
+    "task": "lake.export_example_runs",
     "task_id": "a1b2c3d4-5e6f-4a7b-8c9d-0e1f2a3b4c5d",
     "status": "queued",
     "first_day": "2026-11-21",
@@ -70,7 +70,7 @@ TRIGGERED_EXAMPLE = {
 }
 
 STATUS_EXAMPLE = {
-    "task": "lake.export_agent_run_log",
+    "task": "lake.export_example_runs",
     "task_id": "a1b2c3d4-5e6f-4a7b-8c9d-0e1f2a3b4c5d",
     "status": "failed",
     "partitions": {"total": 1, "done": 0, "failed": 1},

@@ -18,7 +18,7 @@ MAX_LIFE_S = 366 * 86_400
 _DATASETS = msgspec.Meta(
     min_length=1,
     max_length=64,
-    description="Patterns of datasets: `platform/*`, `!platform/billing*`; `!` takes away.",
+    description="Patterns of datasets: `sales/*`, `!sales/refunds*`; `!` takes away.",
 )
 
 
@@ -80,7 +80,7 @@ class TokenList(msgspec.Struct, frozen=True, kw_only=True):
 TOKEN_REQUEST_EXAMPLE: dict[str, Any] = {
     "kind": "agent",
     "name": "aurora",
-    "datasets": ["platform/*", "!platform/billing*"],
+    "datasets": ["sales/*", "!sales/refunds*"],
     "operations": ["query", "jobs"],
     "expires_in_s": 2_592_000,
 }
@@ -89,7 +89,7 @@ TOKEN_EXAMPLE: dict[str, Any] = {
     "kind": "agent",
     "name": "aurora",
     "swarm_id": None,
-    "datasets": ["platform/*", "!platform/billing*"],
+    "datasets": ["sales/*", "!sales/refunds*"],
     "operations": ["jobs", "query"],
     "limits": {},
     "state": "live",

@@ -65,7 +65,7 @@ _RESPONSES = {
         {
             401: NotAuthenticated("This route needs the internal API key."),
             403: Forbidden("Admin routes are switched off.", code="admin_disabled"),
-            404: NotFound(NOT_FOUND, code="unknown_dataset", hint="Did you mean `agent_run_log`?"),
+            404: NotFound(NOT_FOUND, code="unknown_dataset", hint="Did you mean `example_runs`?"),
             422: InvalidRequest("columns: Invalid enum value 'some'", field="columns"),
         }
     ),

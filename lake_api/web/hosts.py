@@ -24,9 +24,10 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 async def requires_known_host(connection: Connection, _: BaseRouteHandler) -> None:
-    """Guard: the Host header names this service."""
+    """Guard: the one Host header names this service."""
     settings: Settings = connection.app.state.settings
-    name = _host_name(connection.headers.get("host", ""))
+    hosts = connection.headers.getall("host", [])
+    name = _host_name(hosts[0]) if len(hosts) == 1 else ""
     if not name or not (_is_address(name) or _is_allowed(name, settings.allowed_hosts)):
         raise UnknownHost(
             "The Host header does not name this service.",

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 from litestar import Request
+from litestar.exceptions import InternalServerException
 
 from lake_api.errors import InvalidRequest, UnsupportedMediaType
 
@@ -32,7 +33,13 @@ class LakeRequest(Request[Any, Any, Any]):
                     "The body must be JSON.",
                     hint="Send the header Content-Type: application/json.",
                 )
-        content = await super().body()
+        try:
+            content = await super().body()
+        except InternalServerException as error:
+            # It is the framework's word for a caller that went away in the middle of it.
+            raise InvalidRequest(
+                "The body ended before it was whole.", code="body_incomplete", status=400
+            ) from error
         if self._wants_body() and not content.strip():
             raise InvalidRequest("The body is empty.", code="malformed_json", status=400)
         return content

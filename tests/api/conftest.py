@@ -52,7 +52,7 @@ TOOL = "/api/v1/internal/lake/tool-definition"
 TRIGGER = "/api/v1/internal/tasks/trigger"
 TASKS = "/api/v1/internal/tasks"
 
-_COLUMNS = """
+COLUMNS = """
     run_id      string!   One id per run.
     agent_id    string
     status      string    How it ended. {succeeded|failed}
@@ -73,7 +73,7 @@ def catalog() -> Catalog:
                 group="Core",
                 table="agent_run_logs",
                 tasks="lake.export_agent_run_log",
-                columns=_COLUMNS,
+                columns=COLUMNS,
                 key="run_id",
             ),
             event(
@@ -82,7 +82,7 @@ def catalog() -> Catalog:
                 group="Platform",
                 table="llm_token_usage",
                 tasks="lake.export_llm_token_usage lake.backfill_llm_token_usage",
-                columns=_COLUMNS,
+                columns=COLUMNS,
             ),
             snapshot(
                 "platform/agent_instances",
@@ -90,7 +90,7 @@ def catalog() -> Catalog:
                 group="Platform",
                 table="agent_instances",
                 tasks="lake.export_agent_instances",
-                columns=_COLUMNS,
+                columns=COLUMNS,
             ),
             external(
                 "external/slack",
@@ -98,7 +98,7 @@ def catalog() -> Catalog:
                 group="External",
                 upstream="slack",
                 tasks="lake.collect_slack_channel_stats",
-                columns=_COLUMNS,
+                columns=COLUMNS,
                 watermark="created_at",
                 schedule=Schedule(cron="0 4 * * *", newest_lag_d=2, oldest_lag_d=2),
             ),
@@ -108,7 +108,7 @@ def catalog() -> Catalog:
                 group="Derived",
                 upstreams="agent_run_log",
                 tasks="lake.derive_intelligence_scores",
-                columns=_COLUMNS,
+                columns=COLUMNS,
                 watermark="created_at",
             ),
         ],
@@ -380,9 +380,10 @@ def open_lake(
     s3: S3Server, catalog: Catalog, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., AbstractContextManager[RealLake]]:
     """The service with its own engine over a bucket of its own, until the block ends."""
+    usual = catalog
 
     @contextmanager
-    def opened(**env: str) -> Iterator[RealLake]:
+    def opened(*, catalog: Catalog = usual, **env: str) -> Iterator[RealLake]:
         cache = tmp_path_factory.mktemp("cache")
         settings = Settings.from_mapping(
             {

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from lake_api.stack.s3 import S3Server
-from tests.api.conftest import ADMIN, StubDagster, serving
+from lake_assets.catalog import Catalog, event
+from tests.api.conftest import ADMIN, COLUMNS, StubDagster, serving
 from tests.api.test_http_tasks import NOT_FOUND, launched_run
 
 CHECKS = (
@@ -34,7 +35,18 @@ READY = {"repositoryOrError": {"__typename": "Repository"}}
 
 @pytest.fixture(scope="module")
 def lake(open_lake: Any, s3: S3Server) -> Iterator[Any]:
-    """A whole service, over a stand-in of Dagster that takes everything and knows no run."""
+    """A whole service, over a stand-in of Dagster that takes everything and knows no run.
+
+    It has the dataset of the document's examples, so that these are answered with rows.
+    """
+    examples = event(
+        "example/runs",
+        "Runs of agents",
+        group="Examples",
+        table="example_runs",
+        tasks="lake.export_example_runs",
+        columns=COLUMNS,
+    )
     dagster = StubDagster()
     dagster.say("LaunchRun", launched_run)
     dagster.say(
@@ -52,8 +64,11 @@ def lake(open_lake: Any, s3: S3Server) -> Iterator[Any]:
         "LAKE_EXPORT_ACCESS_KEY": s3.writer.access_key,
         "LAKE_EXPORT_SECRET_KEY": s3.writer.secret_key,
     }
-    with serving(dagster.app()) as url, open_lake(LAKE_DAGSTER_URL=url, **keys) as lake:
-        lake.write("agent_run_log", date(2026, 11, 21), ["a", "b"])
+    with (
+        serving(dagster.app()) as url,
+        open_lake(catalog=Catalog([examples]), LAKE_DAGSTER_URL=url, **keys) as lake,
+    ):
+        lake.write("example/runs", date(2026, 11, 21), ["a", "b"])
         yield lake
 
 
@@ -61,7 +76,7 @@ def lake(open_lake: Any, s3: S3Server) -> Iterator[Any]:
 def identities(lake: Any) -> dict[str, dict[str, str]]:
     made = lake.client.post(
         "/api/v1/internal/lake/tokens",
-        json={"kind": "agent", "name": "aurora", "datasets": ["agent_run_log"]},
+        json={"kind": "agent", "name": "aurora", "datasets": ["example/runs"]},
         headers=ADMIN,
     )
     return {

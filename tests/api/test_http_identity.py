@@ -1,8 +1,11 @@
+import socket
+import time
 from typing import Any
 
 import httpx
 import pytest
 
+QUERY = "/api/v1/internal/lake/query"
 KEY = "test-key-of-the-admin"
 SQL = "SELECT agent_id FROM agent_run_log"
 TOOL = "/api/v1/internal/lake/tool-definition"
@@ -22,8 +25,11 @@ def test_a_loopback_peer_is_an_internal_agent(service: Any) -> None:
 
 @pytest.mark.parametrize(
     "header",
-    ["Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via", "CF-Connecting-IP"],
-)
+    [
+        "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via", "CF-Connecting-IP",
+        "X_Forwarded_For",
+    ],
+)  # fmt: skip
 def test_one_forwarding_header_ends_that_standing(service: Any, problem: Any, header: str) -> None:
     answer = service.query(SQL, headers={header: "127.0.0.1"})
     problem(answer, 401, "not_authenticated")
@@ -79,6 +85,38 @@ def test_names_have_few_characters(service: Any, problem: Any, header: str, name
 def test_a_foreign_host_is_not_served(service: Any, problem: Any, host: str) -> None:
     for path in ("/healthz", "/docs", TOOL):
         problem(service.client.get(path, headers={"Host": host}), 421, "unknown_host")
+
+
+@pytest.mark.parametrize("hosts", [("localhost", "evil.example"), ("evil.example", "localhost")])
+def test_of_two_hosts_none_is_believed(service: Any, hosts: tuple[str, str]) -> None:
+    lines = [f"Host: {host}" for host in hosts]
+    answer = sent(service, "\r\n".join(("GET /healthz HTTP/1.1", *lines, "", "")))
+    assert b'"unknown_host"' in answer
+
+
+def test_a_caller_that_goes_away_in_the_middle_of_its_body_is_no_fault_of_ours(
+    service: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    head = (f"POST {QUERY} HTTP/1.1", "Host: localhost", "Content-Type: application/json",
+            "Content-Length: 100", "", "{")  # fmt: skip
+    sent(service, "\r\n".join(head), leave=True)
+
+    def refused() -> str:
+        return service.client.get("/metrics").text
+
+    end = time.monotonic() + 10
+    while 'code="body_incomplete"' not in refused():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    assert "unexpected error" not in caplog.text
+
+
+def sent(service: Any, text: str, *, leave: bool = False) -> bytes:
+    """What is answered to these bytes; nothing to somebody who leaves."""
+    url = service.client.base_url
+    with socket.create_connection((url.host, url.port), timeout=10) as connection:
+        connection.sendall(text.encode())
+        return b"" if leave else connection.recv(4_096)
 
 
 @pytest.mark.parametrize(

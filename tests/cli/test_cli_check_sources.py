@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
@@ -13,7 +14,8 @@ from tests.fakes.fred import KEY, FakeFred
 
 @pytest.fixture
 def fred(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeFred]:
-    with base.running(FakeFred()) as fake:
+    # The command asks for what there is by today.
+    with base.running(FakeFred(datetime.now(UTC).date())) as fake:
         assert isinstance(fake, FakeFred)
         for name, value in {**fake.env, "LAKE_HTTP_ATTEMPTS": "1"}.items():
             monkeypatch.setenv(name, value)

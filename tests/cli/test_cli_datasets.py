@@ -18,8 +18,8 @@ def test_datasets_are_those_that_the_service_tells_of(service: Service):
     result = lake("datasets", "--search", "run log", "--api-url", service.url)
     assert result.exit_code == 0
     line = result.stdout.splitlines()[2]
-    assert line.split()[:4] == ["agent_run_log", "event", "2026-11-21", "690"]
-    assert line.endswith("Daily agent execution logs")
+    assert line.split()[:4] == ["example_runs", "event", "2026-11-21", "690"]
+    assert line.endswith("Runs of agents")
     assert service.requests[0][:2] == ("GET", f"{LAKE}/datasets?q=run+log&page_size=500")
 
 

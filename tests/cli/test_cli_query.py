@@ -11,7 +11,7 @@ from lake_api.cli.problem import caret
 from lake_api.query.schemas import ANSWER_EXAMPLE, UNAVAILABLE_EXAMPLE
 from tests.cli.conftest import Service, lake
 
-SQL = "SELECT agent_id, COUNT(*) AS runs FROM agent_run_log GROUP BY agent_id"
+SQL = "SELECT agent_id, COUNT(*) AS runs FROM example_runs GROUP BY agent_id"
 
 
 def problem(**facts: Any) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def test_it_asks_as_an_agent_of_its_own_and_shows_a_table(service: Service):
         "───────────────",
         "aurora      142",
         "sage         98",
-        "2 rows in 4.2 ms from agent_run_log, newest day 2026-11-21",
+        "2 rows in 4.2 ms from example_runs, newest day 2026-11-21",
     ]
     (method, path, headers, body) = service.requests[0]
     assert (method, path) == ("POST", "/api/v1/internal/lake/query")
@@ -82,7 +82,7 @@ def test_what_to_know_about_the_rows_is_said_below_them(service: Service):
     assert lines[2].split() == ["null", "is", "not", "text", "null"]
     assert lines[3].startswith("[red]not markup[/red]")
     assert lines[4:] == [
-        "2 rows in 4.2 ms from agent_run_log (newest day 2026-11-21), p_x (newest day -)",
+        "2 rows in 4.2 ms from example_runs (newest day 2026-11-21), p_x (newest day -)",
         "There are more rows: --limit takes up to 1000, or narrow the query.",
         "warning: `p_x` has no data yet",
     ]

@@ -9,7 +9,7 @@ from lake_api.stack.state import StackState
 from lake_api.tasks.schemas import STATUS_EXAMPLE, TRIGGERED_EXAMPLE
 from tests.cli.conftest import KEY, Service, lake
 
-TASK = "lake.export_agent_run_log"
+TASK = "lake.export_example_runs"
 ID = TRIGGERED_EXAMPLE["task_id"]
 
 
@@ -96,7 +96,7 @@ def test_an_unknown_task_gets_the_nearest_names(service: Service):
         "code": "unknown_task",
         "title": "Task rejected",
         "detail": "There is no task `lake.export_agent_runs`.",
-        "hint": "Did you mean `lake.export_agent_run_log`?",
+        "hint": "Did you mean `lake.export_example_runs`?",
     }
     service.say(refusal, status=400)
     result = lake("trigger", "lake.export_agent_runs", "--json")
@@ -104,7 +104,7 @@ def test_an_unknown_task_gets_the_nearest_names(service: Service):
     assert json.loads(result.stdout) == refusal
     assert result.stderr.splitlines() == [
         "lake: There is no task `lake.export_agent_runs`. [unknown_task]",
-        "  Did you mean `lake.export_agent_run_log`?",
+        "  Did you mean `lake.export_example_runs`?",
     ]
 
 
