@@ -54,7 +54,8 @@ Months: `date_trunc('month', {PARTITION_COLUMN})`.
 says which days are there; its `warnings` are worth reading.
 - Timestamps are TIMESTAMP WITH TIME ZONE in UTC: `date_trunc('hour', created_at)`, \
 `created_at >= TIMESTAMPTZ '2026-11-01 00:00:00+00'`, `extract(hour FROM created_at)`, \
-`CAST(created_at AS DATE)`, `date_diff('minute', started_at, ended_at)`.
+`CAST(created_at AS DATE)`, `strftime(created_at, '%Y-%m')`, \
+`date_diff('minute', started_at, ended_at)`.
 - Money and ratios are DECIMAL(18,6). `/` divides to a fraction, `//` to a whole number; avoid \
 dividing by zero: `a / nullif(b, 0)`.
 - JSON columns are VARCHAR text: `json_extract_string(metadata, '$.key')`.

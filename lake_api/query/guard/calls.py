@@ -20,6 +20,7 @@ from lake_api.query.functions import (
 )
 from lake_api.query.guard.codes import Code, refusal
 from lake_api.query.guard.nodes import span, written_at
+from lake_api.query.guard.other_dialects import IN_DUCKDB
 from lake_api.query.guard.text import Token
 
 # Expressions that sqlglot counts among functions, and that call nothing by name.
@@ -220,12 +221,14 @@ def _refused_at(name: str, sql: str, start: int | None, end: int | None) -> Quer
             end=end,
             hint="Leave it out, or compute the value from columns of a dataset.",
         )
+    elsewhere = IN_DUCKDB.get(name)
     near = difflib.get_close_matches(name, ALLOWED_FUNCTIONS, n=1)
+    hint = f"Did you mean {near[0]}?" if near else "Use the functions of DuckDB."
     return refusal(
         Code.UNKNOWN_FUNCTION,
         sql,
         "There is no function of this name.",
         start=start,
         end=end,
-        hint=f"Did you mean {near[0]}?" if near else "Use the functions of DuckDB.",
+        hint=f"DuckDB has {elsewhere} for that." if elsewhere else hint,
     )
