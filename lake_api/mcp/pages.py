@@ -37,7 +37,6 @@ def _lines(dataset: DatasetInfo) -> Iterator[str]:
     yield ""
     yield "| column | type | meaning |"
     yield "| --- | --- | --- |"
-    yield "| date | DATE | The UTC day of the partition; always filter on it. |"
     yield from map(_column, dataset.columns)
     yield ""
     yield "## To begin with"

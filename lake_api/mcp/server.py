@@ -39,8 +39,8 @@ _log = logging.getLogger("lake_api.mcp")
 
 _INSTRUCTIONS = """\
 A data lake of daily partitions, asked in DuckDB SQL. Find a dataset with list_datasets, read its \
-columns with describe_dataset, then ask lake_query, always with a filter on `date`. Errors have a \
-`code` and often a `hint`: correct, and ask again."""
+columns with describe_dataset, then ask lake_query, with a filter on `date` unless its notes say \
+otherwise. Errors have a `code` and often a `hint`: correct, and ask again."""
 
 
 def mcp_server(app: Litestar, visibility: Visibility) -> Server[Any, Any]:

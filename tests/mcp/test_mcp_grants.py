@@ -59,6 +59,9 @@ def test_its_own_is_there(narrow: McpClient):
         failed, answer = narrow.call("describe_dataset", name=name)
         assert (failed, answer["days"]["newest"]) == (False, YESTERDAY.isoformat())
         assert {"succeeded", "failed"} in [set(column["values"]) for column in answer["columns"]]
+    page = read(narrow, "lake://datasets/external_slack").splitlines()
+    told = [line.split(" | ")[0].removeprefix("| ") for line in page if line.startswith("| ")]
+    assert told[2:] == [column["name"] for column in answer["columns"]]
 
 
 def test_the_page_of_a_dataset_tells_columns_and_days(narrow: McpClient):
