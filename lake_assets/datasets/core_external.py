@@ -51,8 +51,7 @@ DATASETS: tuple[Dataset, ...] = (
         notes=(
             "Day D is written at 08:00 UTC of the next day, because GitHub shows events up to 6 "
             "hours late. It shows at most 300 events and 30 days per repository: a busy day is "
-            "incomplete, and holds less when it is written again later; older days can't be "
-            "filled. Texts of people and e-mail addresses are taken out of `payload`; logins are "
+            "incomplete, and older days can't be filled. Written again, a day loses nothing. Texts of people and e-mail addresses are taken out of `payload`; logins are "
             "stored. Push events carry no commits."
         ),
         columns="""

@@ -190,11 +190,11 @@ DATASETS: tuple[Dataset, ...] = (
         notes=(
             "Chatwoot knows the current state only. A conversation that goes on appears again on a "
             "later day: take the greatest `last_activity_at` per (account_id, conversation_id). A "
-            "day that is written late, or again, holds only what was quiet since. Message "
-            "texts, mail subjects and who the contact is are not stored; addresses, phone and card "
-            "numbers in `custom_attributes` are masked, and of `additional_attributes` only what "
-            "says nothing about a person is kept. `last_message_type` 0 came in, 1 went out, 2 is "
-            "a notice, 3 a template."
+            "day that is written late holds only what was quiet since; written again, it loses "
+            "nothing. Message texts, mail subjects and who the contact is are not stored; "
+            "addresses, phone and card numbers in `custom_attributes` are masked, and of "
+            "`additional_attributes` only what says nothing about a person is kept. "
+            "`last_message_type` 0 came in, 1 went out, 2 is a notice, 3 a template."
         ),
         columns="""
             conversation_id        int64!      Number of the conversation within the account.

@@ -31,6 +31,7 @@ from lake_assets.sources.client import http_source
 from lake_assets.sources.collect import collector_of
 from lake_assets.sources.collection import Collection
 from lake_assets.sources.errors import NotConfigured, SourceError, SourceUnavailable
+from lake_assets.sources.fading import REPLACE_TAG
 
 REFETCH_TAG = "lake/refetch"
 """A run with this tag set to `true` asks again for days that the lake already has."""
@@ -66,6 +67,7 @@ def collected(
                 now=clock().astimezone(UTC),
                 warn=lambda text: context.log.warning(http.redacted(text)),
                 keep_stored=_keeps_stored(context, days=len(days)),
+                replace=_is_tagged(context, REPLACE_TAG),
             )
             with _as_failures(collection):
                 rows = DailyRows(
@@ -92,8 +94,12 @@ def _keeps_stored(context: dg.AssetExecutionContext, *, days: int) -> bool:
     A schedule's window is asked for again, since late and revised rows are what it is for; so is
     a single day that someone asks for.
     """
-    tags = context.run.tags
-    return days > 1 and _SCHEDULE_TAG not in tags and tags.get(REFETCH_TAG) != "true"
+    asks = _is_tagged(context, REFETCH_TAG) or _is_tagged(context, REPLACE_TAG)
+    return days > 1 and _SCHEDULE_TAG not in context.run.tags and not asks
+
+
+def _is_tagged(context: dg.AssetExecutionContext, tag: str) -> bool:
+    return context.run.tags.get(tag) == "true"
 
 
 @contextmanager

@@ -8,8 +8,8 @@ day is read from the newest down to its beginning. A conversation that gets a me
 moves to the top and pushes others to the next page: they come twice. One that is deleted pulls
 others up, past the reader: `all_count` falls, and the run wants to be run again.
 
-**A day** is `last_activity_at` in UTC. Only the present state is known: a past day holds what was
-quiet since.
+**A day** is `last_activity_at` in UTC. Only the present state is known: of a past day it shows what
+was quiet since. What the lake has of it stays.
 
 **A revision** overwrites.
 
@@ -94,4 +94,4 @@ def _page(ask: Ask, number: int) -> Part:
     ).data
 
 
-COLLECTOR = Collector(upstream=config.CHATWOOT, collect=collect)
+COLLECTOR = Collector(upstream=config.CHATWOOT, collect=collect, fades=True)

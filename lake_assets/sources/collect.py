@@ -60,7 +60,9 @@ class Collector:
     """How one dataset is collected.
 
     `reach_d` is how many days back from today the source can be asked for: None is all of them, 0
-    is its present state only; `gone` then says what became of older days. `bookkeeping` names
+    is its present state only; `gone` then says what became of older days. With `fades`, a day that
+    it shows holds less as time goes by: rows that the lake has, and that no longer come, stay
+    (`fading`); `whole` names a column that is false in rows read in part. `bookkeeping` names
     columns of a slow source whose change alone is no revision. `check_requests` is how often a live
     check may ask: enough to see every shape, few where answers are large.
     """
@@ -69,6 +71,8 @@ class Collector:
     collect: Callable[[Ask], Iterator[Row]]
     reach_d: int | None = None
     gone: str = ""
+    fades: bool = False
+    whole: str = ""
     bookkeeping: tuple[str, ...] = ()
     check_requests: int = 3
 

@@ -15,6 +15,7 @@ from lake_assets.catalog import Dataset
 from lake_assets.sources.batches import to_batches
 from lake_assets.sources.collect import Ask, Collector
 from lake_assets.sources.errors import NotPublishedYet, SourceMismatch
+from lake_assets.sources.fading import StoredDay
 from lake_assets.sources.http import HttpSource
 from lake_assets.sources.revisions import COLLECTED_COLUMN, HASH_COLUMN, Known, row_hash
 from lake_assets.storage.store import LakeStore
@@ -25,6 +26,7 @@ class Collection:
     """One run's collection of one dataset. `notes` says per day what became of it, for people.
 
     With `keep_stored`, days that the lake already has are not asked for again; they are in `kept`.
+    With `replace`, nothing stays of a stored day of a source that fades.
     Days that get no object, because they are out of reach or not published yet, are in `missing`.
     """
 
@@ -37,6 +39,7 @@ class Collection:
     now: datetime
     warn: Callable[[str], None]
     keep_stored: bool = False
+    replace: bool = False
     notes: dict[date, dict[str, str | int]] = field(
         init=False, default_factory=dict[date, dict[str, str | int]]
     )
@@ -113,13 +116,21 @@ class Collection:
 
     def _batches(self, ask: Ask) -> Generator[pa.RecordBatch]:
         note = self.notes.setdefault(ask.day, {})
-        rows = self._once(completed(self.dataset, self.collector, ask), note)
+        rows = self._news(self._once(completed(self.dataset, self.collector, ask), note), ask, note)
+        if stored := self._stored(ask.day):
+            rows = stored.joined(rows, note)
         empty = True
-        for batch in to_batches(self._news(rows, ask, note), self.dataset):
+        for batch in to_batches(rows, self.dataset):
             empty = False
             yield batch
         if empty:
             note.setdefault("reason", "the source has no rows for the day")
+
+    def _stored(self, day: date) -> StoredDay | None:
+        """What the lake has of the day, where that must not get lost."""
+        if self.replace or not self.collector.fades:
+            return None
+        return StoredDay.read(self.dataset, self.store, day, whole=self.collector.whole)
 
     def _once(
         self, rows: Iterable[dict[str, object]], note: dict[str, str | int]

@@ -5,7 +5,7 @@ last event of each message (`email_resend`), Postmark all (`email_postmark`). Se
 events by webhook only, to whoever stores them: it can't be asked.
 
 **A day** is `occurred_at` in UTC. **A revision** overwrites: openings and bounces arrive late, so
-the schedule writes the last three days again.
+the schedule writes the last three days again. Events that the provider no longer keeps stay.
 
 **Personal data.** Recipients are stored as SHA-256 of the address and its domain. Addresses,
 phone and card numbers within subjects, tags and reasons are masked, links lose their query, and no
@@ -39,5 +39,6 @@ COLLECTOR = Collector(
     upstream=config.EMAIL,
     collect=collect,
     reach_d=45,
+    fades=True,
     gone="providers keep messages for a limited time (Postmark for 45 days, unless told otherwise)",
 )

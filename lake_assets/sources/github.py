@@ -10,8 +10,8 @@ GitHub shows no more of it. A page that is not full ends nothing: hidden events 
 
 **History.** A feed has at most 300 events and 30 days (90 before 2025). The feed of a busy
 repository does not reach back to the start of the day: the day is written with what is left of it
-and a warning that says from when on, or, if nothing is left, the run fails and writes nothing. The
-oldest of the 30 days is never whole, so it is out of reach.
+and a warning that says from when on, or, if nothing is left, the run fails and writes nothing. What
+the lake has of the day stays. The oldest of the 30 days is never whole, so it is out of reach.
 
 **Personal data.** Logins are stored. Texts of people (`body`), commits with their authors,
 addresses, phone and card numbers are taken out of `payload`.
@@ -99,5 +99,6 @@ COLLECTOR = Collector(
     upstream=config.GITHUB,
     collect=collect,
     reach_d=29,
+    fades=True,
     gone="GitHub shows the last 30 days to the hour, and at most 300 events per repository",
 )

@@ -13,7 +13,8 @@ asked once per package and run, whatever the number of days, as PyPI Stats wants
 npm says 0. A 0 of the last days is therefore no count. A day of which nothing is known is not
 published yet while it is young, and empty later.
 
-**A revision** overwrites: the schedule writes the last week again every day.
+**A revision** overwrites: the schedule writes the last week again every day. Counts that PyPI Stats
+no longer keeps stay.
 
 **Traps.** An unknown package is a 404 with both, and so is a PyPI package without any download: it
 is left out with a warning. PyPI Stats leaves out days without downloads.
@@ -101,5 +102,6 @@ COLLECTOR = Collector(
     upstream=config.PACKAGES,
     collect=collect,
     reach_d=_NPM_REACH_D,
+    fades=True,
     gone="npm answers for 18 months, PyPI Stats keeps 180 days",
 )

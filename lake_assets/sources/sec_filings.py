@@ -8,7 +8,8 @@ EDGAR says of the filing and of the company in `/submissions/CIK….json`.
 **A day**, and when it is published: see `sec_index`.
 
 **A revision** is a filing of its own, of a form with `/A`. A day that is written again may have
-another address, name of an industry or ticker: EDGAR has the present ones only.
+another address, name of an industry or ticker: EDGAR has the present ones only. Filings of a
+company that moved away or was delisted since stay.
 
 **Traps.** A filing by several companies is a row for each. The index decides which rows there are:
 what EDGAR says of a filing may follow later, and is null until then.
@@ -57,4 +58,4 @@ def _said_of(company: Company) -> Row:
     }
 
 
-COLLECTOR = Collector(upstream=config.SEC, collect=collect)
+COLLECTOR = Collector(upstream=config.SEC, collect=collect, fades=True)

@@ -9,7 +9,8 @@ holds its text and one concept.
 **A day** is the `filed` day of a fact. Which companies to ask, and when a day is published: see
 `sec_index`; reports are 10-K, 10-Q, 8-K, 20-F, 40-F and 6-K, with `/A` or `T` behind.
 
-**A revision** is a fact of a later filing for the same period; each stays as it was filed.
+**A revision** is a fact of a later filing for the same period; each stays as it was filed, also if
+its company moved away or was delisted since.
 
 **Traps.** A company without XBRL data is a 404. `start` is missing for instants. `fy` and `fp` are
 those of the filing, not of the fact. A value may be larger than a float keeps exactly, or text. A
@@ -103,4 +104,4 @@ def _row(fact: Fact) -> dict[str, object]:
     }
 
 
-COLLECTOR = Collector(upstream=config.SEC, collect=collect, check_requests=5)
+COLLECTOR = Collector(upstream=config.SEC, collect=collect, fades=True, check_requests=5)

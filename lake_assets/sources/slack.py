@@ -8,6 +8,8 @@ archived after the day still has it). Other channels are only counted, in a warn
 **A day** is `ts` in UTC. A run asks for each channel's messages of all its days at once.
 
 **A revision** overwrites: replies and reactions go on for days, and are counted as of the reading.
+But a channel that could be read in part only overwrites none that was read as a whole, and one that
+the bot has left stays.
 
 **Personal data.** Texts, names and files of people are read over and not stored, nor are user ids.
 
@@ -101,4 +103,4 @@ def _answer(ask: Ask, method: str, into: type[Shape], **params: str) -> Shape:
     return answer
 
 
-COLLECTOR = Collector(upstream=config.SLACK, collect=collect)
+COLLECTOR = Collector(upstream=config.SLACK, collect=collect, fades=True, whole="history_complete")

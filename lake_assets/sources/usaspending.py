@@ -7,8 +7,8 @@ together (`usaspending_awards`). Amounts are totals over the life of the award.
 or go meanwhile shift no page. Page numbers end at 50,000 awards, and their `hasNext` already turns
 false at 10,000; so page 2 is asked for by cursor. Awards are counted before, and must all come.
 
-**A day** is the day of `Last Modified Date`, from 2007-10-01 on. It overwrites: an award that was
-modified again is found under its newer day only, so a day that is collected later has fewer awards.
+**A day** is the day of `Last Modified Date`, from 2007-10-01 on. USAspending shows an award under
+the day of its last modification only, so of an older day fewer and fewer. What the lake has stays.
 
 **Not published yet.** Modifications of a day are loaded in the night after it; a day is asked for
 once USAspending was updated later than on that day.
@@ -116,4 +116,4 @@ def _url(ask: Ask, path: str) -> str:
     return f"{ask.settings['USASPENDING_BASE_URL']}/api/v2/{path}/"
 
 
-COLLECTOR = Collector(upstream=config.USASPENDING, collect=collect)
+COLLECTOR = Collector(upstream=config.USASPENDING, collect=collect, fades=True)

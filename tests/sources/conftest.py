@@ -83,6 +83,10 @@ class Collecting:
         with self.store.open(data_key(load_catalog()[self.partition], day)) as file:
             return pq.read_table(file).to_pylist()
 
+    def forget(self) -> None:
+        """Empty the lake, so that the next run is a first one again."""
+        empty_bucket(self.location)
+
     @property
     def days(self) -> Sequence[date]:
         """The days that have an object."""

@@ -164,6 +164,19 @@ def test_a_conversation_that_wakes_up_while_pages_are_read_doubles_and_loses_not
     assert metadata(again)[f"{YESTERDAY}"]["repeated_rows"] == 1
 
 
+def test_a_conversation_that_goes_on_stays_in_the_day_on_which_it_was_seen(chatwoot):
+    chatwoot.run(YESTERDAY)
+    before = {row["conversation_id"]: row for row in chatwoot.rows(YESTERDAY)}
+    goes_on = next(iter(before))
+    (there,) = (each for each in chatwoot.fake.conversations if each["id"] == goes_on)
+    there["last_activity_at"] = at(TODAY, "08:00:00")
+
+    again = chatwoot.run(YESTERDAY)
+
+    assert {row["conversation_id"]: row for row in chatwoot.rows(YESTERDAY)} == before
+    assert metadata(again)[f"{YESTERDAY}"]["kept_rows"] == 1
+
+
 def test_conversations_that_come_in_while_all_pages_are_read_are_no_fault(chatwoot):
     chatwoot.fake.page_rows = 2
     chatwoot.fake.conversations = chatwoot.fake.conversations[:6]
@@ -226,6 +239,7 @@ def test_rows_are_exact_after_faults_that_pass(chatwoot):
     chatwoot.fake.page_rows = 4
     chatwoot.run(YESTERDAY)
     without = chatwoot.rows(YESTERDAY)
+    chatwoot.forget()
     plans = trouble(chatwoot, "page=1", "page=2")
 
     assert chatwoot.run(YESTERDAY).success

@@ -1,12 +1,20 @@
 """What every collection does, shown on a dataset of its own."""
 
+import dataclasses
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 
 import httpx
 import pytest
 
-from lake_assets.catalog import ExternalSource, Schedule, external, load_catalog
+from lake_assets.catalog import (
+    ColumnType,
+    Dataset,
+    ExternalSource,
+    Schedule,
+    external,
+    load_catalog,
+)
 from lake_assets.sources import config
 from lake_assets.sources.collect import Ask, Collector, collector_of
 from lake_assets.sources.collection import Collection
@@ -14,6 +22,7 @@ from lake_assets.sources.config import SourceSetting, Upstream
 from lake_assets.sources.errors import NotConfigured, NotPublishedYet, SourceMismatch
 from lake_assets.sources.http import HttpPolicy, HttpSource
 from lake_assets.sources.revisions import row_hash
+from lake_assets.storage.reader import read_day
 from lake_assets.storage.store import LakeStore
 from lake_assets.storage.writer import PartitionWriter
 
@@ -43,9 +52,22 @@ def dataset(columns: str = "", key: str = "name"):
 SLOW = dataset("row_hash string! Hash.\nnote string Bookkeeping.")
 
 
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+def collected() -> list[Dataset]:
+    return [
+        dataset
+        for dataset in load_catalog()
+        if isinstance(dataset.source, ExternalSource) and dataset.source.collect
+    ]
+
+
 @pytest.fixture
 def collection(bucket) -> Callable[..., Collection]:
-    def make(collect, *, of=None, days=(TODAY,), keep_stored=False, **facts) -> Collection:
+    def make(
+        collect, *, of=None, days=(TODAY,), now=NOON, keep_stored=False, replace=False, **facts
+    ) -> Collection:
         return Collection(
             dataset=of or dataset(),
             collector=Collector(upstream=config.FRED, collect=collect, **facts),
@@ -55,9 +77,10 @@ def collection(bucket) -> Callable[..., Collection]:
             ),
             store=LakeStore(bucket),
             days=list(days),
-            now=datetime(2026, 11, 23, 12, tzinfo=UTC),
+            now=now,
             warn=warnings.append,
             keep_stored=keep_stored,
+            replace=replace,
         )
 
     warnings: list[str] = []
@@ -150,6 +173,84 @@ def test_days_that_are_there_are_kept_where_that_is_wanted(collection):
     assert made.notes[DAYS[0]] == {"reason": "the lake has this day already; it was kept as it is"}
 
 
+NUMBERED = dataset("whole bool Whether it was counted to the end.")
+
+
+def counted(*rows: tuple[str, int, bool]):
+    return lambda _ask: iter([{"name": n, "plays": p, "whole": w} for n, p, w in rows])
+
+
+def stored(of, bucket) -> list[tuple]:
+    table = read_day(LakeStore(bucket), of, TODAY)
+    return [(row["name"], row["plays"], row["collected_at"].hour) for row in table.to_pylist()]
+
+
+def test_a_source_that_fades_makes_no_stored_day_thinner(collection, bucket):
+    write(collection(plays(("a", 1), ("b", 1), ("c", 1)), fades=True))
+
+    later = collection(plays(("c", 2), ("d", 1)), fades=True, now=NOON + timedelta(hours=1))
+    write(later)
+
+    assert later.notes[TODAY] == {"kept_rows": 2}
+    assert stored(dataset(), bucket) == [("c", 2, 13), ("d", 1, 13), ("a", 1, 12), ("b", 1, 12)]
+
+    # Once more with the same answer: to the row what it was.
+    write(collection(plays(("c", 2), ("d", 1)), fades=True, now=NOON + timedelta(hours=1)))
+    assert stored(dataset(), bucket) == [("c", 2, 13), ("d", 1, 13), ("a", 1, 12), ("b", 1, 12)]
+
+
+def test_a_source_that_shows_nothing_any_more_empties_no_stored_day(collection, bucket):
+    write(collection(plays(("a", 1)), fades=True))
+
+    later = collection(plays(), fades=True)
+    write(later)
+
+    assert later.notes[TODAY] == {"kept_rows": 1}
+    assert stored(dataset(), bucket) == [("a", 1, 12)]
+
+
+def test_a_source_that_does_not_fade_and_a_run_that_replaces_start_the_day_anew(collection, bucket):
+    for how in ({}, {"fades": True, "replace": True}):
+        write(collection(plays(("a", 1), ("b", 1))))
+        write(collection(plays(("c", 1)), **how))
+        assert stored(dataset(), bucket) == [("c", 1, 12)]
+
+
+def test_a_row_that_was_read_in_part_takes_the_place_of_no_whole_one(collection, bucket):
+    made = {"of": NUMBERED, "fades": True, "whole": "whole"}
+    write(collection(counted(("a", 9, True), ("b", 9, True), ("c", 1, False)), **made))
+
+    later = collection(counted(("a", 2, False), ("b", 8, True), ("c", 2, False)), **made)
+    write(later)
+
+    assert [row[:2] for row in stored(NUMBERED, bucket)] == [("a", 9), ("b", 8), ("c", 2)]
+    assert later.notes[TODAY] == {"kept_rows": 1}
+
+
+def test_a_stored_day_of_other_types_is_not_joined_and_says_what_to_do(collection):
+    write(collection(plays(("a", 1)), fades=True))
+    retyped = dataclasses.replace(
+        dataset(),
+        columns=tuple(
+            dataclasses.replace(c, type=ColumnType.STRING) if c.name == "plays" else c
+            for c in dataset().columns
+        ),
+    )
+
+    with pytest.raises(SourceMismatch, match="can't be joined.*`plays`.*lake/replace=true"):
+        write(collection(plays(), of=retyped, fades=True))
+
+
+def test_what_fades_has_a_key_and_is_no_slow_source():
+    fading = [each for each in collected() if collector_of(each).fades]
+    assert len(fading) >= 8
+    for each in fading:
+        assert each.key, each.partition
+        assert "row_hash" not in each.column_names
+        whole = collector_of(each).whole
+        assert not whole or each.column(whole).type is ColumnType.BOOL
+
+
 def test_unpublished_days_are_left_out_and_say_why(collection):
     def collect(ask: Ask):
         if ask.day == TODAY:
@@ -183,11 +284,7 @@ def test_a_collector_that_makes_wrong_rows_is_told_which(collection, row, says):
 
 
 def test_every_declared_collector_is_there_and_has_its_settings():
-    declared = [
-        dataset
-        for dataset in load_catalog()
-        if isinstance(dataset.source, ExternalSource) and dataset.source.collect
-    ]
+    declared = collected()
     assert declared
     for each in declared:
         found = collector_of(each)

@@ -255,15 +255,18 @@ def test_a_schedule_writes_late_events_of_its_window(either):
     assert len(either.days) == 3
     asked = len(either.fake.requests)
     assert asked == len({(r.path, str(r.query)) for r in either.fake.requests})
-    before = len(either.rows(YESTERDAY))
+    before = [row["event_id"] for row in either.rows(YESTERDAY)]
     late = at(YESTERDAY, 20)
     either.fake.emails = [Email(id="late", at=late)]
     either.fake.messages = [Message(id="late", at=late)]
 
-    either.run(first, YESTERDAY, **SCHEDULE)
+    again = either.run(first, YESTERDAY, **SCHEDULE)
 
-    assert before > 1
-    assert [row["message_id"] for row in either.rows(YESTERDAY)] == ["late"]
+    # What the provider no longer keeps stays.
+    came, *kept = either.rows(YESTERDAY)
+    assert came["message_id"] == "late"
+    assert [row["event_id"] for row in kept] == before
+    assert metadata(again)[f"{YESTERDAY}"]["kept_rows"] == len(before) > 1
 
 
 def test_where_resend_s_list_ends_is_told(resend):
@@ -315,6 +318,7 @@ def test_an_unknown_provider_fails(resend):
 def test_bytes_are_the_same_after_faults_that_pass(either):
     either.run(YESTERDAY)
     untroubled = stored_bytes(either, YESTERDAY)
+    either.forget()
     plans = trouble(
         either, *{"resend": ["emails"], "postmark": ["fromdate", "m2/details"]}[either.fake.name]
     )

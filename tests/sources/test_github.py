@@ -1,4 +1,5 @@
 import json
+from collections import Counter
 from datetime import date, timedelta
 
 import pytest
@@ -176,6 +177,26 @@ def test_a_day_that_the_feed_has_in_part_is_written_with_a_warning(github):
     ) in github.texts(result)
 
 
+def test_a_day_that_is_written_again_keeps_what_the_feed_has_lost_since(github):
+    github.fake.feeds["org/lake"] = many(200, YESTERDAY)
+    github.run(YESTERDAY)
+    github.now += timedelta(hours=6)
+    github.fake.feeds["org/lake"] += many(200, TODAY, first_id=500)
+
+    again = github.run(YESTERDAY)
+
+    assert metadata(again)[f"{YESTERDAY}"]["rows"] == 201
+    assert metadata(again)[f"{YESTERDAY}"]["kept_rows"] == 100
+    assert len(ids(github.rows(YESTERDAY))) == len(set(ids(github.rows(YESTERDAY)))) == 201
+    assert Counter(row["collected_at"] for row in github.rows(YESTERDAY)) == {
+        github.now: 101,
+        github.now - timedelta(hours=6): 100,
+    }
+
+    github.run(YESTERDAY, **{"lake/replace": "true"})
+    assert len(github.rows(YESTERDAY)) == 101
+
+
 def test_a_day_of_which_the_feed_has_nothing_left_fails_and_stays_as_it_was(github):
     github.fake.feeds = {"org/lake": many(2, BEFORE)}
     github.env["GITHUB_REPOS"] = "org/lake"
@@ -247,6 +268,7 @@ def test_a_rate_limit_with_403_is_tried_again(github, text):
 def test_bytes_are_the_same_after_faults_that_pass(github):
     github.run(YESTERDAY)
     untroubled = stored_bytes(github, YESTERDAY)
+    github.forget()
     plans = trouble(github, *github.fake.feeds)
 
     assert github.run(YESTERDAY).success

@@ -106,6 +106,17 @@ def test_a_schedule_writes_its_window_again(packages):
     assert {row["downloads"] for day in packages.days for row in packages.rows(day)} == {7}
 
 
+def test_counts_that_pypi_stats_no_longer_keeps_stay(packages):
+    packages.run(YESTERDAY)
+    packages.now += timedelta(days=190)
+    packages.fake.pypi_until = YESTERDAY - timedelta(days=1)
+
+    again = packages.run(YESTERDAY)
+
+    assert sorted(map(str, said(packages.rows(YESTERDAY)))) == sorted(map(str, expected(YESTERDAY)))
+    assert metadata(again)[f"{YESTERDAY}"]["kept_rows"] == 1
+
+
 def test_an_unknown_package_is_left_out_with_a_warning(packages):
     packages.env["NPM_PACKAGES"] += ",no-such-package"
 

@@ -114,6 +114,16 @@ def test_a_name_among_the_companies_is_refused(filings):
     assert "`SEC_COMPANIES` is no number: 'CHP'" in failure(filings.run(FRIDAY))
 
 
+def test_a_company_that_is_no_longer_followed_keeps_its_past_filings(filings):
+    filings.run(FRIDAY)
+    filings.env["SEC_COMPANIES"] = f"{CHIPS.cik}"
+
+    again = filings.run(FRIDAY)
+
+    assert sorted(said(filings.rows(FRIDAY))) == sorted(expected(filings.fake, FRIDAY))
+    assert metadata(again)[f"{FRIDAY}"]["kept_rows"] > 0
+
+
 def test_county_is_a_setting(filings):
     filings.env |= {"SEC_COUNTY_ZIPS": "10001", "SEC_COUNTY_CITIES": "Nowhere"}
 
@@ -169,6 +179,7 @@ def test_without_a_contact_the_run_is_skipped(filings):
 def test_rows_and_bytes_are_the_same_after_faults_that_pass(filings):
     filings.run(FRIDAY)
     untroubled = stored_bytes(filings, FRIDAY)
+    filings.forget()
     plans = trouble(filings, "company_tickers", "CIK0000001001", "CIK0000001003")
 
     assert filings.run(FRIDAY).success

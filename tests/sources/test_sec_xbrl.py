@@ -124,6 +124,7 @@ def test_a_fact_that_comes_twice_is_stored_once(xbrl):
 def test_rows_and_bytes_are_the_same_after_faults_that_pass(xbrl):
     xbrl.run(FRIDAY)
     untroubled = stored_bytes(xbrl, FRIDAY)
+    xbrl.forget()
     plans = trouble(xbrl, "companyfacts/CIK0000001002")
 
     assert xbrl.run(FRIDAY).success

@@ -163,6 +163,23 @@ def test_what_a_free_plan_hides_is_marked(slack):
     assert {row["history_complete"] for row in slack.rows(YESTERDAY)} == {True}
 
 
+def test_a_channel_that_was_counted_as_a_whole_stays_so(slack):
+    slack.run(YESTERDAY)
+    before = by_channel(slack)
+    slack.fake.refusals["C1"] = "not_in_channel"
+    slack.fake.channels = [each for each in slack.fake.channels if each["id"] != "C2"]
+
+    again = slack.run(YESTERDAY)
+
+    assert by_channel(slack) == before
+    assert before["C1"]["history_complete"]
+    assert metadata(again)[f"{YESTERDAY}"]["kept_rows"] == 2
+
+    slack.run(YESTERDAY, **{"lake/replace": "true"})
+    assert set(by_channel(slack)) == set(before) - {"C2"}
+    assert not by_channel(slack)["C1"]["history_complete"]
+
+
 @pytest.mark.parametrize("error", ["not_in_channel", "channel_not_found"])
 def test_a_channel_that_refuses_is_marked_and_the_others_are_counted(slack, error):
     slack.fake.refusals["C1"] = error
@@ -225,6 +242,7 @@ def test_a_missing_token_skips_the_run_and_says_which(slack):
 def test_bytes_are_the_same_after_faults_that_pass(slack):
     slack.run(YESTERDAY)
     untroubled = stored_bytes(slack, YESTERDAY)
+    slack.forget()
     plans = trouble(slack, "conversations.list", "channel=C1")
 
     assert slack.run(YESTERDAY).success
