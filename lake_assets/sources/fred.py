@@ -6,7 +6,8 @@ months, each with the days from and to which a value was the published one.
 **Pages.** `limit` and `offset` up to `count`; one page of 100,000 is enough for any series here.
 
 **A day** D is what was known on D: every value whose `realtime_start` is not after D. Because the
-vintages are asked for, not only today's values, past days can be collected as they were.
+vintages are asked for, not only today's values, past days can be collected as they were, alone or
+within a range: with the same window, and without what came later (`realtime_end` is D at most).
 
 **A revision** is a new vintage: another `realtime_start` for the same observation. A vintage never
 changes; a description may, and that is none.
@@ -22,7 +23,7 @@ FRED counts days in its own zone (the newest vintage asked for is today in Chica
 """
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
@@ -60,12 +61,12 @@ def collect(ask: Ask) -> Iterator[Row]:
                 "series_last_updated": datetime.fromisoformat(series.last_updated),
             }
             for vintage in vintages:
-                if vintage.realtime_start <= ask.day:
+                if vintage.realtime_start <= ask.day and vintage.date >= _since(ask, ask.day):
                     yield about | {
                         "observation_date": vintage.date,
                         "value": None if vintage.value == "." else number(vintage.value, "value"),
                         "realtime_start": vintage.realtime_start,
-                        "realtime_end": vintage.realtime_end,
+                        "realtime_end": min(vintage.realtime_end, ask.day),
                     }
     if unknown and ask.day == ask.days[0]:
         ask.warn(f"FRED does not know these series, or not their vintages: {', '.join(unknown)}")
@@ -73,9 +74,13 @@ def collect(ask: Ask) -> Iterator[Row]:
         raise SourceMismatch("FRED knows none of the series in FRED_SERIES")
 
 
-def _vintages(ask: Ask, series_id: str) -> Iterator[Observation]:
+def _since(ask: Ask, day: date) -> date:
     months = number(ask.settings["FRED_WINDOW_MONTHS"], "FRED_WINDOW_MONTHS") or 0
-    since = ask.days[0] - timedelta(days=round(months * _DAYS_PER_MONTH))
+    return day - timedelta(days=round(months * _DAYS_PER_MONTH))
+
+
+def _vintages(ask: Ask, series_id: str) -> Iterator[Observation]:
+    since = _since(ask, ask.days[0])
     offset, count = 0, 1
     while offset < count:
         page = _ask(

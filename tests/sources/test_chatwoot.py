@@ -6,7 +6,7 @@ import pytest
 from tests.fakes import base
 from tests.fakes.chatwoot import TOKEN, FakeChatwoot, at, conversation
 from tests.sources.conftest import TODAY, failure, metadata, observed
-from tests.sources.faults import LASTING, are_over, trouble
+from tests.sources.faults import are_over, trouble
 from tests.sources.leaks import leaks_in
 
 YESTERDAY = TODAY - timedelta(days=1)
@@ -247,19 +247,6 @@ def test_rows_are_exact_after_faults_that_pass(chatwoot):
     assert are_over(plans)
     assert chatwoot.rows(YESTERDAY) == without
     assert said(without) == expected()
-
-
-def test_a_fault_that_stays_keeps_the_stored_day_and_a_later_run_gives_the_same_rows(chatwoot):
-    chatwoot.fake.page_rows = 4
-    chatwoot.run(YESTERDAY)
-    without = chatwoot.rows(YESTERDAY)
-    spoil, words = LASTING
-    chatwoot.fake.break_with(spoil, where="page=2")
-
-    assert words in failure(chatwoot.run(YESTERDAY))
-    assert chatwoot.rows(YESTERDAY) == without
-    assert chatwoot.run(YESTERDAY).success
-    assert chatwoot.rows(YESTERDAY) == without
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from tests.fakes import base
 from tests.fakes.dealroom import TOKEN, FakeDealroom, session
 from tests.sources.conftest import TODAY, failure, metadata, observed
-from tests.sources.faults import LASTING, are_over, trouble
+from tests.sources.faults import are_over, trouble
 from tests.sources.leaks import leaks_in
 
 YESTERDAY = TODAY - timedelta(days=1)
@@ -184,19 +184,6 @@ def test_rows_are_exact_after_faults_that_pass(dealroom):
     assert are_over(plans)
     assert dealroom.rows(YESTERDAY) == without
     assert ids(without) == expected()
-
-
-def test_a_fault_that_stays_keeps_the_stored_day_and_a_later_run_gives_the_same_rows(dealroom):
-    dealroom.fake.page_rows = 2
-    dealroom.run(YESTERDAY)
-    without = dealroom.rows(YESTERDAY)
-    spoil, words = LASTING
-    dealroom.fake.break_with(spoil, where="cursor")
-
-    assert words in failure(dealroom.run(YESTERDAY))
-    assert dealroom.rows(YESTERDAY) == without
-    assert dealroom.run(YESTERDAY).success
-    assert dealroom.rows(YESTERDAY) == without
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from tests.fakes.email_events import (
     at,
 )
 from tests.sources.conftest import TODAY, failure, metadata, observed
-from tests.sources.faults import LASTING, are_over, trouble
+from tests.sources.faults import are_over, trouble
 from tests.sources.leaks import leaks_in
 from tests.sources.stored import stored_bytes
 
@@ -327,22 +327,6 @@ def test_bytes_are_the_same_after_faults_that_pass(either):
 
     assert are_over(plans)
     assert stored_bytes(either, YESTERDAY) == untroubled
-
-
-def test_a_fault_that_stays_keeps_the_stored_day_and_a_later_run_gives_the_same_bytes(either):
-    either.fake.most = 2
-    either.run(YESTERDAY)
-    before = stored_bytes(either, YESTERDAY)
-    spoil, words = LASTING
-    where = {"resend": "after=", "postmark": "m2/details"}[either.fake.name]
-    either.fake.break_with(spoil, where=where, times=99)
-
-    assert words in failure(either.run(YESTERDAY))
-    assert stored_bytes(either, YESTERDAY) == before
-
-    either.fake.faults.clear()
-    assert either.run(YESTERDAY).success
-    assert stored_bytes(either, YESTERDAY) == before
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,18 @@ def test_a_backfill_gives_each_day_what_was_known_on_it_and_asks_once(fred):
     assert len(fred.fake.requests) == 4
 
 
+def test_a_day_alone_is_as_in_a_backfill_and_knows_nothing_of_later_days(fred):
+    day = date(2026, 10, 21)
+    fred.fake.series["CASANT5URN"] += [Vintage(SEPTEMBER, day + timedelta(days=1), "4.4")]
+    fred.run(day - timedelta(days=40), day + timedelta(days=2))
+    within = fred.rows(day)
+
+    fred.run(day)
+
+    assert fred.rows(day) == within
+    assert [(row["value"], row["realtime_end"]) for row in within] == [(None, day)]
+
+
 def test_a_backfill_keeps_days_that_are_there_unless_asked(fred):
     fred.run(date(2026, 10, 1), date(2026, 10, 3))
     asked = len(fred.fake.requests)

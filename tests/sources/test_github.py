@@ -7,7 +7,7 @@ import pytest
 from tests.fakes import base
 from tests.fakes.github import TOKEN, Event, FakeGithub, at
 from tests.sources.conftest import TODAY, failure, metadata, observed
-from tests.sources.faults import LASTING, are_over, trouble
+from tests.sources.faults import are_over, trouble
 from tests.sources.leaks import leaks_in
 from tests.sources.stored import stored_bytes
 
@@ -275,20 +275,6 @@ def test_bytes_are_the_same_after_faults_that_pass(github):
 
     assert are_over(plans)
     assert stored_bytes(github, YESTERDAY) == untroubled
-
-
-def test_a_fault_that_stays_keeps_the_stored_day_and_a_later_run_gives_the_same_bytes(github):
-    github.run(YESTERDAY)
-    before = stored_bytes(github, YESTERDAY)
-    spoil, words = LASTING
-    github.fake.break_with(spoil, where="org/docs", times=99)
-
-    assert words in failure(github.run(YESTERDAY))
-    assert stored_bytes(github, YESTERDAY) == before
-
-    github.fake.faults.clear()
-    assert github.run(YESTERDAY).success
-    assert stored_bytes(github, YESTERDAY) == before
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from tests.fakes import base
 from tests.fakes.base import Reply
 from tests.fakes.kong import CONSUMER, PER_DAY, TOKEN, FakeKong
 from tests.sources.conftest import TODAY, failure, metadata, observed
-from tests.sources.faults import LASTING, are_over, trouble
+from tests.sources.faults import are_over, trouble
 from tests.sources.leaks import leaks_in
 
 ANN = sha256(CONSUMER.encode()).hexdigest()
@@ -208,18 +208,6 @@ def test_rows_are_exact_after_faults_that_pass(kong):
     assert are_over(plans)
     assert kong.rows() == without
     assert said(without) == expected()
-
-
-def test_a_fault_that_stays_keeps_the_scrape_before_and_a_later_run_gives_the_same_rows(kong):
-    kong.run()
-    without = kong.rows()
-    spoil, words = LASTING
-    kong.fake.break_with(spoil, where="/b/")
-
-    assert words in failure(kong.run())
-    assert kong.rows() == without
-    assert kong.run().success
-    assert kong.rows() == without
 
 
 @pytest.mark.parametrize("url", ["http://admin:pw1234@kong:8001", "kong:8001", "ftp://kong"])

@@ -6,7 +6,7 @@ import pytest
 from tests.fakes import base
 from tests.fakes.luma import CALENDAR, KEY, FakeLuma, at, event
 from tests.sources.conftest import TODAY, failure, metadata, observed
-from tests.sources.faults import LASTING, are_over, trouble
+from tests.sources.faults import are_over, trouble
 from tests.sources.leaks import leaks_in
 from tests.sources.stored import stored_bytes
 
@@ -196,21 +196,6 @@ def test_bytes_are_the_same_after_faults_that_pass(luma):
 
     assert are_over(plans)
     assert stored_bytes(luma, TODAY) == untroubled
-
-
-def test_a_fault_that_stays_keeps_the_stored_day_and_a_later_run_gives_the_same_bytes(luma):
-    luma.fake.most = 2
-    luma.run()
-    before = stored_bytes(luma, TODAY)
-    spoil, words = LASTING
-    luma.fake.break_with(spoil, where="pagination_cursor=2", times=99)
-
-    assert words in failure(luma.run())
-    assert stored_bytes(luma, TODAY) == before
-
-    luma.fake.faults.clear()
-    assert luma.run().success
-    assert stored_bytes(luma, TODAY) == before
 
 
 @pytest.mark.parametrize(

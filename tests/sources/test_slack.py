@@ -5,7 +5,7 @@ import pytest
 from tests.fakes import base
 from tests.fakes.slack import TOKEN, FakeSlack, at, channel, message, ts
 from tests.sources.conftest import TODAY, failure, metadata, observed
-from tests.sources.faults import LASTING, are_over, trouble
+from tests.sources.faults import are_over, trouble
 from tests.sources.leaks import leaks_in
 from tests.sources.stored import stored_bytes
 
@@ -249,20 +249,6 @@ def test_bytes_are_the_same_after_faults_that_pass(slack):
 
     assert are_over(plans)
     assert stored_bytes(slack, YESTERDAY) == untroubled
-
-
-def test_a_fault_that_stays_keeps_the_stored_day_and_a_later_run_gives_the_same_bytes(slack):
-    slack.run(YESTERDAY)
-    before = stored_bytes(slack, YESTERDAY)
-    spoil, words = LASTING
-    slack.fake.break_with(spoil, where="channel=C3", times=99)
-
-    assert words in failure(slack.run(YESTERDAY))
-    assert stored_bytes(slack, YESTERDAY) == before
-
-    slack.fake.faults.clear()
-    assert slack.run(YESTERDAY).success
-    assert stored_bytes(slack, YESTERDAY) == before
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from tests.fakes import base
 from tests.fakes.stripe import KEY, VERSION, FakeStripe, at, charge, day_of, event
 from tests.sources.conftest import TODAY, failure, metadata, observed
-from tests.sources.faults import LASTING, are_over, trouble
+from tests.sources.faults import are_over, trouble
 from tests.sources.leaks import leaks_in
 
 YESTERDAY = TODAY - timedelta(days=1)
@@ -335,22 +335,6 @@ def test_what_is_locked_or_too_much_is_asked_for_again(stripe, code):
 
     assert stripe.run(YESTERDAY).success
     assert said(stripe.rows(YESTERDAY)) == expected()
-
-
-def test_a_fault_that_stays_keeps_the_stored_day_and_a_later_run_gives_the_same_rows(stripe):
-    stripe.run(YESTERDAY)
-    without = stripe.rows(YESTERDAY)
-    spoil, words = LASTING
-    stripe.fake.page_rows = 2
-    stripe.fake.break_with(spoil, where="starting_after", times=1)
-
-    result = stripe.run(YESTERDAY)
-
-    assert "Stripe: " in failure(result)
-    assert words in failure(result)
-    assert stripe.rows(YESTERDAY) == without
-    assert stripe.run(YESTERDAY).success
-    assert stripe.rows(YESTERDAY) == without
 
 
 @pytest.mark.parametrize(
