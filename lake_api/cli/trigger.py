@@ -84,7 +84,8 @@ def _wait(client: LakeClient, launched: TriggerAnswer) -> TaskStatus:
 
         def follow(status: TaskStatus) -> None:
             counts = status.partitions
-            failed = f", {counts.failed} days failed" if counts.failed else ""
+            some = f"{counts.failed} day{'' if counts.failed == 1 else 's'}"
+            failed = f", {some} failed" if counts.failed else ""
             line(f"{launched.task} {status.status}{failed}", done=counts.done, total=counts.total)
 
         return wait_for_end(client, launched.task_id, follow=follow)
@@ -103,9 +104,11 @@ def _print_launched(launched: TriggerAnswer, *, as_json: bool) -> None:
 
 
 def _print_ended(ended: TaskStatus) -> None:
-    days = ended.partitions.total
+    done, days = ended.partitions.done, ended.partitions.total
     seconds = ""
     if ended.started_at is not None and ended.finished_at is not None:
         seconds = f" in {(ended.finished_at - ended.started_at).total_seconds():.1f} s"
-    wrote = f", {days} day{'' if days == 1 else 's'} written" if days else ""
-    click.echo(f"{ended.task} succeeded{seconds}{wrote}")
+    of = f"{days}" if done == days else f"{done} of {days}"
+    wrote = f", {of} day{'' if days == 1 else 's'} written" if days else ""
+    why = f"; {visible(ended.left_out)}" if ended.left_out else ""
+    click.echo(f"{ended.task} succeeded{seconds}{wrote}{why}")

@@ -163,7 +163,10 @@ async def get_task(
             code="unknown_task_id",
             hint="Use the `task_id` that the trigger answered.",
         )
-    if found.failed_run_id is None:
-        return found.status
-    error = await dagster.first_failure(found.failed_run_id)
-    return msgspec.structs.replace(found.status, error=error)
+    if found.failed_run_id is not None:
+        error = await dagster.first_failure(found.failed_run_id)
+        return msgspec.structs.replace(found.status, error=error)
+    if found.short_run_id is not None:
+        left_out = await dagster.first_left_out(found.short_run_id)
+        return msgspec.structs.replace(found.status, left_out=left_out)
+    return found.status

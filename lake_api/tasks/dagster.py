@@ -4,7 +4,7 @@ Belongs here: the documents, sending them, telling "does not answer" from "will 
 Does not belong here: what the answers mean for a task (`status`), which days to write (`plan`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
@@ -99,13 +99,30 @@ query RunFailure($runId: ID!, $after: String, $limit: Int!) {
 }
 """
 
+LEFT_OUT = """
+query LeftOut($runId: ID!, $after: String, $limit: Int!) {
+  runOrError(runId: $runId) {
+    __typename
+    ... on Run {
+      eventConnection(afterCursor: $after, limit: $limit) {
+        cursor hasMore
+        events {
+          __typename
+          ... on ObservationEvent { partition description }
+        }
+      }
+    }
+  }
+}
+"""
+
 READINESS = """
 query Readiness($selector: RepositorySelector!) {
   repositoryOrError(repositorySelector: $selector) { __typename }
 }
 """
 
-DOCUMENTS = (LAUNCH_RUN, LAUNCH_BACKFILL, TASK_STATE, RUN_FAILURE, READINESS)
+DOCUMENTS = (LAUNCH_RUN, LAUNCH_BACKFILL, TASK_STATE, RUN_FAILURE, LEFT_OUT, READINESS)
 
 _LOCATION = {"repositoryName": REPOSITORY, "repositoryLocationName": CODE_LOCATION}
 
@@ -154,14 +171,23 @@ class DagsterClient:
 
     async def first_failure(self, run_id: str) -> str | None:
         """The first error of a failed run, one line, or None when its log names none."""
+        return await self._first_event(RUN_FAILURE, run_id, _failure_line)
+
+    async def first_left_out(self, run_id: str) -> str | None:
+        """The first day that a run left out, and why, or None when its log names none."""
+        return await self._first_event(LEFT_OUT, run_id, _left_out_line)
+
+    async def _first_event(
+        self, document: str, run_id: str, line: Callable[[dict[str, Any]], str | None]
+    ) -> str | None:
         after: str | None = None
         for _ in range(_MAX_EVENT_PAGES):
             variables = {"runId": run_id, "after": after, "limit": _EVENT_PAGE}
-            run = (await self._send(RUN_FAILURE, variables))["runOrError"]
+            run = (await self._send(document, variables))["runOrError"]
             page: dict[str, Any] = run.get("eventConnection") or {}
             for event in page.get("events", ()):
-                if event["__typename"] in {"ExecutionStepFailureEvent", "RunFailureEvent"}:
-                    return _failure_line(event)
+                if found := line(event):
+                    return found
             if not page.get("hasMore"):
                 return None
             after = page["cursor"]
@@ -265,7 +291,15 @@ def _refused(message: str) -> UpstreamRejected:
     )
 
 
-def _failure_line(event: dict[str, Any]) -> str:
+def _left_out_line(event: dict[str, Any]) -> str | None:
+    if event["__typename"] != "ObservationEvent" or not event["description"]:
+        return None
+    return first_line(f"{event['partition']}: {event['description']}")
+
+
+def _failure_line(event: dict[str, Any]) -> str | None:
+    if event["__typename"] not in {"ExecutionStepFailureEvent", "RunFailureEvent"}:
+        return None
     error: dict[str, Any] = event.get("error") or {}
     # The outer message only says which step failed; its first cause is what the step raised.
     causes: list[dict[str, str]] = error.get("causes") or []

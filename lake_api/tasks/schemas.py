@@ -47,7 +47,11 @@ class PartitionCounts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TaskStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How a triggered task stands. `dagster_url` is a path below the Dagster UI's address."""
+    """How a triggered task stands. `dagster_url` is a path below the Dagster UI's address.
+
+    A day may be left out without a fault: its source has not published it, shows it no more, or is
+    not configured. `left_out` is the first such day of a task that succeeded, and why.
+    """
 
     task: str | None
     task_id: str
@@ -57,6 +61,7 @@ class TaskStatus(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: datetime | None
     error: str | None
     dagster_url: str
+    left_out: str | None = None
 
 
 TRIGGER_EXAMPLE = {"task": "lake.export_example_runs", "kwargs": {"date": "2026-11-21"}}
@@ -78,4 +83,5 @@ STATUS_EXAMPLE = {
     "finished_at": "2026-11-22T00:30:04Z",
     "error": "SchemaMismatch: column cost_usd: expected decimal(18,6), got string",
     "dagster_url": "/runs/a1b2c3d4-5e6f-4a7b-8c9d-0e1f2a3b4c5d",
+    "left_out": None,
 }

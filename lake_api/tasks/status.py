@@ -41,10 +41,14 @@ BACKFILL_STATES: Mapping[str, TaskState] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundTask:
-    """A task's status, and the run whose log has the error that the status lacks."""
+    """A task's status, and the run whose log has what the status lacks.
+
+    That is the error of a run that failed, or why one that succeeded has left out days.
+    """
 
     status: TaskStatus
     failed_run_id: str | None = None
+    short_run_id: str | None = None
 
 
 def read_state(catalog: Catalog, data: Mapping[str, Any]) -> FoundTask | None:
@@ -75,6 +79,7 @@ def _run(catalog: Catalog, run: Mapping[str, Any]) -> FoundTask:
             dagster_url=f"/runs/{run['runId']}",
         ),
         failed_run_id=run["runId"] if state == "failed" else None,
+        short_run_id=run["runId"] if state == "succeeded" and done < total else None,
     )
 
 
@@ -92,7 +97,11 @@ def _backfill(catalog: Catalog, backfill: Mapping[str, Any]) -> FoundTask:
     own_error: Mapping[str, Any] = backfill["error"] or {}
     failed_runs = [run["runId"] for run in runs if run["status"] == "FAILURE"]
     started = [run["startTime"] for run in runs if run["startTime"] is not None]
-    state = _backfill_state(backfill["status"], runs, total=total, done=done, failed=failed)
+    if backfill["status"] == "COMPLETED_FAILED" and _all_succeeded(runs) and not own_error:
+        # Days that no run failed on were left out. Dagster calls them failed: it asked for them.
+        state, failed = "succeeded", 0
+    else:
+        state = _backfill_state(backfill["status"], runs, total=total, done=done, failed=failed)
     ended: float | None = backfill["endTimestamp"]
     if ended is None and state == "succeeded":
         ended = max(run["endTime"] for run in runs)
@@ -109,6 +118,7 @@ def _backfill(catalog: Catalog, backfill: Mapping[str, Any]) -> FoundTask:
         ),
         # Newest first: the last of them failed first.
         failed_run_id=failed_runs[-1] if failed_runs and not own_error else None,
+        short_run_id=runs[-1]["runId"] if state == "succeeded" and done < total else None,
     )
 
 
@@ -122,11 +132,15 @@ def _backfill_state(
 ) -> TaskState:
     state = BACKFILL_STATES[dagster_state]
     states = {RUN_STATES[run["status"]] for run in runs}
-    if state == "queued" and states == {"succeeded"} and done >= total > 0:
+    if state == "queued" and _all_succeeded(runs) and done >= total > 0:
         return "succeeded"
     if state == "queued" and states - {"queued"}:
         return "running"
     return "failed" if state == "succeeded" and failed else state
+
+
+def _all_succeeded(runs: Sequence[Mapping[str, Any]]) -> bool:
+    return {RUN_STATES[run["status"]] for run in runs} == {"succeeded"}
 
 
 def _tags(thing: Mapping[str, Any]) -> dict[str, str]:

@@ -28,6 +28,7 @@ _VARIABLES: dict[str, dict[str, Any]] = {
     },
     "TaskState": {"id": "a", "runId": "a"},
     "RunFailure": {"runId": "a", "after": None, "limit": 10},
+    "LeftOut": {"runId": "a", "after": None, "limit": 10},
     "Readiness": {"selector": _SELECTOR},
 }
 

@@ -368,6 +368,41 @@ def test_a_failed_backfill_tells_its_first_runs_error(service: Any, dagster_stat
     assert body["started_at"] == "2026-11-22T12:30:01Z"
 
 
+def left_out(day: str, why: str) -> dict[str, Any]:
+    return {"__typename": "ObservationEvent", "partition": day, "description": why}
+
+
+def test_a_backfill_that_left_out_days_has_succeeded_and_says_why(service: Any) -> None:
+    runs = [backfill_run("r", "SUCCESS", "2026-11-20")]
+    service.dagster.say("TaskState", backfill("COMPLETED_FAILED", 1, 29, runs=runs))
+    service.dagster.say(
+        "LeftOut",
+        lambda variables: (
+            events({"__typename": "RunStartEvent"}, cursor="1", more=True)
+            if variables["after"] is None
+            else events(left_out("2026-11-21", "out of reach: charts are kept for 5 days"))
+        ),
+    )
+
+    body = status(service, "qwertyui").json()
+
+    assert body["status"] == "succeeded"
+    assert body["partitions"] == {"total": 30, "done": 1, "failed": 0}
+    assert body["left_out"] == "2026-11-21: out of reach: charts are kept for 5 days"
+    assert body["error"] is None
+
+
+def test_a_run_that_wrote_nothing_says_why(service: Any) -> None:
+    service.dagster.say("TaskState", run("SUCCESS", assetMaterializations=[]))
+    skipped = "Skipped: FRED is not configured: set FRED_API_KEY"
+    service.dagster.say("LeftOut", events(left_out("2026-11-21", skipped)))
+
+    body = status(service).json()
+
+    assert (body["status"], body["partitions"]["done"]) == ("succeeded", 0)
+    assert body["left_out"] == f"2026-11-21: {skipped}"
+
+
 def test_a_backfill_is_done_when_its_run_is_and_not_a_tick_later(service: Any) -> None:
     days = [f"2026-11-{day:02}" for day in range(1, 31)]
     half = [backfill_run("r", "STARTED", *days[:15], endTime=None)]

@@ -43,6 +43,17 @@ def test_it_waits_until_the_task_has_ended(service: Service):
 
 
 @pytest.mark.usefixtures("running")
+def test_days_that_were_left_out_are_not_told_as_written(service: Service):
+    service.say(TRIGGERED_EXAMPLE)
+    service.say({**stands("succeeded", total=5, done=1), "left_out": "2026-11-20: out of reach"})
+    result = lake("trigger", TASK, "--from", "2026-11-20")
+    assert result.exit_code == 0
+    assert result.stdout == (
+        f"{TASK} succeeded in 3.0 s, 1 of 5 days written; 2026-11-20: out of reach\n"
+    )
+
+
+@pytest.mark.usefixtures("running")
 def test_a_range_is_sent_as_a_range(service: Service):
     service.say(TRIGGERED_EXAMPLE)
     result = lake("trigger", TASK, "--from", "2026-11-01", "--to", "2026-11-21", "--no-wait")
