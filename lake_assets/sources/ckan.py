@@ -25,12 +25,28 @@ class Resource(msgspec.Struct):
     """A file of the portal."""
 
     last_modified: datetime | None = None
+    package_id: str | None = None
+    id: str = ""
+    name: str | None = None
+    datastore_active: bool = False
 
 
 class Shown(msgspec.Struct):
     """Answer of `resource_show`."""
 
     result: Resource
+
+
+class Package(msgspec.Struct):
+    """A dataset of the portal."""
+
+    resources: list[Resource]
+
+
+class ShownPackage(msgspec.Struct):
+    """Answer of `package_show`."""
+
+    result: Package
 
 
 class Field(msgspec.Struct):
@@ -62,11 +78,17 @@ class Portal:
 
     def last_modified(self, resource_id: str) -> datetime | None:
         """When a file was last changed; CKAN's times are UTC without saying so."""
-        shown = self._http.get_json(
-            f"{self._url}/resource_show", params={"id": resource_id}, into=Shown
-        )
-        moment = shown.result.last_modified
+        moment = self._shown(resource_id).last_modified
         return moment and moment.replace(tzinfo=moment.tzinfo or UTC)
+
+    def tables_beside(self, resource_id: str) -> Mapping[str, str]:
+        """The tables of the dataset that a file belongs to: names by id."""
+        dataset = self._shown(resource_id).package_id
+        shown = dataset and self._http.find_json(
+            f"{self._url}/package_show", params={"id": dataset}, into=ShownPackage
+        )
+        files = shown.result.resources if shown else ()
+        return {file.id: file.name or "" for file in files if file.datastore_active}
 
     def rows(self, resource_id: str, where: Mapping[str, Sequence[str]]) -> Sequence[Cells]:
         """All rows of a file whose columns have one of the values in `where`.
@@ -95,6 +117,11 @@ class Portal:
                 f"file {resource_id} changed while it was read: {len(by_id)} of {total} rows came"
             )
         return list(by_id.values())
+
+    def _shown(self, resource_id: str) -> Resource:
+        return self._http.get_json(
+            f"{self._url}/resource_show", params={"id": resource_id}, into=Shown, remember=True
+        ).result
 
     def _search(self, resource_id: str, **more: str | int) -> Table:
         return self._http.get_json(

@@ -13,21 +13,20 @@ lake already knows is not read again. The portal shows its present state only.
 rewritten. Moving a row to another file is none.
 
 **Traps.** Numbers are text or not, by import. Rates come as percent or as a share; the counts
-beside them tell which. Areas may end in `**`. Industry codes lose leading zeros.
+beside them tell which. Areas may end in `**`. Industry codes lose leading zeros. CES begins a new
+file every few years, and the known ones then say nothing new for ever: a warning names it.
 
 **Unconfirmed:** that `last_modified` changes with every import, and how CES names `Industry Title`.
 """
 
-import re
-from calendar import month_name
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
 
 from lake_assets.sources import config
 from lake_assets.sources.ckan import Portal
 from lake_assets.sources.collect import Ask, Collector, Row
+from lake_assets.sources.edd_cells import month_of, percent_of
 from lake_assets.sources.errors import SourceMismatch
-from lake_assets.sources.values import Cells, Written, number, text, whole
+from lake_assets.sources.values import Cells, text, whole
 
 
 def collect(ask: Ask) -> Iterator[Row]:
@@ -43,6 +42,16 @@ def collect(ask: Ask) -> Iterator[Row]:
             raise SourceMismatch(f"no {program} file has rows of {where['Area Name'][0]}")
         for rows in found:
             yield from rows or ()
+    _tell_new_files(ask)
+
+
+def _tell_new_files(ask: Ask) -> None:
+    """CES is split by years: where a new file begins, the known ones just end."""
+    files = config.listed(ask.settings["EDD_CES_RESOURCES"])
+    portal = Portal(ask.http, ask.settings["EDD_BASE_URL"])
+    for resource_id, name in portal.tables_beside(files[-1]).items():
+        if resource_id not in files:
+            ask.warn(f"CES has a file that EDD_CES_RESOURCES does not name: {resource_id} ({name})")
 
 
 def _file(
@@ -60,7 +69,7 @@ def _file(
 
 
 def _row(program: str, cells: Cells) -> dict[str, object]:
-    period = _period(cells)
+    period = month_of(cells)
     row: dict[str, object] = {
         "program": program,
         "area_type": text(cells.get("Area Type")),
@@ -82,31 +91,8 @@ def _row(program: str, cells: Cells) -> dict[str, object]:
         "labor_force": force,
         "employment": whole(cells["Employment"], "Employment"),
         "unemployment": out,
-        "unemployment_rate": _percent(cells["Unemployment Rate"], force, out),
+        "unemployment_rate": percent_of(cells["Unemployment Rate"], force, out),
     }
-
-
-def _period(cells: Cells) -> date:
-    """The month, from `07/2026`, `7/1/2026` or `2026-07-01`, else from year and month by name."""
-    written = text(cells.get("Date_Numeric")) or text(cells.get("Date")) or ""
-    iso = re.match(r"(?P<year>\d{4})-(?P<month>\d{1,2})\b", written)
-    american = re.match(r"(?P<month>\d{1,2})/(?:\d{1,2}/)?(?P<year>\d{4})$", written)
-    said_year, named = whole(cells["Year"], "Year"), (text(cells.get("Month")) or "").capitalize()
-    if found := iso or american:
-        year, month = int(found["year"]), int(found["month"])
-    else:
-        year, month = said_year, list(month_name).index(named) if named in month_name else 0
-    if year is None or year != said_year or not 1 <= month <= 12:
-        raise SourceMismatch(f"no month: date `{written}`, year `{said_year}`, month `{named}`")
-    return date(year, month, 1)
-
-
-def _percent(rate: Written, force: int | None, out: int | None) -> float | None:
-    found = number(rate, "Unemployment Rate")
-    if found is None or not force or out is None:
-        return found
-    expected = 100 * out / force
-    return round(found * 100, 4) if abs(found * 100 - expected) < abs(found - expected) else found
 
 
 COLLECTOR = Collector(

@@ -60,6 +60,7 @@ class FakeEdd(Fake):
                 ces(year, 9, "05000000", "Total Private", "1043200"),
             ],
         }
+        self.ces_files = [CES_OLD_ID, CES_NEW_ID]
         self.modified = dict.fromkeys(self.tables, f"{year}-11-20T17:02:11.120000")
 
     @property
@@ -73,12 +74,21 @@ class FakeEdd(Fake):
 
     def answer(self, request: Request) -> Reply:
         action = request.path.removeprefix("/api/3/action/")
+        if action == "package_show" and request.query["id"] == "ces":
+            listed = [
+                {"id": each, "name": f"CES {n}", "datastore_active": True}
+                for n, each in enumerate(self.ces_files)
+            ]
+            guide = {"id": "guide", "name": "Guide", "format": "PDF", "datastore_active": False}
+            found = {"id": "ces", "resources": [*listed, guide]}
+            return as_json({"help": "", "success": True, "result": found})
         resource = request.query.get("id") or request.query.get("resource_id", "")
         if resource not in self.tables or action not in {"resource_show", "datastore_search"}:
             error = {"__type": "Not Found Error", "message": "Not found: Resource was not found."}
             return as_json({"help": "", "success": False, "error": error}, status=404)
         if action == "resource_show":
             shown = {"id": resource, "last_modified": self.modified[resource], "format": "CSV"}
+            shown |= {"package_id": "laus" if resource == LAUS_ID else "ces"}
             return as_json({"help": "", "success": True, "result": shown})
         return as_json({"help": "", "success": True, "result": self._table(resource, request)})
 

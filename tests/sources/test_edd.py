@@ -169,6 +169,16 @@ def test_a_table_that_is_away_for_a_moment_is_waited_for(edd):
     assert said(edd.rows()) == EXPECTED
 
 
+def test_a_new_file_that_no_setting_names_is_told(edd):
+    assert "does not name" not in edd.texts(edd.run())
+
+    edd.fake.ces_files.append("ces-of-2027")
+
+    assert "CES has a file that EDD_CES_RESOURCES does not name: ces-of-2027 (CES 2)" in (
+        edd.texts(edd.run())
+    )
+
+
 def test_the_past_is_not_invented(edd):
     alone = edd.run(YESTERDAY)
     assert "nothing older than 2026-11-23 can be collected" in failure(alone)
