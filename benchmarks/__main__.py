@@ -1,4 +1,4 @@
-"""`python -m benchmarks [query|layouts|export|night|models] …`: query when nothing is named.
+"""`python -m benchmarks [query|layouts|export|export-query|night|models] …`: query by default.
 
 Belongs here: choosing the measurement.
 Does not belong here: measuring (`benchmarks.query`, `benchmarks.export`, …).
@@ -12,6 +12,7 @@ _MODULES = {
     "query": "benchmarks.query.main",
     "layouts": "benchmarks.query.layouts",
     "export": "benchmarks.export",
+    "export-query": "benchmarks.export_query",
     "night": "benchmarks.night",
     "models": "benchmarks.models.main",
 }

@@ -25,6 +25,7 @@ from lake_api.datasets.visible import Visibility
 from lake_api.exports.controller import EXPORT_ROUTES
 from lake_api.health.controller import get_health, get_readiness
 from lake_api.jobs.controller import JOB_ROUTES
+from lake_api.jobs.costs import JobCosts
 from lake_api.jobs.service import serving_jobs
 from lake_api.mcp.endpoint import mcp_endpoint, serving_mcp
 from lake_api.metrics.controller import get_metrics
@@ -94,6 +95,9 @@ def create_app(
             stack.push_async_callback(call_counter.close)
             database = await Database.open(settings.database_url)
             stack.push_async_callback(database.close)
+            writer = await stack.enter_async_context(GroupWriter(settings.database_url))
+            app.state.audit = AuditLog(writer, clock=clock, with_sql=settings.log_sql)
+            app.state.day_sums = DaySums(database, clock=clock, dialect=writer.dialect)
             app.state.tokens = TokenStore(database, clock=clock)
             app.state.jobs = await stack.enter_async_context(
                 serving_jobs(
@@ -104,6 +108,7 @@ def create_app(
                     catalog=catalog,
                     database=database,
                     tokens=app.state.tokens,
+                    costs=JobCosts(app.state.day_sums, app.state.audit),
                     clock=clock,
                 )
             )
@@ -112,9 +117,6 @@ def create_app(
                     jobs=app.state.jobs, database=database, settings=settings, clock=clock
                 )
             )
-            writer = await stack.enter_async_context(GroupWriter(settings.database_url))
-            app.state.audit = AuditLog(writer, clock=clock, with_sql=settings.log_sql)
-            app.state.day_sums = DaySums(database, clock=clock, dialect=writer.dialect)
             app.state.usage_book = UsageBook(
                 calls=call_counter, slots=slots, sums=app.state.day_sums, clock=clock
             )

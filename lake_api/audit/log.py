@@ -70,7 +70,7 @@ class AuditLog:
         """
         writes = list(beside)
         if not entry.is_cheap or self._has_room(entry.caller):
-            writes.append(Write(statement=_INSERT, row=self._row(entry)))
+            writes.append(self.write_of(entry))
         if not writes:
             return
         try:
@@ -83,6 +83,10 @@ class AuditLog:
                 retry=True,
                 retry_after_s=5,
             ) from error
+
+    def write_of(self, entry: AuditEntry) -> Write:
+        """Its row, for whoever commits it together with what it tells of."""
+        return Write(statement=_INSERT, row=self._row(entry))
 
     def _row(self, entry: AuditEntry) -> dict[str, Any]:
         caller, sql = entry.caller, entry.sql

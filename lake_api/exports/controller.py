@@ -23,6 +23,7 @@ from lake_api.exports.schemas import (
     JobExportRequest,
 )
 from lake_api.identity import requires_agent, requires_operation
+from lake_api.jobs.asked import EXPORT, JOB
 from lake_api.jobs.controller import (
     ASK_ERRORS,
     ERRORS,
@@ -39,7 +40,6 @@ from lake_api.jobs.results import problem_of, stored_result
 from lake_api.jobs.schemas import JobProgress
 from lake_api.jobs.service import JobService, disabled, unknown
 from lake_api.jobs.states import State
-from lake_api.jobs.store import EXPORT, JOB
 from lake_api.jobs.table import JobRow
 from lake_api.query.messages import Compression, FileForm
 from lake_api.query.rate_limit import counts_request

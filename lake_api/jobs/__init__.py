@@ -1,9 +1,12 @@
 """Queries that may take minutes: asked for once, run in the background, read by page.
 
     states      the states of a job, and what leads from one to the other; pure
+    asked       what is asked for when one is made
     table       how jobs and exports are stored
     store       their life, over the table
     runner      takes them, one after the other, and puts what comes of them into the bucket
+    authority   whose a job is when it runs, and what that one may then do
+    costs       what one may take of its caller's day, and what it took
     kept_files  copies of kept results on this machine, for pages
     controller  the routes
 

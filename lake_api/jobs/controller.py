@@ -27,6 +27,7 @@ from lake_api.errors import (
     UnsupportedMediaType,
 )
 from lake_api.identity import Caller, requires_agent, requires_operation
+from lake_api.jobs.asked import JOB
 from lake_api.jobs.results import problem_of, stored_result
 from lake_api.jobs.schemas import (
     JOB_EXAMPLE,
@@ -41,7 +42,6 @@ from lake_api.jobs.schemas import (
     JobRequest,
 )
 from lake_api.jobs.service import JobService, disabled, unknown
-from lake_api.jobs.store import JOB
 from lake_api.jobs.table import JobRow
 from lake_api.query.rate_limit import counts_request
 from lake_api.web.problems import problem_responses

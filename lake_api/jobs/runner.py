@@ -21,7 +21,9 @@ from msgspec import structs
 from lake_api.clock import Clock
 from lake_api.errors import LakeError, NotFound, QueryUnavailable, ServiceUnavailable
 from lake_api.exports.objects import ExportObjects, Upload
-from lake_api.jobs.authority import grant_of
+from lake_api.jobs.asked import JOB, Progress
+from lake_api.jobs.authority import asker_of, owner_of
+from lake_api.jobs.costs import JobCosts, Run
 from lake_api.jobs.kept_files import KeptFiles
 from lake_api.jobs.results import (
     Result,
@@ -35,7 +37,7 @@ from lake_api.jobs.results import (
     to_stored,
 )
 from lake_api.jobs.states import State
-from lake_api.jobs.store import JOB, JobStore, Progress
+from lake_api.jobs.store import JobStore
 from lake_api.jobs.table import JobRow
 from lake_api.query.guard import Guard
 from lake_api.query.messages import Chunk, Compression, FileForm
@@ -70,6 +72,7 @@ class _Running:
     """A job that this process runs."""
 
     job: JobRow
+    run: Run
     task: asyncio.Task[None] | None = None
     stage: str = "reading"
     rows: int = 0
@@ -87,6 +90,7 @@ class JobRunner:
     tokens: TokenStore
     objects: ExportObjects
     kept: KeptFiles
+    costs: JobCosts
     settings: Settings
     clock: Clock
     deployment: UUID
@@ -139,7 +143,7 @@ class JobRunner:
             job = await self.store.claim(lease_s=_LEASE_S)
             if job is None:
                 return
-            running = _Running(job=job)
+            running = _Running(job=job, run=Run(job=job, asker=owner_of(job)))
             self._running[job.id] = running
             running.task = asyncio.create_task(self._run(running))
 
@@ -185,8 +189,15 @@ class JobRunner:
             await self._clean(job, attempts=job.attempt - 1)
             result = await self._extract(running, upload)
             await upload.finish()
-            stored = to_stored(structs.replace(result, bytes=upload.size_bytes))
-            if not await self.store.succeed(job.id, job.attempt, stored, kind=job.kind):
+            result = structs.replace(result, bytes=upload.size_bytes)
+            is_mine = await self.store.succeed(
+                job.id,
+                job.attempt,
+                to_stored(result),
+                kind=job.kind,
+                beside=self.costs.done(running.run, result),
+            )
+            if not is_mine:
                 await upload.abort()
         except asyncio.CancelledError:
             await self._leave(running, upload)
@@ -205,12 +216,13 @@ class JobRunner:
             await upload.write(chunk.data)
             running.rows, running.bytes = chunk.rows, upload.size_bytes
 
-        order = self._order(running)
-        grant = await grant_of(job, self.tokens, clock=self.clock)
+        run = running.run
+        run.asker = await asker_of(job, self.tokens, clock=self.clock)
+        order = await self.costs.bind(run, self._order(running))
         if job.source_id is None:
-            checked = self.guard.check(job.sql, may_read=grant.may_read)
+            checked = self.guard.check(job.sql, may_read=run.asker.may_read)
             extract = await self.engine.extract(replace(order, checked=checked), write=write)
-            return result_of(extract, source=None)
+            return result_of(self.costs.explain(run, extract), source=None)
         source = await self.store.find(job.source_id)
         if source is None or source.state != State.SUCCEEDED.value:
             raise _source_gone()
@@ -220,7 +232,7 @@ class JobRunner:
                 extract = await self.engine.extract(order, write=write)
         except FileNotFoundError:
             raise _source_gone() from None
-        return result_of(extract, source=stored_result(source))
+        return result_of(self.costs.explain(run, extract), source=stored_result(source))
 
     def _order(self, running: _Running) -> ExtractOrder:
         job, settings = running.job, self.settings
@@ -228,6 +240,7 @@ class JobRunner:
 
         def begin() -> None:
             running.stage = "running"
+            running.run.start()
 
         return ExtractOrder(
             form=FileForm(job.form),
@@ -244,12 +257,18 @@ class JobRunner:
     async def _leave(self, running: _Running, upload: Upload) -> None:
         """Stopped from outside: by its owner, or with the process."""
         job = running.job
+        found = await self.store.find(job.id)
+        # One that is gone was removed by its owner; one that runs, another process has.
+        if found is None or found.state == State.CANCELLED.value:
+            with contextlib.suppress(ServiceUnavailable):
+                await self.costs.cancelled(running.run)
         await self._drop(job, upload)
         if self._closing and not running.is_lost:
             await self.store.retry(job.id, job.attempt, after_s=0, counts=False)
 
     async def _fail(self, running: _Running, upload: Upload, error: Exception) -> None:
         job = running.job
+        error = self.costs.excuse(running.run, error)
         await self._drop(job, upload)
         if isinstance(error, ServiceUnavailable):
             # The database: the lease runs out, and the job waits again.
@@ -259,12 +278,16 @@ class JobRunner:
             pause_s = _RETRY_S * 2**job.retries
             if await self.store.retry(job.id, job.attempt, after_s=pause_s, counts=True):
                 return
-        if isinstance(error, LakeError):
-            problem = error.to_problem()
-        else:
+        if not isinstance(error, LakeError):
             _LOG.error("a job failed inside", exc_info=error, extra={"job_id": str(job.id)})
-            problem = LakeError("Something went wrong inside the service.", retry=True).to_problem()
-        await self.store.fail(job.id, job.attempt, problem, kind=job.kind)
+            error = LakeError("Something went wrong inside the service.", retry=True)
+        await self.store.fail(
+            job.id,
+            job.attempt,
+            error.to_problem(),
+            kind=job.kind,
+            beside=self.costs.failed(running.run, error),
+        )
 
     async def _drop(self, job: JobRow, upload: Upload) -> None:
         """Drop what was written so far; what can't be dropped now, sweeping drops."""

@@ -18,11 +18,13 @@ from lake_api.database.database import Database
 from lake_api.errors import Conflict, Forbidden, InvalidRequest, NotFound, ServiceUnavailable
 from lake_api.exports.objects import ExportObjects
 from lake_api.identity import Caller, Role
+from lake_api.jobs.asked import EXPORT, JOB, NewJob
+from lake_api.jobs.costs import JobCosts
 from lake_api.jobs.kept_files import KeptFiles
 from lake_api.jobs.results import file_type_of, object_key, stored_result, stored_rows
 from lake_api.jobs.runner import JobRunner
 from lake_api.jobs.states import State
-from lake_api.jobs.store import EXPORT, JOB, JobStore, NewJob
+from lake_api.jobs.store import JobStore
 from lake_api.jobs.table import JobRow
 from lake_api.query.guard import Guard
 from lake_api.query.messages import Answer, Chunk, Compression, FileForm, StoredRows
@@ -285,6 +287,7 @@ async def serving_jobs(
     catalog: Catalog,
     database: Database,
     tokens: TokenStore,
+    costs: JobCosts,
     clock: Clock,
 ) -> AsyncGenerator[JobService | None]:
     """The service of jobs and exports until the block is left; None without an identity for it."""
@@ -320,6 +323,7 @@ async def serving_jobs(
             tokens=tokens,
             objects=objects,
             kept=kept,
+            costs=costs,
             settings=settings,
             clock=clock,
             deployment=deployment,

@@ -7,9 +7,7 @@ A change names the states that it may start from, and whoever runs a job also th
 was given: of two processes that think they run it, only one can bring it to an end.
 """
 
-import hashlib
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -21,14 +19,13 @@ from sqlalchemy.exc import IntegrityError
 
 from lake_api.clock import Clock
 from lake_api.database.database import Database, take_turn
+from lake_api.database.group_writer import Write
 from lake_api.errors import Conflict, Problem, RateLimited
 from lake_api.identity import Caller, Role
+from lake_api.jobs.asked import EXPORT, JOB, NewJob, Progress
 from lake_api.jobs.states import Event, State, sources, target
 from lake_api.jobs.table import DeploymentRow, JobRow
-from lake_api.query.messages import Compression, FileForm
 
-JOB = "job"
-EXPORT = "export"
 _LIVE = [state.value for state in State if not state.is_over]
 _LOST = Problem(
     status=503,
@@ -38,35 +35,6 @@ _LOST = Problem(
     hint="Ask for it again; if it happens again, the query may need too much memory.",
     retry=True,
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewJob:
-    """What is asked for."""
-
-    kind: str
-    sql: str
-    datasets: tuple[str, ...]
-    form: FileForm
-    compression: Compression
-    row_cap: int
-    source_id: UUID | None = None
-    idempotency_key: str | None = None
-
-    @property
-    def request_hash(self) -> str:
-        """What two requests have in common that ask for the same."""
-        asked = (self.sql, self.source_id, self.form, self.compression, self.row_cap)
-        return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """How far a running job is."""
-
-    stage: str
-    rows: int
-    bytes: int
 
 
 class JobStore:
@@ -263,12 +231,19 @@ class JobStore:
         await self._change(mine, upload_id=upload_id)
 
     async def succeed(
-        self, job_id: UUID, attempt: int, result: dict[str, Any], *, kind: str
+        self,
+        job_id: UUID,
+        attempt: int,
+        result: dict[str, Any],
+        *,
+        kind: str,
+        beside: Sequence[Write] = (),
     ) -> bool:
-        """It has its result; False when somebody else has ended it."""
+        """It has its result, and `beside` is written; False when somebody else has ended it."""
         return await self._move(
             Event.SUCCEED,
             _held(job_id, attempt),
+            beside=beside,
             result=result,
             stage="done",
             rows_done=result["row_count"],
@@ -277,12 +252,21 @@ class JobStore:
             **self._over(kind),
         )
 
-    async def fail(self, job_id: UUID, attempt: int, problem: Problem, *, kind: str) -> bool:
-        """It can't have a result, and says why."""
+    async def fail(
+        self,
+        job_id: UUID,
+        attempt: int,
+        problem: Problem,
+        *,
+        kind: str,
+        beside: Sequence[Write] = (),
+    ) -> bool:
+        """It can't have a result, and says why; `beside` is written with it."""
         return await self._move(
             Event.FAIL,
             JobRow.id == job_id,
             JobRow.attempt == attempt,
+            beside=beside,
             error=msgspec.to_builtins(problem),
             stage="done",
             **self._over(kind),
@@ -372,16 +356,30 @@ class JobStore:
         now = self._clock()
         return {"finished_at": now, "expires_at": now + self._lives[kind], "lease_until": None}
 
-    async def _move(self, event: Event, *which: ColumnElement[bool], **values: Any) -> bool:
+    async def _move(
+        self,
+        event: Event,
+        *which: ColumnElement[bool],
+        beside: Sequence[Write] = (),
+        **values: Any,
+    ) -> bool:
         begins = JobRow.state.in_([state.value for state in sources(event)])
-        return await self._change(and_(begins, *which), state=target(event).value, **values)
+        which_ones = and_(begins, *which)
+        return await self._change(which_ones, beside, state=target(event).value, **values)
 
-    async def _change(self, which: ColumnElement[bool], **values: Any) -> bool:
+    async def _change(
+        self, which: ColumnElement[bool], beside: Sequence[Write] = (), /, **values: Any
+    ) -> bool:
         statement = update(JobRow).where(which).values(**values)
         statement = statement.execution_options(synchronize_session=False)
         async with self._database.session() as session:
             done = await session.execute(statement)
-        return isinstance(done, CursorResult) and done.rowcount > 0
+            is_changed = isinstance(done, CursorResult) and done.rowcount > 0
+            if is_changed and beside:
+                connection = await session.connection()
+                for write in sorted(beside, key=lambda one: one.key):
+                    await connection.execute(write.statement, write.row)
+        return is_changed
 
 
 def _held(job_id: UUID, attempt: int) -> ColumnElement[bool]:

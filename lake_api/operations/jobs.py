@@ -10,10 +10,10 @@ from uuid import UUID
 
 from lake_api.errors import NotFound
 from lake_api.identity import Caller
+from lake_api.jobs.asked import EXPORT, JOB
 from lake_api.jobs.results import problem_of, stored_result
 from lake_api.jobs.service import JobService
 from lake_api.jobs.states import State
-from lake_api.jobs.store import EXPORT, JOB
 from lake_api.jobs.table import JobRow
 from lake_api.operations.schemas import (
     FailedOperation,

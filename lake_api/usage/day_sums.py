@@ -79,11 +79,22 @@ class DaySums:
             RateLimited: one is (`quota_exceeded`); `retry_after_s` leads to the next UTC day.
             ServiceUnavailable: the database does not answer.
         """
-        for holder in holders(caller):
-            if _has_budget(holder.limits):
-                for budget in budgets(holder, await self.spent(holder.token_id)):
-                    if budget.left == 0:
-                        raise self._used_up(budget)
+        for budget in await self.budgets_of(caller):
+            if budget.left == 0:
+                raise self.used_up(budget)
+
+    async def budgets_of(self, caller: Caller) -> Sequence[Budget]:
+        """The budgets that bind a caller, its token's own first, as far as they are used.
+
+        Raises:
+            ServiceUnavailable: the database does not answer.
+        """
+        return [
+            budget
+            for holder in holders(caller)
+            if _has_budget(holder.limits)
+            for budget in budgets(holder, await self.spent(holder.token_id))
+        ]
 
     async def spent(self, token_id: UUID) -> Spent:
         """What a token used today."""
@@ -130,7 +141,8 @@ class DaySums:
         while len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
 
-    def _used_up(self, budget: Budget) -> RateLimited:
+    def used_up(self, budget: Budget) -> RateLimited:
+        """What is told whoever has used a budget up."""
         until = self.next_day
         what = budget.name.removesuffix("_per_day")
         return RateLimited(
