@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import uvicorn
 
 from lake_api.app import create_app
+from lake_api.heap import keep_heap_small
 from lake_api.settings import Settings, SettingsError
 from lake_api.web.logs import configure_logging
 from lake_assets.catalog import LakeLocation, LocationError, load_catalog
@@ -49,6 +50,7 @@ class ServiceServer(uvicorn.Server):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until stopped; 2 when a setting can't be used."""
     options = _parser().parse_args(arguments)
+    keep_heap_small()
     configure_logging()
     try:
         settings = Settings.from_mapping(os.environ)

@@ -4,12 +4,12 @@ Belongs here: calls to S3 with the identity that may write there and nowhere els
 Does not belong here: which objects there should be (`lake_api.jobs`).
 
 An object appears whole or not at all: small ones with one PUT, others when the upload of their
-parts is completed. Only one part is held in memory.
+parts is completed. Only one part is held in memory, once: as the pieces that it came in.
 """
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from html import escape, unescape
 from pathlib import Path
@@ -24,12 +24,16 @@ from lake_api.query.reader_store import open_whole, storage_unavailable
 from lake_assets.catalog import LakeLocation
 
 PART_BYTES = 8 * 1024 * 1024
+_PIECE_BYTES = 1024 * 1024
 _CALL_S = 300
 _NOT_FOUND = 404
 _TRIES = 4
 _FIRST_PAUSE_S = 0.2
 _UPLOAD_ID = re.compile(r"<UploadId>([^<]+)</UploadId>")
 _LIST_CHUNK = 500
+
+Pieces = Sequence[bytes | bytearray]
+"""A body that never lies in memory as a whole."""
 
 
 class ExportObjects:
@@ -60,7 +64,7 @@ class ExportObjects:
             query={"response-content-disposition": _attachment(file_name)},
         )
 
-    async def put(self, key: str, data: bytes, *, content_type: str) -> None:
+    async def put(self, key: str, data: Pieces, *, content_type: str) -> None:
         """Write a small object.
 
         Raises:
@@ -78,8 +82,8 @@ class ExportObjects:
             raise storage_unavailable()
         return unescape(found[1])
 
-    async def put_part(self, key: str, upload_id: str, number: int, data: bytes) -> str:
-        """Write a part; its ETag."""
+    async def put_part(self, key: str, upload_id: str, number: int, data: Pieces) -> str:
+        """Write a part, which is given in pieces; its ETag."""
         query = {"partNumber": str(number), "uploadId": upload_id}
         answer = await self._call("PUT", key, query=query, content=data)
         return answer.headers.get("etag", "")
@@ -91,7 +95,8 @@ class ExportObjects:
             for number, etag in enumerate(etags, start=1)
         )
         body = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>"
-        answer = await self._call("POST", key, query={"uploadId": upload_id}, content=body.encode())
+        content = [body.encode()]
+        answer = await self._call("POST", key, query={"uploadId": upload_id}, content=content)
         # S3 begins its answer before it knows how it ends.
         if "<Error>" in answer.text:
             raise storage_unavailable()
@@ -140,15 +145,22 @@ class ExportObjects:
         key: str,
         *,
         query: Mapping[str, str] | None = None,
-        content: bytes = b"",
+        content: Pieces = (),
         headers: Mapping[str, str] | None = None,
         may_lack: bool = False,
     ) -> httpx.Response:
         pause_s = _FIRST_PAUSE_S
+        # Told beforehand, or the pieces would be sent in HTTP's own chunks, which S3 does not take.
+        size = {"Content-Length": str(sum(map(len, content)))} if content else {}
         for left in reversed(range(_TRIES)):
             url = signed_url(self._location, method, key, query=query, expires_s=_CALL_S)
             try:
-                answer = await self._http.request(method, url, content=content, headers=headers)
+                answer = await self._http.request(
+                    method,
+                    url,
+                    content=_pieces(content) if content else None,
+                    headers={**(headers or {}), **size},
+                )
             except httpx.TransportError as error:
                 if not left:
                     raise storage_unavailable() from error
@@ -180,7 +192,8 @@ class Upload:
         self._key = key
         self._content_type = content_type
         self._on_begin = on_begin
-        self._waiting = bytearray()
+        self._waiting: list[bytearray] = []
+        self._waiting_bytes = 0
         self._upload_id: str | None = None
         self._etags: list[str] = []
         self.size_bytes = 0
@@ -188,25 +201,29 @@ class Upload:
 
     async def write(self, data: bytes) -> None:
         """Take the next bytes."""
-        self._waiting += data
+        # Not a piece for each: whoever sends byte by byte would have us hold millions of them.
+        if self._waiting and len(self._waiting[-1]) + len(data) <= _PIECE_BYTES:
+            self._waiting[-1] += data
+        else:
+            self._waiting.append(bytearray(data))
+        self._waiting_bytes += len(data)
         self.size_bytes += len(data)
-        if len(self._waiting) >= PART_BYTES:
+        if self._waiting_bytes >= PART_BYTES:
             await self._send_part()
 
     async def finish(self) -> None:
         """The object is there when this returns."""
         if self._upload_id is None:
             content_type = self._content_type
-            await self._objects.put(self._key, bytes(self._waiting), content_type=content_type)
-        else:
-            if self._waiting:
-                await self._send_part()
-            await self._objects.complete(self._key, self._upload_id, self._etags)
-        self._waiting.clear()
+            await self._objects.put(self._key, self._take(), content_type=content_type)
+            return
+        if self._waiting:
+            await self._send_part()
+        await self._objects.complete(self._key, self._upload_id, self._etags)
 
     async def abort(self) -> None:
         """Leave nothing behind."""
-        self._waiting.clear()
+        self._take()
         if self._upload_id is not None:
             await self._objects.abort(self._key, self._upload_id)
         await self._objects.delete(self._key)
@@ -216,10 +233,18 @@ class Upload:
             upload_id = await self._objects.begin(self._key, content_type=self._content_type)
             self._upload_id = upload_id
             await self._on_begin(upload_id)
-        part = bytes(self._waiting)
-        self._waiting.clear()
-        number = len(self._etags) + 1
+        part, number = self._take(), len(self._etags) + 1
         self._etags.append(await self._objects.put_part(self._key, self._upload_id, number, part))
+
+    def _take(self) -> Sequence[bytearray]:
+        part, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        return part
+
+
+async def _pieces(content: Pieces) -> AsyncIterator[bytes]:
+    """A body that is sent piece by piece; with one for each try, it can be sent again."""
+    for piece in content:
+        yield bytes(piece)
 
 
 def _attachment(file_name: str) -> str:

@@ -41,6 +41,9 @@ STATEMENTS: tuple[str, ...] = (
     f"SET GLOBAL max_expression_depth = {MAX_EXPRESSION_DEPTH}",
     "SET GLOBAL preserve_insertion_order = true",
     "SET GLOBAL parquet_metadata_cache = true",
+    # It reads whole row groups ahead, of several files, into memory; the files are on local disk,
+    # where reading what is needed is as fast (`benchmarks/README.md`).
+    "SET GLOBAL disable_parquet_prefetching = true",
     # A file's name has its ETag's digest: what was read once under it never changes.
     "SET GLOBAL validate_external_file_cache = 'NO_VALIDATION'",
     "SET GLOBAL allowed_directories = [{objects}]",
