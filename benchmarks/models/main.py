@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.models import alarms, forecasts
+from benchmarks.models import alarms, failures, forecasts
 from benchmarks.models.alarms import Tally
 from benchmarks.models.forecasts import Outcome
 from lake_assets.models.anomalies import DETECTOR_VERSION
@@ -33,6 +33,8 @@ _MEASUREMENTS: Mapping[str, Callable[[], list[Outcome] | list[Tally]]] = {
     "planted events": partial(alarms.on_sample, seeds=(7, 8, 9), days=60),
     "ordinary days": partial(alarms.on_sample, seeds=(7, 8, 9), days=60, planted=False),
     "simulated agents": partial(alarms.on_simulated, seeds=range(1, 7)),
+    "planted failures": partial(failures.on_sample, seeds=(7, 8, 9), days=60),
+    "ordinary failures": partial(failures.on_sample, seeds=(7, 8, 9), days=60, planted=False),
 }
 
 
@@ -66,6 +68,8 @@ def main(arguments: Sequence[str]) -> int:
                     "sample, planted events": _tallies(found["planted events"]),
                     "sample, nothing planted": _tallies(found["ordinary days"]),
                     "simulated agents": _tallies(found["simulated agents"]),
+                    "sample, planted failures": _tallies(found["planted failures"]),
+                    "sample, no failures planted": _tallies(found["ordinary failures"]),
                 }
             ),
         )

@@ -23,6 +23,7 @@ from lake_assets.catalog.model import (
     ColumnType,
     Dataset,
     ExternalSource,
+    Failures,
     Kind,
     LakeSource,
     PostgresSource,
@@ -94,6 +95,11 @@ def _references(text: str) -> tuple[Reference, ...]:
     return tuple(found)
 
 
+def _failures(text: str) -> Failures | None:
+    column, _, values = text.partition("=")
+    return Failures(column=column, values=tuple(values.split("|"))) if text else None
+
+
 def _table(text: str) -> PostgresSource:
     schema, _, table = text.rpartition(".")
     return PostgresSource(schema=schema or "public", table=table)
@@ -110,13 +116,15 @@ def event(
     key: str = "",
     watermark: str = "created_at",
     expect_rows: bool = False,
+    failures: str = "",
     proposed: bool = False,
     owner: str = "team:data-platform",
     notes: str = "",
 ) -> Dataset:
     """Rows of a Postgres table whose `watermark` falls into the UTC day.
 
-    `table` is `name` or `schema.name`; `tasks` and `key` are names with spaces between.
+    `table` is `name` or `schema.name`; `tasks` and `key` are names with spaces between; `failures`
+    is `status=failed|timed_out`, or `success=false` of a flag.
     """
     return Dataset(
         partition=partition,
@@ -131,6 +139,7 @@ def event(
         key=_names(key),
         owner=owner,
         expect_rows=expect_rows,
+        failures=_failures(failures),
         proposed=proposed,
         notes=notes,
     )

@@ -141,6 +141,17 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Failures:
+    """Rows that tell of something that failed: `column` has one of `values`.
+
+    The values of a flag are `true` and `false`.
+    """
+
+    column: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
     """When a dataset is written by itself, and which days one tick writes.
 
@@ -179,6 +190,7 @@ class Dataset:
     row within one partition (empty: none does). `expect_rows` marks a dataset for which a day
     without rows is a fault. `freshness_h` is the age in hours at which its newest partition is
     stale. `references` are columns whose values another dataset has as a column of the same day.
+    `failures` says which rows tell of something that failed: their share is watched.
     `proposed` marks what the product specification does not name.
     """
 
@@ -197,6 +209,7 @@ class Dataset:
     freshness_h: int = 36
     expect_rows: bool = False
     references: tuple[Reference, ...] = ()
+    failures: Failures | None = None
     proposed: bool = False
     notes: str = ""
     _by_name: Mapping[str, Column] = field(init=False, repr=False, compare=False)
@@ -220,6 +233,7 @@ class Dataset:
                 reference.column not in by_name,
                 f"its referring column `{reference.column}` is no column",
             )
+        self._refuse_bad_failures(by_name)
         self._refuse(not self.description.strip(), "it has no description")
         self._refuse(not self.tasks, "it has no trigger task")
         for part in self.partition.split("/"):
@@ -227,6 +241,19 @@ class Dataset:
         for column in self.columns:
             self._refuse(not _is_name(column.name), f"column `{column.name}` is not snake_case")
             self._refuse(not column.description, f"column `{column.name}` has no description")
+
+    def _refuse_bad_failures(self, by_name: Mapping[str, Column]) -> None:
+        if self.failures is None:
+            return
+        name = self.failures.column
+        column = by_name.get(name)
+        if column is None:
+            raise CatalogError(f"dataset {self.partition}: `{name}` of its failures is no column")
+        known = ("true", "false") if column.type is ColumnType.BOOL else column.values
+        self._refuse(
+            not self.failures.values or not set(self.failures.values) <= set(known),
+            f"its failures name values that `{name}` does not list",
+        )
 
     def _refuse(self, wrong: bool, why: str) -> None:
         if wrong:

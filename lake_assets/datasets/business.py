@@ -166,6 +166,7 @@ DATASETS: tuple[Dataset, ...] = (
         table="zerovoice.calls",
         tasks="lake.export_zerovoice_calls",
         key="call_id",
+        failures="status=failed",
         notes=(
             "Phone numbers are stored as hashes only. `duration_s` counts talk time, from "
             "`answered_at` to `ended_at`."
@@ -197,6 +198,7 @@ DATASETS: tuple[Dataset, ...] = (
         table="zerovoice.sms",
         tasks="lake.export_zerovoice_sms",
         key="message_id",
+        failures="status=failed",
         notes="Phone numbers are stored as hashes only, and the text not at all.",
         columns="""
             message_id        string!     One id per message.
@@ -337,6 +339,7 @@ DATASETS: tuple[Dataset, ...] = (
         table="zeroinvoice.payments",
         tasks="lake.export_zeroinvoice_payments",
         key="payment_id",
+        failures="status=failed",
         proposed=True,
         notes=(
             "Windowed by creation: a payment that fails or is refunded on a later day keeps the "

@@ -17,6 +17,7 @@ DATASETS: tuple[Dataset, ...] = (
         tasks="lake.export_agent_run_log",
         key="run_id",
         expect_rows=True,
+        failures="status=failed|timed_out",
         notes=(
             "A run belongs to the day on which its row was created, even when it ends after "
             "midnight; a run that is still going has no `finished_at` and no `duration_ms`. "
@@ -146,6 +147,7 @@ DATASETS: tuple[Dataset, ...] = (
         table="cli_telemetry",
         tasks="lake.export_cli_telemetry",
         key="event_id",
+        failures="success=false",
         notes=(
             "Sent by the client, where it is allowed to: counts are a lower bound, and an "
             "offline machine sends late. Count `install_id` for machines, `user_id` for people."

@@ -146,6 +146,7 @@ DATASETS: tuple[Dataset, ...] = (
         table="tool_execution_logs",
         tasks="lake.export_tool_execution_logs",
         key="id",
+        failures="status=error|timeout",
         proposed=True,
         notes="Every tool of a run; what MCP tools are charged for is in `platform/mcp_usage`.",
         columns="""

@@ -18,6 +18,7 @@ DATASETS: tuple[Dataset, ...] = (
         table="ai_request_logs",
         tasks="lake.export_ai_request_log",
         key="request_id",
+        failures="status=error|rate_limited|timeout",
         proposed=True,
         notes=(
             "Failed and cached requests included, unlike a bill. For costs over all calls prefer "
@@ -82,6 +83,7 @@ DATASETS: tuple[Dataset, ...] = (
         table="audio_model_usage",
         tasks="lake.export_audio_model_usage lake.backfill_audio_model_usage",
         key="id",
+        failures="status=error|rate_limited|timeout",
         proposed=True,
         notes=(
             "Transcription and translation read audio and have no `voice`; speech makes audio "
@@ -113,6 +115,7 @@ DATASETS: tuple[Dataset, ...] = (
         table="huggingface_usage",
         tasks="lake.export_huggingface_usage",
         key="id",
+        failures="status=error|rate_limited|timeout",
         proposed=True,
         notes=(
             "The `hub_*` columns are an optional daily enrichment from the Hub about the model: "
@@ -145,6 +148,7 @@ DATASETS: tuple[Dataset, ...] = (
         table="prompt_usage",
         tasks="lake.export_prompt_usage",
         key="id",
+        failures="success=false",
         proposed=True,
         notes="Group by `prompt_id` and `prompt_version`: names change, and versions differ.",
         columns="""

@@ -133,6 +133,7 @@ DATASETS: tuple[Dataset, ...] = (
         table="project_executions",
         tasks="lake.export_project_executions",
         key="run_id",
+        failures="status=failed|timed_out|killed",
         proposed=True,
         notes="`run_id` is an execution of code here, not an agent run: don't join it with those.",
         columns="""
@@ -216,6 +217,7 @@ DATASETS: tuple[Dataset, ...] = (
         table="notification_logs",
         tasks="lake.export_notification_logs",
         key="notification_id",
+        failures="status=bounced|failed",
         proposed=True,
         notes=(
             "Windowed by creation: what is opened later than the second night after is not seen "
@@ -244,6 +246,7 @@ DATASETS: tuple[Dataset, ...] = (
         table="webhook_deliveries",
         tasks="lake.export_webhook_deliveries",
         key="delivery_id attempt",
+        failures="success=false",
         proposed=True,
         notes=(
             "Retries share the `delivery_id`, and may fall on a later day: for the end of a "

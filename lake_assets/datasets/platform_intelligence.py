@@ -20,6 +20,7 @@ DATASETS: tuple[Dataset, ...] = (
         tasks="lake.export_llm_token_usage lake.backfill_llm_token_usage",
         key="id",
         expect_rows=True,
+        failures="status=error|rate_limited|timeout",
         notes=(
             "The place to ask what models cost. `cached_tokens` are part of `prompt_tokens` and "
             "`reasoning_tokens` part of `completion_tokens`: don't add them to the total. One "
@@ -52,6 +53,7 @@ DATASETS: tuple[Dataset, ...] = (
         table="agent_heartbeat_executions",
         tasks="lake.export_agent_heartbeat_executions",
         key="execution_id",
+        failures="status=failed|timed_out",
         notes=(
             "A heartbeat wakes an agent on its schedule to look for work; most find none and take "
             "no action. An instance without rows was not woken at all."
@@ -210,6 +212,7 @@ DATASETS: tuple[Dataset, ...] = (
         table="agent_traces",
         tasks="lake.export_agent_traces",
         key="trace_id span_id",
+        failures="status=error",
         notes=(
             "Spans nest by `parent_span_id` within a `trace_id`, so durations of a parent contain "
             "those of its children: filter on one `span_kind` before you sum."
@@ -239,6 +242,7 @@ DATASETS: tuple[Dataset, ...] = (
         table="a2a_interactions",
         tasks="lake.export_a2a_interactions",
         key="interaction_id",
+        failures="status=failed|timeout|rejected",
         notes="Group by `conversation_id` for whole exchanges; a reply is a row of its own.",
         columns="""
             interaction_id   string!     One id per message.
@@ -341,6 +345,7 @@ DATASETS: tuple[Dataset, ...] = (
         table="multimodal_usage",
         tasks="lake.export_multimodal_usage",
         key="id",
+        failures="status=error|rate_limited|timeout",
         notes=(
             "`unit` differs by modality: group by it before you sum units. An audio call "
             "may also be in `platform/audio_usage`, by the same `request_id`: don't add the two."
@@ -373,6 +378,7 @@ DATASETS: tuple[Dataset, ...] = (
         table="mcp_usage_logs",
         tasks="lake.export_mcp_usage_logs",
         key="id",
+        failures="status=error|rate_limited|timeout",
         notes=(
             "What is charged for. Join `mcp_request_logs` on `request_id` for the HTTP side; "
             "`platform/tool_execution_logs` has every tool of a run, not only MCP."

@@ -37,6 +37,8 @@ MIN_ROWS = 50
 _MAD_TO_SIGMA = 1.4826
 _SIGMAS = 6.0
 _NULL_SHARE_STEP = 0.2
+_FAILURE_SHARE_STEP = 0.05
+_CHANCE_SIGMAS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +125,34 @@ def _null_faults(written: WrittenPartition, past: Sequence[DayFacts]) -> Iterato
         # Fewer nulls than usual are no fault.
         if share - usual > max(spread, _NULL_SHARE_STEP):
             yield f"`{name}` is null in {share:.0%} of rows, where {usual:.0%} are usual"
+
+
+def _failure_rate(day: Judged) -> str | None:
+    written = day.written
+    if written.failures is None:
+        return None
+    return unusual_failures(written.failures, written.rows, _past(day, step_d=1))
+
+
+def unusual_failures(failures: int, rows: int, past: Sequence[DayFacts]) -> str | None:
+    """What to say of a day with so many failures among its rows, after these days; None if nothing.
+
+    Fewer failures than usual are no fault, and few rows or few days say nothing.
+    """
+    shares = [
+        facts.failures / facts.rows
+        for facts in past
+        if facts.failures is not None and facts.rows >= MIN_ROWS
+    ]
+    if rows < MIN_ROWS or len(shares) < MIN_COMPARED_DAYS:
+        return None
+    usual, spread = _usual(shares)
+    share = failures / rows
+    # What chance does to a share of so few rows, also where no failure is usual.
+    chance = _CHANCE_SIGMAS * sqrt((usual * (1 - usual) + 1 / rows) / rows)
+    if share - usual <= max(spread, chance, _FAILURE_SHARE_STEP):
+        return None
+    return f"{share:.0%} of rows tell of a failure, where {usual:.0%} are usual"
 
 
 def _references(day: Judged) -> str | None:
@@ -237,6 +267,13 @@ CHECKS = (
         fails=_null_rate,
     ),
     DeclaredCheck(
+        name="failure_rate",
+        sentence="Not many more rows tell of a failure than in the days before.",
+        blocks=False,
+        applies=lambda dataset: dataset.failures is not None,
+        fails=_failure_rate,
+    ),
+    DeclaredCheck(
         name="row_count",
         sentence="The day has about as many rows as the same weekday of the weeks before.",
         blocks=False,
@@ -266,6 +303,7 @@ def judge(
         etag=written.etag,
         rows=written.rows,
         nulls=dict(written.nulls),
+        failures=written.failures,
         failed={check.name: reason for check, reason in failed.items()},
         blocks=any(check.blocks for check in failed),
     )

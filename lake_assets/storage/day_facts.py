@@ -21,11 +21,15 @@ KEPT_DAYS = 400
 
 
 class DayFacts(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One written day. `failed` says by check what was found; `blocks` if it is no input."""
+    """One written day. `failed` says by check what was found; `blocks` if it is no input.
+
+    `failures` are the rows that tell of something that failed; None where nobody counted.
+    """
 
     etag: str
     rows: int
     nulls: dict[str, int] = {}
+    failures: int | None = None
     failed: dict[str, str] = {}
     blocks: bool = False
 

@@ -1,4 +1,4 @@
-"""What is measured of a day's rows while they go by: nulls, unexpected values, watermarks.
+"""What is measured of a day's rows while they go by: nulls, odd values, failures, watermarks.
 
 Belongs here: one pass over batches that are written anyway.
 Does not belong here: whether a figure is a fault (`orchestration.judge`), keys (`keys`).
@@ -30,6 +30,8 @@ class RowMeasure:
             (column.name for column in dataset.columns if not column.required), 0
         )
         self._unexpected = dict.fromkeys(self._accepted, 0)
+        self._failures = dataset.failures
+        self._failed = 0
         self.keys = KeyCounter(dataset.key)
         self.rows = 0
 
@@ -41,8 +43,10 @@ class RowMeasure:
             self._nulls[name] += batch.column(name).null_count
         for name, accepted in self._accepted.items():
             column = batch.column(name)
-            known = pc.call_function("is_in", [column], pc.SetLookupOptions(value_set=accepted))
-            self._unexpected[name] += len(column) - column.null_count - known.true_count
+            self._unexpected[name] += len(column) - column.null_count - _found(column, accepted)
+        if self._failures:
+            words = pc.cast(batch.column(self._failures.column), pa.string())
+            self._failed += _found(words, pa.array(self._failures.values))
         span = pc.call_function("min_max", [batch.column(self._watermark)])
         low, high = span["min"], span["max"]
         if low.is_valid and (self._low is None or low.as_py() < self._low.as_py()):
@@ -58,6 +62,11 @@ class RowMeasure:
         return low, high
 
     @property
+    def failures(self) -> int | None:
+        """The rows that tell of a failure; None where the dataset does not say which do."""
+        return self._failed if self._failures else None
+
+    @property
     def nulls(self) -> Mapping[str, int]:
         """Null values by column, of columns that may have them; those without any left out."""
         return {name: count for name, count in self._nulls.items() if count}
@@ -66,3 +75,7 @@ class RowMeasure:
     def unexpected(self) -> Mapping[str, int]:
         """Values outside of a column's accepted ones, by column; columns without any left out."""
         return {name: count for name, count in self._unexpected.items() if count}
+
+
+def _found(column: pa.Array, values: pa.Array) -> int:
+    return pc.call_function("is_in", [column], pc.SetLookupOptions(value_set=values)).true_count

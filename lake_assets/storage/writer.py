@@ -38,6 +38,7 @@ class WrittenPartition:
     duplicate_keys: int | None
     nulls: Mapping[str, int]
     unexpected: Mapping[str, int]
+    failures: int | None
     duration_s: float
 
 
@@ -102,6 +103,7 @@ class PartitionWriter:
             duplicate_keys=measure.keys.duplicates() if dataset.key else None,
             nulls=measure.nulls,
             unexpected=measure.unexpected,
+            failures=measure.failures,
             duration_s=time.perf_counter() - started,
         )
 

@@ -32,7 +32,7 @@ COLUMNS = """
 """
 
 
-def dataset(make: Callable[..., Dataset] = event) -> Dataset:
+def dataset(make: Callable[..., Dataset] = event, **more: str) -> Dataset:
     return make(
         "plays",
         "Plays.",
@@ -43,6 +43,7 @@ def dataset(make: Callable[..., Dataset] = event) -> Dataset:
         key="id",
         watermark="created_at",
         expect_rows=True,
+        **more,
     )
 
 
@@ -145,6 +146,96 @@ def test_fewer_nulls_than_before_are_no_fault(store):
     assert judge(write(store, rows(100)), history=history, store=store).failed == {}
 
 
+def failing(count: int, *, of: int = 1_000) -> list[dict]:
+    """Rows of which `count` tell of a failure."""
+    return [row | {"status": "off"} if row["id"] < count else row for row in rows(of)]
+
+
+def past_failures(*counts: int | None, of: int = 1_000) -> dict[date, DayFacts]:
+    return {
+        DAY - timedelta(days=back): DayFacts(etag="e", rows=of, failures=count)
+        for back, count in enumerate(counts, start=1)
+    }
+
+
+@pytest.mark.parametrize(
+    ("count", "is_odd"), [(0, False), (40, False), (85, False), (130, True), (600, True)]
+)
+def test_a_day_with_more_failures_than_the_days_before_warns(store, count, is_odd):
+    of = dataset(failures="status=off")
+    history = past_failures(40, 35, 900, 45, 38, 41)
+    facts = judge(write(store, failing(count), of), history=history, store=store)
+    assert facts.failures == count
+    assert ("failure_rate" in facts.failed) is is_odd
+    assert not facts.blocks
+
+
+def test_what_is_said_of_failures_names_both_shares(store):
+    of = dataset(failures="status=off")
+    facts = judge(write(store, failing(600), of), history=past_failures(*[40] * 6), store=store)
+    assert facts.failed == {
+        "failure_rate": "60% of rows tell of a failure, where 4% are usual",
+    }
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        past_failures(40, 40, 40),
+        past_failures(40, 40, 40, None, None, None),
+        past_failures(*[2] * 8, of=40),
+    ],
+    ids=["few days", "days before failures were counted", "days of few rows"],
+)
+def test_too_little_of_the_past_says_nothing_of_failures(store, history):
+    of = dataset(failures="status=off")
+    assert judge(write(store, failing(900), of), history=history, store=store).failed == {}
+
+
+def test_few_rows_fail_by_chance(store):
+    of = dataset(failures="status=off")
+    history = past_failures(*[2] * 8, of=60)
+    few, many = (
+        judge(write(store, failing(count, of=60), of), history=history, store=store)
+        for count in (8, 30)
+    )
+    assert few.failed == {}
+    assert list(many.failed) == ["failure_rate"]
+
+
+def test_a_flag_tells_of_failures_too(store):
+    of = event(
+        "plays",
+        "Plays.",
+        group="Music",
+        table="plays",
+        tasks="lake.export_plays",
+        columns="id int64! One id.\nwell bool How.\ncreated_at timestamp!",
+        failures="well=false",
+    )
+    moment = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    mixed = [{"id": n, "well": (True, False, None)[n % 3], "created_at": moment} for n in range(9)]
+    assert judge(write(store, mixed, of), history={}, store=store).failures == 3
+
+
+def test_failures_are_only_counted_where_they_are_declared(store):
+    assert judge(write(store, rows(3)), history={}, store=store).failures is None
+
+
+@pytest.mark.parametrize(
+    ("declared", "why"),
+    [
+        ("nothing=off", "`nothing` of its failures is no column"),
+        ("status=broken", "its failures name values that `status` does not list"),
+        ("place=here", "its failures name values that `place` does not list"),
+        ("status=", "its failures name values that `status` does not list"),
+    ],
+)
+def test_failures_that_no_row_can_tell_of_are_refused(declared, why):
+    with pytest.raises(CatalogError, match=why):
+        dataset(failures=declared)
+
+
 @pytest.fixture
 def listeners() -> Dataset:
     return snapshot(
@@ -213,3 +304,5 @@ def test_checks_follow_from_the_declaration():
         "schema", "not_empty", "watermark_in_day", "unique_key",
         "accepted_values", "null_rate", "row_count",
     ]  # fmt: skip
+    watched = {check.name for check in checks_of(dataset(failures="status=off"))}
+    assert watched - {check.name for check in checks_of(dataset())} == {"failure_rate"}
