@@ -17,7 +17,7 @@ from lake_assets.models.forecast_backtest import Rules
 from lake_assets.models.series import Floats
 
 DAILY = Rules()
-MONTHLY = Rules(season=12, horizon=12, windows=4)
+MONTHLY = Rules(season=12, horizon=18, windows=4)
 QUARTERLY = Rules(season=4, horizon=8)
 YEARLY = Rules(season=1, horizon=6)
 

@@ -7,21 +7,18 @@ From each of up to `windows` past origins, a season apart, every candidate forec
 from what was known there. `Median` is taken unless another candidate had clearly smaller absolute
 errors: few origins make the best of seven look better than it is.
 
-MASE (Hyndman & Koehler 2006) divides the mean absolute error by the mean absolute difference
-between values one season apart in the last `SCALE_SEASONS` seasons of the training window: further
-back, a series that grew differed by less.
+MASE is that of Hyndman & Koehler (2006): the mean absolute error from an origin over the mean
+absolute difference between values one season apart in the whole training window before it; of
+several origins, the mean of theirs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from lake_assets.models.forecast_candidates import COMBINATION, SEASONAL_NAIVE, forecasts
 from lake_assets.models.series import Floats, filled
-
-SCALE_SEASONS = 9
-"""Eight differences of each weekday."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,32 +59,21 @@ class Backtest:
     fallback_reason: str
     errors: Floats
     points: Floats
-    naive_mae: float
-    mae: float
-    scale: float
+    mase: float | None
+    """Scaled error; None where the series never differs from the week before."""
+    naive_mase: float | None
+    """The same of seasonal naive from the same origins."""
     mape: float | None
-    runner_up: str
 
     @property
     def windows(self) -> int:
         """Forecasts that the errors are a mean of."""
         return len(self.errors)
 
-    @property
-    def mase(self) -> float | None:
-        """Scaled error; None where the series never differs from the week before."""
-        return self.mae / self.scale if self.scale > 0 and self.windows else None
-
-    @property
-    def naive_mase(self) -> float | None:
-        """The same of seasonal naive from the same origins."""
-        return self.naive_mae / self.scale if self.scale > 0 and self.windows else None
-
 
 def backtest(values: Floats, rules: Rules) -> Backtest:
     """Choose the model of a series; gaps are NaN, and count neither for nor against a model."""
     whole = filled(values, rules.season)
-    scale = seasonal_scale(values, rules.season)
     origins = rules.origins(len(values))
     reason = _too_little(values, origins, rules)
     if not origins:
@@ -97,11 +83,9 @@ def backtest(values: Floats, rules: Rules) -> Backtest:
             fallback_reason=reason,
             errors=empty,
             points=empty,
-            naive_mae=0.0,
-            mae=0.0,
-            scale=scale,
+            mase=None,
+            naive_mase=None,
             mape=None,
-            runner_up="",
         )
     actual = np.stack([values[origin : origin + rules.horizon] for origin in origins])
     runs = [
@@ -111,18 +95,17 @@ def backtest(values: Floats, rules: Rules) -> Backtest:
     names = [name for name in runs[0] if all(name in run for run in runs)]
     points = {name: np.stack([run[name] for run in runs]) for name in names}
     maes = {name: _mean(np.abs(actual - points[name])) for name in names}
-    chosen, runner_up = (SEASONAL_NAIVE, "") if reason else _choose(maes, rules.margin)
+    chosen = SEASONAL_NAIVE if reason else _choose(maes, rules.margin)
     errors = actual - points[chosen]
+    scales = [seasonal_scale(values[:origin], rules.season) for origin in origins]
     return Backtest(
         model=chosen,
         fallback_reason=reason,
         errors=errors,
         points=points[chosen],
-        naive_mae=maes[SEASONAL_NAIVE],
-        mae=maes[chosen],
-        scale=scale,
+        mase=_scaled(errors, scales),
+        naive_mase=_scaled(actual - points[SEASONAL_NAIVE], scales),
         mape=_mape(actual, errors),
-        runner_up=runner_up,
     )
 
 
@@ -136,21 +119,26 @@ def _too_little(values: Floats, origins: tuple[int, ...], rules: Rules) -> str:
     return ""
 
 
-def _choose(maes: Mapping[str, float], margin: float) -> tuple[str, str]:
-    ranked = sorted(maes, key=lambda name: (maes[name], name))
-    best = ranked[0]
+def _choose(maes: Mapping[str, float], margin: float) -> str:
+    best = min(maes, key=lambda name: (maes[name], name))
     if COMBINATION in maes and maes[best] >= maes[COMBINATION] * (1.0 - margin):
-        best = COMBINATION
-    others = [name for name in ranked if name != best]
-    return best, others[0] if others else ""
+        return COMBINATION
+    return best
 
 
 def seasonal_scale(values: Floats, season: int) -> float:
     """The mean absolute difference between values one season apart; 0 where there are none."""
-    recent = values[-SCALE_SEASONS * season :] if season > 1 else values
-    if len(recent) <= season:
+    if len(values) <= season:
         return 0.0
-    return _mean(np.abs(recent[season:] - recent[:-season]))
+    return _mean(np.abs(values[season:] - values[:-season]))
+
+
+def _scaled(errors: Floats, scales: Sequence[float]) -> float | None:
+    """The mean over origins of their scaled errors; None where an origin has no scale."""
+    if not all(scale > 0 for scale in scales):
+        return None
+    sizes = [_mean(np.abs(error)) for error in errors]
+    return float(np.mean(np.array(sizes) / np.array(scales)))
 
 
 def _mean(values: Floats) -> float:

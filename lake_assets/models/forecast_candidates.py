@@ -1,15 +1,17 @@
 """The forecasters that a backtest chooses from.
 
-Belongs here: each candidate as a function from a training series to a horizon; taming of spikes.
-Does not belong here: choosing between them (`forecast_backtest`), intervals.
+Belongs here: each candidate as a function from a training series to a horizon.
+Does not belong here: what they are trained on (`forecast_training`), choosing between them
+(`forecast_backtest`), intervals.
 
 Models come from statsforecast (Nixtla; a C++ core without threads: the same input gives the same
 forecast), named as there: AutoETS restricted to one form (Hyndman et al. 2008, error/trend/season:
 A additive, N none, Ad damped), so that it is estimated anew at every origin within milliseconds;
-AutoTheta's dynamic optimised form (Fiorucci et al. 2016); MSTL (Bandara et al. 2021). A
-`SeasonalMean` is the mean of the same weekday over some weeks. `sqrt` and `log` say the scale that
-a model works on: counts and costs vary more where there are more of them. `Median` takes the median
-of all models but the naive one, which is hard to beat by choosing (Petropoulos & Svetunkov 2020).
+AutoTheta's dynamic optimised form (Fiorucci et al. 2016); MSTL (Bandara et al. 2021). `Line` is a
+level for each weekday and one slope, by least squares in which a value counts half as much as one
+eight seasons later. `sqrt` and `log` say the scale that a model works on: counts and costs vary
+more where there are more of them, and what grows does so by a share. `Median` takes the median of
+all models but the naive one, which is hard to beat by choosing (Petropoulos & Svetunkov 2020).
 """
 
 import importlib
@@ -19,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from lake_assets.models.forecast_training import trained_on
 from lake_assets.models.series import Floats
 
 SEASONAL_NAIVE = "SeasonalNaive"
@@ -26,6 +29,9 @@ COMBINATION = "Median"
 
 Forecaster = Callable[[Floats, int, int], Floats]
 """From a training series, its season and a horizon to that many values."""
+
+_LINE_HALF_LIFE = 8
+"""Seasons after which a value counts half as much for `Line`."""
 
 _FAILURES = (ValueError, ArithmeticError, RuntimeError, IndexError, TypeError)
 
@@ -42,14 +48,18 @@ def seasonal_naive(values: Floats, season: int, horizon: int) -> Floats:
     return np.resize(values[-season:], horizon)
 
 
-def _seasonal_mean(seasons: int) -> Forecaster:
-    def forecast(values: Floats, season: int, horizon: int) -> Floats:
-        whole = min(seasons, len(values) // season)
-        if not whole:
-            return seasonal_naive(values, season, horizon)
-        return np.resize(values[-whole * season :].reshape(whole, season).mean(axis=0), horizon)
-
-    return forecast
+def _line(values: Floats, season: int, horizon: int) -> Floats:
+    places = np.arange(1 - len(values), 1, dtype=np.float64)
+    phases = np.arange(len(values)) % season
+    terms = np.zeros((len(values), season + 1))
+    terms[np.arange(len(values)), phases] = 1.0
+    terms[:, season] = places / season
+    weighted = terms.T * np.power(0.5, -places / (_LINE_HALF_LIFE * season))
+    # A phase without a value would leave nothing to solve.
+    solvable = weighted @ terms + 1e-9 * np.eye(season + 1)
+    found = np.linalg.solve(solvable, weighted @ values)
+    ahead = np.arange(1, horizon + 1)
+    return found[(len(values) - 1 + ahead) % season] + found[season] * ahead / season
 
 
 def _ets(form: str, *, damped: bool | None = None) -> Forecaster:
@@ -87,12 +97,10 @@ def _on(scale: str, inner: Forecaster) -> Forecaster:
 
 MODELS: Mapping[str, Forecaster] = {
     "AutoETS(ANA, sqrt)": _on("sqrt", _ets("ANA")),
-    "AutoETS(AAdA, log)": _on("log", _ets("AAA", damped=True)),
     "AutoETS(AAA, log)": _on("log", _ets("AAA", damped=False)),
     "AutoTheta(DOTM)": _theta,
     "MSTL(log)": _on("log", _mstl),
-    "SeasonalMean(3)": _seasonal_mean(3),
-    "SeasonalMean(6)": _seasonal_mean(6),
+    "Line(log)": _on("log", _line),
 }
 
 
@@ -107,7 +115,7 @@ def forecasts(
     if not modelled:
         return {SEASONAL_NAIVE: seasonal_naive(values, season, horizon)}
     ceiling = 3.0 * float(values.max(initial=0.0))
-    calm = tamed(values, season)
+    calm = trained_on(values, season)
     made = {SEASONAL_NAIVE: seasonal_naive(values, season, horizon)}
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
@@ -123,35 +131,3 @@ def forecasts(
         opinions = [made[name] for name in made if name != SEASONAL_NAIVE]
         made[COMBINATION] = np.median(np.stack(opinions), axis=0)
     return made
-
-
-def tamed(values: Floats, season: int, *, limit: float = 4.0, longest: int = 3) -> Floats:
-    """The series with short spikes and drops replaced by what was usual around them.
-
-    A value is a spike when its logarithm lies more than `limit` robust standard deviations from
-    the usual for its weekday and the two weeks around it, for at most `longest` days: what lasts
-    longer is a new level and stays. Series that are mostly zero are left alone.
-    """
-    if season < 2 or len(values) < 4 * season or (values > 0).mean() < 0.7:
-        return values
-    logs = np.log1p(values)
-    level = _running_median(logs, season)
-    phases = np.arange(len(logs)) % season
-    rhythm = np.array([np.median((logs - level)[day::season]) for day in range(season)])
-    usual = rhythm[phases] + _running_median(logs - rhythm[phases], season)
-    off = logs - usual
-    noise = 1.4826 * float(np.median(np.abs(off)))
-    # Counts are no surer than a Poisson count of their size.
-    spread = np.maximum(noise, 1.0 / np.sqrt(np.expm1(usual).clip(0.0) + 1.0))
-    spike = np.abs(off) > limit * np.maximum(spread, 0.02)
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], spike.astype(np.int8), [0]))))
-    out = values.copy()
-    for start, stop in zip(edges[::2], edges[1::2], strict=True):
-        if stop - start <= longest:
-            out[start:stop] = np.expm1(usual[start:stop]).clip(0.0)
-    return out
-
-
-def _running_median(values: Floats, half: int) -> Floats:
-    padded = np.pad(values, half, constant_values=np.nan)
-    return np.nanmedian(np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1), axis=1)

@@ -16,7 +16,7 @@ from lake_assets.models.forecast_backtest import Backtest, Rules
 from lake_assets.models.forecast_candidates import COMBINATION, SEASONAL_NAIVE
 from lake_assets.models.series import Flags, Floats, Span
 
-FORECAST_VERSION = "1"
+FORECAST_VERSION = "2"
 RULES = Rules()
 TRAINING_DAYS = 126
 """Eighteen weeks: five origins, and what most series still resemble."""

@@ -17,10 +17,10 @@ from lake_assets.models.forecast_candidates import (
     SEASONAL_NAIVE,
     forecasts,
     seasonal_naive,
-    tamed,
 )
 from lake_assets.models.forecast_intervals import Calibration
 from lake_assets.models.forecast_reconcile import reconciled, whole_units
+from lake_assets.models.forecast_training import steadied, tamed
 from lake_assets.models.forecasting import forecast_all
 from lake_assets.models.series import OTHER_NAME, at_most, filled
 
@@ -257,8 +257,35 @@ def test_the_median_stays_unless_another_is_clearly_better():
     rng = np.random.default_rng(4)
     noise = rng.poisson(np.resize(50 * WEEK, 70)).astype(float)
     assert backtest(noise, Rules(margin=1.0)).model == COMBINATION
-    walk = backtest(np.resize(50 * WEEK, 70), Rules())
-    assert walk.mae == pytest.approx(0, abs=1.5)
+    same = backtest(np.resize(50 * WEEK, 70), Rules())
+    assert np.abs(same.errors).mean() == pytest.approx(0, abs=1.5)
+    assert same.mase is None
+
+
+def test_the_scaled_error_is_the_published_one_at_every_origin():
+    rng = np.random.default_rng(12)
+    values = rng.poisson(np.resize(50 * WEEK, 60) * 1.01 ** np.arange(60)).astype(float)
+    rules = Rules()
+    test = backtest(values, rules)
+    scaled: list[float] = []
+    for origin, errors in zip(rules.origins(60), test.errors, strict=True):
+        training = values[:origin]
+        naive = [abs(training[day] - training[day - 7]) for day in range(7, origin)]
+        scaled.append(np.mean(np.abs(errors)) / np.mean(naive))
+    assert test.mase == pytest.approx(np.mean(scaled))
+
+
+def test_what_comes_after_an_origin_is_no_part_of_its_scale():
+    rng = np.random.default_rng(13)
+    values = rng.poisson(np.resize(50 * WEEK, 49)).astype(float)
+    (origin, *_) = Rules(windows=1).origins(49)
+    later = values.copy()
+    later[origin:] *= 3
+    calm, grown = backtest(values, Rules(windows=1)), backtest(later, Rules(windows=1))
+    assert calm.mase is not None
+    assert grown.mase is not None
+    ratio = np.abs(grown.errors).mean() / np.abs(calm.errors).mean()
+    assert grown.mase / calm.mase == pytest.approx(ratio)
 
 
 def test_origins_lie_a_season_apart_and_see_three_seasons():
@@ -286,6 +313,42 @@ def test_a_spike_is_tamed_and_a_new_level_is_not():
     assert (np.delete(tamed(spiked, 7), 40) == np.delete(spiked, 40)).all()
     shifted = np.where(np.arange(56) >= 46, base * 3, base)
     assert tamed(shifted, 7)[-5:] == pytest.approx(shifted[-5:])
+
+
+def test_days_before_a_new_weekly_rhythm_are_brought_to_it():
+    rng = np.random.default_rng(14)
+    before, after = np.resize(100 * WEEK, 56), np.resize(np.roll(100 * WEEK, 3), 28)
+    values = np.concatenate((before, after)) * rng.uniform(0.95, 1.05, 84)
+    steady = steadied(values, 7)
+    wanted = np.resize(np.roll(100 * WEEK, 3), 84)
+    assert np.abs(steady - wanted).mean() < 8
+    assert np.abs(values[:56] - wanted[:56]).mean() > 25
+    assert (steady[60:] == values[60:]).all()
+
+
+@pytest.mark.parametrize("kind", ["noise", "growth", "new level", "counts", "spike"])
+def test_an_ordinary_series_keeps_its_days(kind: str):
+    rng = np.random.default_rng(15)
+    days = np.arange(84)
+    values = {
+        "noise": np.resize(100 * WEEK, 84) * rng.lognormal(0, 0.3, 84),
+        "growth": np.resize(100 * WEEK, 84) * 1.02**days * rng.lognormal(0, 0.1, 84),
+        "new level": np.where(days > 50, 3, 1) * np.resize(100 * WEEK, 84) * rng.uniform(1, 2, 84),
+        "counts": rng.poisson(np.resize(2 * WEEK, 84)).astype(float),
+        "spike": np.where(days == 40, 10, 1) * np.resize(100 * WEEK, 84) * rng.uniform(1, 2, 84),
+    }[kind]
+    assert (steadied(values, 7) == values).all()
+
+
+def test_too_short_a_series_has_one_rhythm():
+    values = np.concatenate((np.resize(100 * WEEK, 14), np.resize(np.roll(100 * WEEK, 3), 20)))
+    assert (steadied(values, 7) == values).all()
+
+
+def test_growth_goes_on_in_the_forecast():
+    values = np.resize(100 * WEEK, 84) * 1.02 ** np.arange(84)
+    ahead = forecasts(values, 7, 14)[COMBINATION]
+    assert ahead == pytest.approx(np.resize(100 * WEEK, 14) * 1.02 ** np.arange(84, 98), rel=0.1)
 
 
 def test_reconciling_moves_the_uncertain_more_and_nothing_below_zero():

@@ -1,0 +1,108 @@
+"""What models are trained on: a series without what will not come back.
+
+Belongs here: taming of short spikes, bringing days before a new weekly rhythm to that rhythm.
+Does not belong here: models (`forecast_candidates`), gaps (`series`), what errors are measured on.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from lake_assets.models.series import Floats
+
+_SEASONS_EACH_SIDE = 2
+"""Seasons before and after a change of rhythm, so that each is a mean of two values."""
+_CLEAR = 10.0
+"""F of the clearest change from which it is believed; ordinary series stay below 6."""
+
+
+class _Change(NamedTuple):
+    at: int
+    before: Floats
+    after: Floats
+
+
+def trained_on(values: Floats, season: int) -> Floats:
+    """The series as models see it: spikes tamed, and one rhythm throughout."""
+    return steadied(tamed(values, season), season)
+
+
+def steadied(values: Floats, season: int) -> Floats:
+    """The series with one rhythm: where it clearly changed, what lies before has the new one.
+
+    Levels stay as they were; a value is scaled by how much more or less its weekday counts since.
+    """
+    logs = np.log1p(values)
+    change = _change(logs, season)
+    if change is None:
+        return values
+    phases = np.arange(change.at) % season
+    moved = logs[: change.at] + (change.after - change.before)[phases]
+    return np.concatenate((np.expm1(moved).clip(0.0), values[change.at :]))
+
+
+def _change(logs: Floats, season: int) -> _Change | None:
+    """The day from which two rhythms explain the series clearly better than one."""
+    least = _SEASONS_EACH_SIDE * season
+    if season < 2 or len(logs) < 2 * least + season:
+        return None
+    off = logs - _level(logs, season)
+    places = np.arange(len(logs))
+    of_phase = np.zeros((len(logs), season))
+    of_phase[places, places % season] = 1.0
+    # Sums and counts of each phase up to every day: one pass tells of all days at once.
+    sums, counts = np.cumsum(of_phase * off[:, np.newaxis], axis=0), np.cumsum(of_phase, axis=0)
+    at = np.arange(least, len(logs) - least + 1)
+    early, late = sums[at - 1], sums[-1] - sums[at - 1]
+    early_counts, late_counts = counts[at - 1], counts[-1] - counts[at - 1]
+    whole = float((off * off).sum())
+    by_one = whole - float((sums[-1] ** 2 / counts[-1]).sum())
+    by_two = whole - (early**2 / early_counts + late**2 / late_counts).sum(axis=1)
+    spread = np.maximum(by_two / (len(logs) - 2 * season), 1e-9)
+    clearness = (by_one - by_two) / (season - 1) / spread
+    best = int(np.argmax(clearness))
+    if clearness[best] < _CLEAR:
+        return None
+    before, after = early[best] / early_counts[best], late[best] / late_counts[best]
+    return _Change(int(at[best]), before - before.mean(), after - after.mean())
+
+
+def _level(logs: Floats, season: int) -> Floats:
+    """The mean over one season around each value, in which every phase counts the same."""
+    weights = np.ones(season)
+    if season % 2 == 0:
+        weights = np.concatenate(([0.5], np.ones(season - 1), [0.5]))
+    padded = np.pad(logs, season // 2, mode="reflect")
+    return np.convolve(padded, weights / season, "valid")
+
+
+def tamed(values: Floats, season: int, *, limit: float = 4.0, longest: int = 3) -> Floats:
+    """The series with short spikes and drops replaced by what was usual around them.
+
+    A value is a spike when its logarithm lies more than `limit` robust standard deviations from
+    the usual for its weekday and the two weeks around it, for at most `longest` days: what lasts
+    longer is a new level and stays. Series that are mostly zero are left alone.
+    """
+    if season < 2 or len(values) < 4 * season or (values > 0).mean() < 0.7:
+        return values
+    logs = np.log1p(values)
+    level = _running_median(logs, season)
+    phases = np.arange(len(logs)) % season
+    rhythm = np.array([np.median((logs - level)[day::season]) for day in range(season)])
+    usual = rhythm[phases] + _running_median(logs - rhythm[phases], season)
+    off = logs - usual
+    noise = 1.4826 * float(np.median(np.abs(off)))
+    # Counts are no surer than a Poisson count of their size.
+    spread = np.maximum(noise, 1.0 / np.sqrt(np.expm1(usual).clip(0.0) + 1.0))
+    spike = np.abs(off) > limit * np.maximum(spread, 0.02)
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], spike.astype(np.int8), [0]))))
+    out = values.copy()
+    for start, stop in zip(edges[::2], edges[1::2], strict=True):
+        if stop - start <= longest:
+            out[start:stop] = np.expm1(usual[start:stop]).clip(0.0)
+    return out
+
+
+def _running_median(values: Floats, half: int) -> Floats:
+    padded = np.pad(values, half, constant_values=np.nan)
+    return np.nanmedian(np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1), axis=1)
