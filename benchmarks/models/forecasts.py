@@ -17,7 +17,8 @@ from benchmarks.models.sample import tables
 from lake_assets.models import request_volume, token_cost
 from lake_assets.models.forecast_backtest import Rules, seasonal_scale
 from lake_assets.models.forecast_candidates import seasonal_naive
-from lake_assets.models.forecast_rows import TRAINING_DAYS
+from lake_assets.models.forecast_intervals import LEVELS
+from lake_assets.models.forecast_rows import RULES, TRAINING_DAYS
 from lake_assets.models.forecasting import Forecast, forecast_all
 from lake_assets.models.series import Floats, Span, daily_sums, known, names_of, numbers, pairs_of
 from lake_assets.sample_data.spec import SampleSpec
@@ -155,6 +156,40 @@ def on_sample(*, seeds: Sequence[int], days: int, origins: Sequence[int]) -> lis
                 _mean(f"sample, {label}", f"{key}, seed {seed}", each)
                 for key, each in errors.items()
             ]
+    return found
+
+
+def in_hindsight(
+    *, seeds: Sequence[int], others: Sequence[int], days: int, origins: Sequence[int]
+) -> list[Outcome]:
+    """The same series of the sample, forecast by the mean of other samples on the days themselves.
+
+    It knows growth, rhythm and planted events beforehand, and not what chance does: no forecast is
+    expected to do better. There are no intervals.
+    """
+    last = date(2026, 11, 22)
+    span = Span(last=last, days=days)
+    names = ("mcp_request_logs", "platform/llm_token_usage")
+    made = {
+        seed: tables(SampleSpec(last_day=last, days=days, seed=seed), names)
+        for seed in (*seeds, *others)
+    }
+    found: list[Outcome] = []
+    for label, _, actuals, *_ in _DERIVED:
+        whole = {seed: actuals(inputs, span) for seed, inputs in made.items()}
+        for seed in seeds:
+            for key, values in whole[seed].items():
+                known_before = np.mean(
+                    [whole[other].get(key, np.zeros(days)) for other in others], axis=0
+                )
+                errors: list[tuple[float, float, float, float]] = []
+                for origin in (days - ago for ago in origins):
+                    ahead = slice(origin, origin + RULES.horizon)
+                    point = known_before[ahead]
+                    none = dict.fromkeys(LEVELS, (point, point))
+                    training = values[max(0, origin - TRAINING_DAYS) : origin]
+                    errors.append(_errors(values[ahead], point, none, training, RULES.season))
+                found.append(_mean(f"hindsight, {label}", f"{key}, seed {seed}", errors))
     return found
 
 

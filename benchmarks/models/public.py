@@ -18,8 +18,9 @@ from lake_assets.models.series import Floats
 
 DAILY = Rules()
 MONTHLY = Rules(season=12, horizon=18, windows=4)
-QUARTERLY = Rules(season=4, horizon=8)
-YEARLY = Rules(season=1, horizon=6)
+# Horizons of the M competitions. Few origins close together tell of one kind of times only.
+QUARTERLY = Rules(season=4, horizon=8, windows=12)
+YEARLY = Rules(season=1, horizon=6, windows=12)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

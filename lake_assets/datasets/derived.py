@@ -76,7 +76,7 @@ DATASETS: tuple[Dataset, ...] = (
         columns="""
             forecast_id         string!     One id per series, forecast day and target day.
             generated_at        timestamp!  When the forecast was computed.
-            model_name          string!     The model that the backtest chose, such as AutoETS.
+            model_name          string!     WeightedMean of several models, or SeasonalNaive.
             model_version       string!     Version of the forecasting code and its library.
             series_key          string!     The series: `total`, `service=NAME` or `agent=ID`.
             target_date         date!       The UTC day that is forecast.
@@ -152,7 +152,7 @@ DATASETS: tuple[Dataset, ...] = (
         columns="""
             forecast_id         string!     One id per series, forecast day and target day.
             generated_at        timestamp!  When the forecast was computed.
-            model_name          string!     The forecasting model chosen for the series by backtest.
+            model_name          string!     WeightedMean of several models, or SeasonalNaive.
             model_version       string!     Version of the forecasting code and its library.
             provider            string      Provider of the model; null unless a `model` series.
             llm_model           string      The language model; null unless a `model` series.

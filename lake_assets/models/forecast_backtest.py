@@ -1,11 +1,13 @@
 """Which candidate forecasts a series best: rolling-origin backtests, and what they say of errors.
 
-Belongs here: origins, errors, the choice, the scale of MASE.
+Belongs here: origins, errors, the choice and its weights, the scale of MASE.
 Does not belong here: the candidates themselves, intervals, rows.
 
 From each of up to `windows` past origins, a season apart, every candidate forecasts the horizon
-from what was known there. `Median` is taken unless another candidate had clearly smaller absolute
-errors: few origins make the best of seven look better than it is.
+from what was known there. A series is forecast by `WeightedMean`: the mean of all models, each
+weighted by its mean absolute error to the power of -6, so that a clearly better one has nearly all
+the weight and equal ones share it. Means of models err less than the one that few origins make look
+best (Petropoulos & Svetunkov 2020). Seasonal naive is taken where it had clearly smaller errors.
 
 MASE is that of Hyndman & Koehler (2006): the mean absolute error from an origin over the mean
 absolute difference between values one season apart in the whole training window before it; of
@@ -17,8 +19,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lake_assets.models.forecast_candidates import COMBINATION, SEASONAL_NAIVE, forecasts
+from lake_assets.models.forecast_candidates import SEASONAL_NAIVE, forecasts
 from lake_assets.models.series import Floats, filled
+
+COMBINATION = "WeightedMean"
+
+_POWER = 6.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +39,7 @@ class Rules:
     least_active: int = 8
     """Values above 0 below which a series is too sparse for a model."""
     margin: float = 0.1
-    """How much smaller errors must be for a single model to be taken over the combination."""
+    """How much smaller errors must be for seasonal naive to be taken over the combination."""
 
     @property
     def step(self) -> int:
@@ -53,9 +59,13 @@ class Rules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backtest:
-    """Forecasts and signed errors (actual less forecast) of the chosen model, origin by step."""
+    """Forecasts and signed errors (actual less forecast) of what was chosen, origin by step.
+
+    `weights` say how much each candidate counts in the chosen forecast; they add up to 1.
+    """
 
     model: str
+    weights: Mapping[str, float]
     fallback_reason: str
     errors: Floats
     points: Floats
@@ -80,6 +90,7 @@ def backtest(values: Floats, rules: Rules) -> Backtest:
         empty = np.empty((0, rules.horizon))
         return Backtest(
             model=SEASONAL_NAIVE,
+            weights={SEASONAL_NAIVE: 1.0},
             fallback_reason=reason,
             errors=empty,
             points=empty,
@@ -95,14 +106,18 @@ def backtest(values: Floats, rules: Rules) -> Backtest:
     names = [name for name in runs[0] if all(name in run for run in runs)]
     points = {name: np.stack([run[name] for run in runs]) for name in names}
     maes = {name: _mean(np.abs(actual - points[name])) for name in names}
-    chosen = SEASONAL_NAIVE if reason else _choose(maes, rules.margin)
-    errors = actual - points[chosen]
+    weights = _weights(maes)
+    model, chosen = COMBINATION, mixed(points, weights)
+    if maes[SEASONAL_NAIVE] < _mean(np.abs(actual - chosen)) * (1.0 - rules.margin) or reason:
+        model, weights, chosen = SEASONAL_NAIVE, {SEASONAL_NAIVE: 1.0}, points[SEASONAL_NAIVE]
+    errors = actual - chosen
     scales = [seasonal_scale(values[:origin], rules.season) for origin in origins]
     return Backtest(
-        model=chosen,
+        model=model,
+        weights=weights,
         fallback_reason=reason,
         errors=errors,
-        points=points[chosen],
+        points=chosen,
         mase=_scaled(errors, scales),
         naive_mase=_scaled(actual - points[SEASONAL_NAIVE], scales),
         mape=_mape(actual, errors),
@@ -119,11 +134,25 @@ def _too_little(values: Floats, origins: tuple[int, ...], rules: Rules) -> str:
     return ""
 
 
-def _choose(maes: Mapping[str, float], margin: float) -> str:
-    best = min(maes, key=lambda name: (maes[name], name))
-    if COMBINATION in maes and maes[best] >= maes[COMBINATION] * (1.0 - margin):
-        return COMBINATION
-    return best
+def _weights(maes: Mapping[str, float]) -> dict[str, float]:
+    """How much each model counts, by how small its errors were; without any, seasonal naive."""
+    models = {name: mae for name, mae in maes.items() if name != SEASONAL_NAIVE} or dict(maes)
+    # Errors of nearly nothing are all the same.
+    least = max(min(models.values()), 1e-9 * max(models.values()), 1e-300)
+    raw = {name: (max(mae, least) / least) ** -_POWER for name, mae in models.items()}
+    return {name: weight / sum(raw.values()) for name, weight in raw.items()}
+
+
+def mixed(points: Mapping[str, Floats], weights: Mapping[str, float]) -> Floats:
+    """The weighted mean of forecasts; one that is missing leaves its weight to the others.
+
+    Without any that has a weight, seasonal naive.
+    """
+    present = {name: weight for name, weight in weights.items() if name in points}
+    if not present:
+        return points[SEASONAL_NAIVE]
+    total = sum(present.values())
+    return np.sum([points[name] * (weight / total) for name, weight in present.items()], axis=0)
 
 
 def seasonal_scale(values: Floats, season: int) -> float:

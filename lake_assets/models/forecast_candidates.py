@@ -10,8 +10,7 @@ A additive, N none, Ad damped), so that it is estimated anew at every origin wit
 AutoTheta's dynamic optimised form (Fiorucci et al. 2016); MSTL (Bandara et al. 2021). `Line` is a
 level for each weekday and one slope, by least squares in which a value counts half as much as one
 eight seasons later. `sqrt` and `log` say the scale that a model works on: counts and costs vary
-more where there are more of them, and what grows does so by a share. `Median` takes the median of
-all models but the naive one, which is hard to beat by choosing (Petropoulos & Svetunkov 2020).
+more where there are more of them, and what grows does so by a share.
 """
 
 import importlib
@@ -25,7 +24,6 @@ from lake_assets.models.forecast_training import trained_on
 from lake_assets.models.series import Floats
 
 SEASONAL_NAIVE = "SeasonalNaive"
-COMBINATION = "Median"
 
 Forecaster = Callable[[Floats, int, int], Floats]
 """From a training series, its season and a horizon to that many values."""
@@ -127,7 +125,4 @@ def forecasts(
                 continue
             if np.isfinite(forecast).all():
                 made[name] = np.clip(forecast, 0.0, ceiling)
-    if len(made) > 2:
-        opinions = [made[name] for name in made if name != SEASONAL_NAIVE]
-        made[COMBINATION] = np.median(np.stack(opinions), axis=0)
     return made

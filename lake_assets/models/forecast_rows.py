@@ -13,7 +13,7 @@ from importlib.metadata import version
 import numpy as np
 
 from lake_assets.models.forecast_backtest import Backtest, Rules
-from lake_assets.models.forecast_candidates import COMBINATION, SEASONAL_NAIVE
+from lake_assets.models.forecast_candidates import SEASONAL_NAIVE
 from lake_assets.models.series import Flags, Floats, Span
 
 FORECAST_VERSION = "2"
@@ -85,21 +85,16 @@ def explanation(test: Backtest) -> str:
     """Why this model, in one sentence."""
     if test.fallback_reason:
         return f"Seasonal naive stands in for a model: {test.fallback_reason}."
+    leading = max(test.weights, key=lambda name: (test.weights[name], name))
+    mean = f"The mean of models by weight, most of it {leading}'s ({test.weights[leading]:.0%}),"
     if test.mase is None or test.naive_mase is None:
-        return f"{_called(test.model)}; the series is the same every week, so errors have no scale."
-    told = (
-        f"{_called(test.model)} had a scaled error of {test.mase:.2f} over {test.windows} "
-        f"backtests, seasonal naive {test.naive_mase:.2f}"
-    )
+        return f"{mean} is taken; the series was the same every week, so errors have no scale."
     if test.model == SEASONAL_NAIVE:
         return (
             f"Seasonal naive itself was best, with a scaled error of {test.mase:.2f} over "
-            f"{test.windows} backtests; the median of all models did clearly worse."
+            f"{test.windows} backtests; the mean of all models did clearly worse."
         )
-    if test.model == COMBINATION:
-        return f"{told}; no single model was clearly better than the median."
-    return f"{told}; it was clearly better than the median of all models."
-
-
-def _called(model: str) -> str:
-    return "The median of all models" if model == COMBINATION else model
+    return (
+        f"{mean} had a scaled error of {test.mase:.2f} over {test.windows} backtests, "
+        f"seasonal naive {test.naive_mase:.2f}."
+    )

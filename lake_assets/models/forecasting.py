@@ -3,7 +3,7 @@
 Belongs here: the order of the steps and their result per series.
 Does not belong here: the steps themselves (`forecast_*`), tables and rows.
 
-Per series: gaps are filled, spikes tamed, a model chosen by rolling-origin backtest, the horizon
+Per series: gaps are filled, spikes tamed, models weighed by rolling-origin backtest, the horizon
 forecast, intervals calibrated on the backtests; then totals and parts are made to agree. Series
 too short or too sparse for that are forecast by seasonal naive, and say so. The same series give
 the same forecasts, in any order and with any others beside them but for the reconciliation and
@@ -15,7 +15,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lake_assets.models.forecast_backtest import Backtest, Rules, backtest, seasonal_scale
+from lake_assets.models.forecast_backtest import (
+    Backtest,
+    Rules,
+    backtest,
+    mixed,
+    seasonal_scale,
+)
 from lake_assets.models.forecast_candidates import forecasts
 from lake_assets.models.forecast_intervals import LEVELS, Calibration
 from lake_assets.models.forecast_reconcile import Whole, reconciled, whole_units
@@ -64,7 +70,7 @@ def from_first_value(values: Floats) -> Floats:
 def _forecast(values: Floats, test: Backtest, shape: Calibration, rules: Rules) -> Forecast:
     whole = filled(values, rules.season)
     made = forecasts(whole, rules.season, rules.horizon, modelled=not test.fallback_reason)
-    point = made[test.model] if test.model in made else next(iter(made.values()))
+    point = mixed(made, test.weights)
     spare = seasonal_scale(values, rules.season) or float(np.std(whole))
     bounds: dict[float, tuple[Floats, Floats]] = {}
     for level in LEVELS:

@@ -11,9 +11,14 @@ import pytest
 from lake_assets.catalog import load_catalog
 from lake_assets.models import request_volume, token_cost
 from lake_assets.models.derivation import derivation_of
-from lake_assets.models.forecast_backtest import Rules, backtest, seasonal_scale
-from lake_assets.models.forecast_candidates import (
+from lake_assets.models.forecast_backtest import (
     COMBINATION,
+    Rules,
+    backtest,
+    mixed,
+    seasonal_scale,
+)
+from lake_assets.models.forecast_candidates import (
     SEASONAL_NAIVE,
     forecasts,
     seasonal_naive,
@@ -253,10 +258,40 @@ def test_a_sparse_series_says_so():
     )
 
 
-def test_the_median_stays_unless_another_is_clearly_better():
+def test_models_are_weighed_by_their_errors():
     rng = np.random.default_rng(4)
     noise = rng.poisson(np.resize(50 * WEEK, 70)).astype(float)
-    assert backtest(noise, Rules(margin=1.0)).model == COMBINATION
+    test = backtest(noise, Rules())
+    assert test.model == COMBINATION
+    assert sum(test.weights.values()) == pytest.approx(1)
+    origins = Rules().origins(70)
+    actual = np.stack([noise[at : at + 14] for at in origins])
+    made = [forecasts(noise[:at], 7, 14) for at in origins]
+    maes = {name: np.abs(actual - [one[name] for one in made]).mean() for name in made[0]}
+    assert SEASONAL_NAIVE not in test.weights
+    ranked = sorted(test.weights, key=lambda name: -test.weights[name])
+    assert ranked == sorted(test.weights, key=lambda name: maes[name])
+    best, second = ranked[:2]
+    assert test.weights[best] / test.weights[second] == pytest.approx(
+        (maes[second] / maes[best]) ** 6
+    )
+    assert test.points[0] == pytest.approx(mixed(made[0], test.weights))
+
+
+def test_a_model_that_fails_leaves_its_weight_to_the_others():
+    points = {"a": np.array([1.0]), "b": np.array([3.0]), SEASONAL_NAIVE: np.array([9.0])}
+    assert mixed(points, {"a": 0.25, "b": 0.25, "c": 0.5}) == pytest.approx([2.0])
+    assert mixed(points, {"c": 1.0}) == pytest.approx([9.0])
+
+
+def test_seasonal_naive_is_taken_where_it_is_clearly_better():
+    values = np.resize(np.array([0.0, 90.0, 3.0, 50.0, 7.0, 0.0, 1.0]), 70)
+    values[::2] += np.resize([0.0, 40.0, 0.0], 35)
+    assert backtest(values, Rules(margin=1.0)).model == COMBINATION
+    assert backtest(values, Rules(margin=-9.0)).model == SEASONAL_NAIVE
+
+
+def test_a_series_that_never_changes_has_no_scale():
     same = backtest(np.resize(50 * WEEK, 70), Rules())
     assert np.abs(same.errors).mean() == pytest.approx(0, abs=1.5)
     assert same.mase is None
@@ -347,7 +382,7 @@ def test_too_short_a_series_has_one_rhythm():
 
 def test_growth_goes_on_in_the_forecast():
     values = np.resize(100 * WEEK, 84) * 1.02 ** np.arange(84)
-    ahead = forecasts(values, 7, 14)[COMBINATION]
+    ahead = forecast_all({"a": values}, Rules())["a"].point
     assert ahead == pytest.approx(np.resize(100 * WEEK, 14) * 1.02 ** np.arange(84, 98), rel=0.1)
 
 
