@@ -8,7 +8,8 @@ width at step h of a series is a quantile of absolute errors, scaled by the seri
 its level (a series that doubled errs by twice as much), by how errors grow with h over all series,
 and by the square root of the day's level (a Sunday of half the volume errs by less). Quantiles are
 taken over the scaled errors of all series together, each scaled by the *other* origins of its
-series, so that how badly a few origins tell the size of errors is part of the width.
+series, so that how badly a few origins tell the size of errors is part of the width. Errors from
+one origin hang together, so the correction for few of them counts origins, not errors.
 """
 
 from collections.abc import Sequence
@@ -36,7 +37,8 @@ class Calibration:
             _scores(error, point, self._growth) for error, point in zip(errors, points, strict=True)
         ]
         pooled = np.concatenate([np.empty(0), *scores])
-        self._quantiles = {level: _quantile(pooled, level) for level in LEVELS}
+        origins = sum(len(error) for error in errors)
+        self._quantiles = {level: _quantile(pooled, level, origins) for level in LEVELS}
 
     def half_width(
         self, point: Floats, error: Floats, points: Floats, *, spare: float, level: float
@@ -99,11 +101,12 @@ def _scores(error: Floats, points: Floats, growth: Floats) -> Floats:
     return scores[~np.isnan(scores)]
 
 
-def _quantile(scores: Floats, level: float) -> float:
+def _quantile(scores: Floats, level: float, origins: int) -> float:
     usual = _GAUSSIAN[level]
     if not len(scores):
         # One origin or none: errors may well be larger than the one that was seen.
         return 1.25 * usual
-    told = float(np.quantile(scores, min(1.0, level + (1.0 - level) / len(scores))))
+    # Of n exchangeable ones, the next lies below the (n + 1) * level smallest with that chance.
+    told = float(np.quantile(scores, min(1.0, level * (1.0 + 1.0 / origins))))
     trust = min(1.0, len(scores) / _ENOUGH)
     return trust * told + (1.0 - trust) * max(told, 1.25 * usual)
