@@ -5,7 +5,8 @@ Does not belong here: the forms in which servers take a tool (`definition`), HTT
 
 The fullest of these that fits is given: column tables with meanings and whole notes; every column
 with its type, accepted values, and notes in short; the same without notes; the most useful
-columns, one more for each dataset in turn while they fit.
+columns, one more for each dataset in turn while they fit. What room the notes leave goes to the
+meanings of columns, dataset by dataset: first where no name tells what was computed.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,7 +19,7 @@ from lake_api.query.schemas import DEFAULT_ROWS, MAX_ROWS, MAX_SQL_CHARS, MIN_SQ
 from lake_api.tool.notes import notes_of
 from lake_assets.catalog import PARTITION_COLUMN, Column, ColumnType, Dataset, Kind
 
-GUIDE_CHARS = 50_000
+GUIDE_CHARS = 64_000
 """Characters of the guide unless asked otherwise; the whole catalogue fits, with every column."""
 
 MIN_GUIDE_CHARS = 12_000
@@ -30,6 +31,7 @@ _NOTE_CHARS = (480, 320, 160)
 """How long a dataset's note may be, the fullest that fits."""
 
 _MARKS = {Kind.EVENT: "e", Kind.SNAPSHOT: "s", Kind.EXTERNAL: "x", Kind.DERIVED: "d"}
+_MEANINGS_FIRST = (Kind.DERIVED, Kind.EXTERNAL, Kind.EVENT, Kind.SNAPSHOT)
 _TYPE_MARKS = {
     ColumnType.STRING: "",
     ColumnType.INT64: " int",
@@ -49,7 +51,7 @@ FILTER, GROUP BY ALL, PIVOT work). Nothing can be written.
 Filter on it unless a note says otherwise: `WHERE {PARTITION_COLUMN} >= DATE '2026-11-01'`, \
 `WHERE {PARTITION_COLUMN} >= current_date - 7` or \
 `WHERE {PARTITION_COLUMN} BETWEEN DATE '2026-10-01' AND DATE '2026-10-31'`. Fewer days are faster. \
-Months: `date_trunc('month', {PARTITION_COLUMN})`.
+Months: `date_trunc('month', {PARTITION_COLUMN})`; weeks begin on Monday.
 - The newest complete day is usually yesterday (UTC): `current_date - 1`. The answer's `freshness` \
 says which days are there; its `warnings` are worth reading.
 - Timestamps are TIMESTAMP WITH TIME ZONE in UTC: `date_trunc('hour', created_at)`, \
@@ -76,7 +78,8 @@ _SHORT_TYPES = (
     "dec DECIMAL(18,6), bool BOOLEAN, ts TIMESTAMP WITH TIME ZONE, day DATE, json JSON in VARCHAR, "
     "none VARCHAR."
 )
-_VALUES = " {a|b} are all values that a column has."
+_VALUES = " `*` marks what tells the rows of a day apart. {a|b} are all values that a column has."
+_MEANINGS = " (text) is what a column means."
 _NOTES = " A note in brackets stands here:"
 _SOME_COLUMNS = (
     " These are the most useful columns, not all. To see every column of a table, select "
@@ -156,17 +159,18 @@ def guide(
     columns = {one.partition: useful_columns(one) for one in visible.datasets}
     for note_chars in _NOTE_CHARS:
         notes = notes_of(visible, max_chars=note_chars)
-        legend = _SHORT_TYPES + _VALUES + _NOTES * bool(notes.shared)
-        lines = _lines(visible, columns, _with_values, notes.of)
-        noted = whole(lines, "\n".join((legend, *notes.shared)))
+        legend = _SHORT_TYPES + _VALUES + _MEANINGS + _NOTES * bool(notes.shared)
+        shared = "\n".join((legend, *notes.shared))
+        noted = whole(shared, _lines(visible, columns, _with_values, notes.of))
         if len(noted) <= max_chars:
-            return noted
-    typed = whole(_lines(visible, columns, _with_values), _SHORT_TYPES + _VALUES)
+            told = _with_meanings(visible, max_chars - len(noted))
+            return whole(shared, _lines(visible, columns, told, notes.of))
+    typed = whole(_SHORT_TYPES + _VALUES, _lines(visible, columns, _with_values))
     if len(typed) <= max_chars:
         return typed
     note = _SHORT_TYPES + _SOME_COLUMNS
     budget = max_chars - len(whole(_lines(visible), note))
-    return whole(_lines(visible, _some_columns(visible, budget)), note)
+    return whole(note, _lines(visible, _some_columns(visible, budget)))
 
 
 def _count(visible: VisibleCatalog) -> str:
@@ -196,15 +200,42 @@ def _with_type(column: Column) -> str:
     return f"{column.name}{_TYPE_MARKS[column.type]}"
 
 
-def _with_values(column: Column) -> str:
+def _type_only(_: Dataset, column: Column) -> str:
+    return _with_type(column)
+
+
+def _with_meanings(visible: VisibleCatalog, budget: int) -> Callable[[Dataset, Column], str]:
+    """Columns with what they mean, of as many datasets as there is room for."""
+    left = budget
+    told: set[str] = set()
+    for dataset in sorted(visible.datasets, key=lambda one: _MEANINGS_FIRST.index(one.kind)):
+        cost = sum(len(_meaning(visible, column)) for column in dataset.columns)
+        if cost <= left:
+            told.add(dataset.partition)
+            left -= cost
+
+    def text(dataset: Dataset, column: Column) -> str:
+        known = _with_values(dataset, column)
+        return known + _meaning(visible, column) if dataset.partition in told else known
+
+    return text
+
+
+def _meaning(visible: VisibleCatalog, column: Column) -> str:
+    meaning = visible.text(column.description, in_sql=True).rstrip(".")
+    return f" ({meaning})" if meaning else ""
+
+
+def _with_values(dataset: Dataset, column: Column) -> str:
+    key = "*" if column.name in dataset.key else ""
     values = f" {{{'|'.join(column.values)}}}" if column.values else ""
-    return _with_type(column) + values
+    return f"{column.name}{key}{_TYPE_MARKS[column.type]}{values}"
 
 
 def _lines(
     visible: VisibleCatalog,
     shown: Mapping[str, Sequence[Column]] | None = None,
-    column_text: Callable[[Column], str] = _with_type,
+    column_text: Callable[[Dataset, Column], str] = _type_only,
     notes: Mapping[str, str] | None = None,
 ) -> str:
     kinds = {dataset.kind for dataset in visible.datasets}
@@ -220,7 +251,7 @@ def _lines(
             # What one row is follows a semicolon; the column tables tell it as the key.
             sentence = visible.text(dataset.summary, in_sql=True).partition(";")[0].rstrip(".")
             columns = (shown or {}).get(dataset.partition, ())
-            names = ", ".join(column_text(column) for column in columns)
+            names = ", ".join(column_text(dataset, column) for column in columns)
             line = f"- {dataset.sql_name} ({_MARKS[dataset.kind]}) {sentence}"
             lines.append(f"{line}: {names}" if names else line)
             if note := (notes or {}).get(dataset.partition):

@@ -8,7 +8,7 @@ from lake_api.datasets.visible import Visibility, VisibleCatalog
 from lake_api.query.guard import Guard
 from lake_api.tool.definition import SHORT_DESCRIPTION_CHARS, tool_definition
 from lake_api.tool.guide import EXAMPLES, GUIDE_CHARS, MIN_GUIDE_CHARS, guide
-from lake_assets.catalog import Catalog, ColumnType, load_catalog
+from lake_assets.catalog import Catalog, ColumnType, Kind, load_catalog
 
 KEY = {"X-Internal-API-Key": "test-key-of-the-admin"}
 
@@ -98,15 +98,22 @@ def lines_of(text: str) -> dict[str, str]:
 
 
 def test_the_whole_catalogue_is_told_with_every_column_type_and_value() -> None:
-    text = guide(everything())
+    visible = everything()
+    text = guide(visible)
     assert 40_000 < len(text) <= GUIDE_CHARS
     found = lines_of(text)
     for dataset in load_catalog():
-        _, mark, listed = found[dataset.sql_name].partition(f": {dataset.watermark} ")
-        assert mark, dataset.sql_name
-        listed = f"{dataset.watermark} {listed}"
+        first = re.search(rf": {dataset.watermark}\b", found[dataset.sql_name])
+        assert first, dataset.sql_name
+        listed = found[dataset.sql_name][first.start() :].replace(": ", ", ", 1)
         for column in dataset.columns:
-            assert f", {column.name}" in f", {listed}"
+            key = "*" if column.name in dataset.key else ""
+            assert f", {column.name}{key}" in listed
+            # What was computed here, no name can tell.
+            if dataset.kind is Kind.DERIVED and column.description:
+                assert (
+                    f"({everything().text(column.description, in_sql=True).rstrip('.')})" in listed
+                )
             if column.values:
                 assert f"{{{'|'.join(column.values)}}}" in listed
     usage = found["platform_llm_token_usage"]
