@@ -87,3 +87,21 @@ def _read(read: Callable[[], Any]) -> Any:
 def _chunked(fetch: Callable[[int], Sequence[Sequence[Any]]]) -> Rows:
     while chunk := fetch(_FETCH_ROWS):
         yield from chunk
+
+
+class BoundedRows:
+    """At most `cap` of the rows, whose iterator is used again after it; keeps the first."""
+
+    def __init__(self, rows: Iterator[Sequence[Any]], cap: int) -> None:
+        self._rows = rows
+        self._cap = cap
+        self.first: Sequence[Any] | None = None
+
+    def __iter__(self) -> Iterator[Sequence[Any]]:
+        for _ in range(self._cap):
+            row = next(self._rows, None)
+            if row is None:
+                return
+            if self.first is None:
+                self.first = row
+            yield row

@@ -7,10 +7,10 @@ Does not belong here: the pipe and the process (`worker`), opening the engine (`
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -33,7 +33,14 @@ from lake_api.query.messages import (
 from lake_api.query.worker.arrow_rows import encode_arrow, first_row
 from lake_api.query.worker.csv_rows import encode_csv
 from lake_api.query.worker.encode import EncodedRows, RowTooLarge, encode_rows
-from lake_api.query.worker.execute import FailedCapped, bind, bound, execute_rows, execute_table
+from lake_api.query.worker.execute import (
+    BoundedRows,
+    FailedCapped,
+    bind,
+    bound,
+    execute_rows,
+    execute_table,
+)
 from lake_api.query.worker.extract import ChunkPipe, of_query, of_stored, page_of, write_file
 from lake_api.query.worker.failures import (
     Explained,
@@ -44,6 +51,7 @@ from lake_api.query.worker.failures import (
     row_too_large,
     timed_out,
 )
+from lake_api.query.worker.stored_types import stored_mismatch
 from lake_api.query.worker.value_hints import found_nothing, value_hints
 from lake_api.query.worker.views import (
     inspect_files,
@@ -114,9 +122,21 @@ class Session:
         facts: list[FileFacts] = []
         cursor = self._connection.cursor()
         self._current = (job.id, cursor)
+        try:
+            outcome = self._outcome(job, lambda: run(cursor, facts))
+            if not isinstance(outcome, Explained):
+                return outcome
+            if outcome.code == "type_mismatch":
+                outcome = stored_mismatch(cursor, job.views, facts) or outcome
+        finally:
+            self._current = None
+            cursor.close()
+        return _failure(job.id, outcome, facts)
+
+    def _outcome(self, job: Work, run: Callable[[], _Reply]) -> _Reply | Explained:
         columns = tuple(dict.fromkeys(name for view in job.views for name, _ in view.columns))
         try:
-            return run(cursor, facts)
+            return run()
         except _Rejected as rejected:
             explained = rejected.explained
         except (_Cancelled, duckdb.InterruptException):
@@ -135,10 +155,7 @@ class Session:
         except (RecursionError, ValueError, OverflowError):
             # Values that Python can't hold, such as a nesting deeper than its stack.
             explained = engine_failed(recycle=False)
-        finally:
-            self._current = None
-            cursor.close()
-        return _failure(job.id, explained, facts)
+        return explained
 
     def cancel(self, job_id: int) -> None:
         """Interrupt the job until it ends; called from the thread that reads the pipe."""
@@ -297,7 +314,7 @@ def _run_rows(job: Job, cursor: duckdb.DuckDBPyConnection, clock: "_Clock") -> _
         cursor, job.sql, capped_at=job.row_cap + 1 if job.top_n else None
     )
     clock.stage("run")
-    bounded = _Bounded(rows, job.row_cap)
+    bounded = BoundedRows(rows, job.row_cap)
     if job.form is Form.CSV:
         encoded = encode_csv(bounded, columns=columns, byte_cap=job.byte_cap)
     else:
@@ -332,24 +349,6 @@ def _run_arrow(job: Job, cursor: duckdb.DuckDBPyConnection, clock: "_Clock") -> 
     )
     clock.stage("encode")
     return columns, types, encoded, encoded.count < table.num_rows
-
-
-class _Bounded:
-    """At most `cap` of the rows, whose iterator is used again after it; keeps the first."""
-
-    def __init__(self, rows: Iterator[Sequence[Any]], cap: int) -> None:
-        self._rows = rows
-        self._cap = cap
-        self.first: Sequence[Any] | None = None
-
-    def __iter__(self) -> Iterator[Sequence[Any]]:
-        for _ in range(self._cap):
-            row = next(self._rows, None)
-            if row is None:
-                return
-            if self.first is None:
-                self.first = row
-            yield row
 
 
 def _answer(
