@@ -170,7 +170,8 @@ SETTINGS: tuple[Setting, ...] = (
         default="4294967296",
         sentence="Address space that a worker may grow by before the system refuses it memory; all "
         "processes together stay below (`LAKE_QUERY_WORKERS` + `LAKE_HEAVY_WORKERS`) times (this + "
-        "250 MB), and for the service itself 250 MB and `LAKE_RESULT_CACHE_BYTES`.",
+        "250 MB), and for the service itself 250 MB and `LAKE_RESULT_CACHE_BYTES`; while a segment "
+        "is built, its process comes to these, whose engine has 512 MB.",
         parse=_positive_int,
     ),
     Setting(

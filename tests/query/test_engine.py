@@ -291,6 +291,7 @@ def test_a_column_of_an_impossible_type_sets_the_day_aside(lake):
         ),
         ("SELECT sum(agent_id) FROM agent_run_log", "type_mismatch", "Cast"),
         ("SELECT CAST(agent_id AS INT) FROM agent_run_log", "type_mismatch", "TRY_CAST"),
+        ("SELECT agent_id::nope FROM agent_run_log", "invalid_query", None),
         ("SELECT agent_id, sum(tokens) FROM agent_run_log", "not_grouped", "GROUP BY ALL"),
         ("SELECT 9223372036854775807 + tokens FROM agent_run_log", "out_of_range", None),
     ],

@@ -48,7 +48,7 @@ class Code(Enum):
         "table_function",
         "A function stands where a table belongs, and it is not unnest, range or generate_series.",
     )
-    CTE_NAME = "cte_name", "A CTE may be called by letters, digits and underscores only."
+    CTE_NAME = "cte_name", "A CTE has a plain name, and none of the engine's own tables."
     CTE_SHADOWS_DATASET = "cte_shadows_dataset", "A CTE has the name of a dataset."
     DUPLICATE_CTE = "duplicate_cte", "Two CTEs of one WITH have the same name."
     FUNCTION_NOT_ALLOWED = "function_not_allowed", "The function exists and may not be used."

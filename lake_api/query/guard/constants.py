@@ -5,6 +5,7 @@ Does not belong here: judging the value.
 """
 
 from datetime import UTC, date, datetime
+from typing import TypeGuard
 
 from sqlglot import exp
 
@@ -56,7 +57,7 @@ def number_of(node: exp.Expr | None) -> float | None:
     return result
 
 
-def is_number_cast(node: exp.Expr | None) -> bool:
+def is_number_cast(node: exp.Expr | None) -> TypeGuard[exp.Cast]:
     """Whether a cast leaves a number what it is worth, which `1::FLOAT::BIT::INT` does not."""
     return isinstance(node, exp.Cast) and node.to.this.name in _NUMERIC
 

@@ -17,6 +17,7 @@ from lake_api.nearest import did_you_mean
 
 _FILE = re.compile(r"""["']?[^\s"',]*/[^\s"',]*\.(parquet|duckdb)[^\s"',]*["']?""")
 _FUNCTION_KINDS = ("Function", "Macro")
+_OTHER_KINDS = ("Type", "Collation")
 
 _MISSING_COLUMN = re.compile(
     r"""does not have a column named "(.+?)"|Column "(.+?)" (?:in EXCLUDE|does not exist)"""
@@ -191,9 +192,8 @@ def _rejected(raw: _Raw, *, sql: str | None, columns: Sequence[str]) -> Explaine
         known = f"The columns are {', '.join(columns)}."
         hint = did_you_mean(name.rpartition(".")[2], columns, otherwise=known if columns else "")
     elif raw.error_subtype == "MISSING_ENTRY":
-        is_function = raw.type.endswith(_FUNCTION_KINDS)
-        code = "unknown_function" if is_function else "unknown_table"
-        detail = f"There is no {'function' if is_function else 'dataset'} `{raw.name}`."
+        code, what = _missing_entry(raw.type)
+        detail = f"There is no {what} `{raw.name}`."
     elif unknown := _MISSING_TABLE.match(message):
         code, name = "unknown_table", unknown[1]
         detail = f"There is no table `{name}` in this FROM clause."
@@ -217,6 +217,15 @@ def _rejected(raw: _Raw, *, sql: str | None, columns: Sequence[str]) -> Explaine
         fragment=name or None,
         offset=_character_offset(sql, raw.position),
     )
+
+
+def _missing_entry(kind: str) -> tuple[str, str]:
+    """The code and the name of what the engine looked for."""
+    if kind.endswith(_FUNCTION_KINDS):
+        return "unknown_function", "function"
+    if kind in _OTHER_KINDS:
+        return "invalid_query", kind.lower()
+    return "unknown_table", "dataset"
 
 
 def _scrubbed(message: str) -> str:
