@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from lake_api.query.messages import (
@@ -222,3 +223,11 @@ def test_a_worker_that_lacks_one_lock_does_not_serve(tmp_path: Path, name: str) 
 
 def test_a_worker_with_all_its_locks_serves(tmp_path: Path) -> None:
     assert first_word(tmp_path, "main()") == Ready()
+
+
+def test_the_engine_has_no_setting_that_nobody_has_looked_at() -> None:
+    """A new version may bring a setting whose default opens something: lock it, or list it."""
+    known = Path(__file__).parent.parent / "fixtures" / "engine_settings.txt"
+    with duckdb.connect() as connection:
+        rows = connection.execute("SELECT name FROM duckdb_settings()").fetchall()
+    assert {name for (name,) in rows} == set(known.read_text(encoding="ascii").split())

@@ -121,7 +121,7 @@ def _check_settings(connection: duckdb.DuckDBPyConnection, config: WorkerConfig)
     for name, value in expected.items():
         if actual.get(name) != value:
             raise NotLocked(f"the setting {name} is not {value!r}")
-    if not 0 < _size_bytes(actual["memory_limit"]) <= config.memory_bytes:
+    if not 0 < _size_bytes(actual.get("memory_limit", "")) <= config.memory_bytes:
         raise NotLocked("the setting memory_limit is not what was asked for")
     # The engine itself adds the database's own files, and nothing else may be there.
     allowed = actual.get("allowed_paths", "").strip("[]")
