@@ -1,5 +1,6 @@
 """The service with its own engine over a real S3 server: rows that were written, over HTTP."""
 
+import io
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -8,12 +9,15 @@ from decimal import Decimal
 from typing import Any
 
 import httpx
+import obstore
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from lake_api.app import create_app
+from lake_api.query.reader_store import open_whole
 from lake_api.settings import Settings
-from lake_assets.catalog import Catalog, LakeLocation
+from lake_assets.catalog import Catalog, LakeLocation, data_key
 from lake_assets.storage.schema import arrow_schema
 from lake_assets.storage.store import LakeStore
 from lake_assets.storage.writer import PartitionWriter
@@ -132,6 +136,27 @@ def test_refusals_say_why_in_the_one_shape(
     assert body["code"] not in {"internal_error", "query_rejected"}
     assert body["query_id"]
     assert "s3://" not in body["detail"]
+
+
+def test_a_day_of_another_type_is_no_fault_of_the_caller(
+    client: Any, bucket: LakeLocation, catalog: Catalog
+) -> None:
+    dataset = catalog["agent_run_log"]
+    foreign = io.BytesIO()
+    pq.write_table(pa.table({"run_id": ["a"], "cost_usd": ["many"]}), foreign)
+    obstore.put(open_whole(bucket), data_key(dataset, DAY), foreign.getvalue())
+    LakeStore(bucket).bump_version(dataset, [DAY])
+
+    answer = ask(client, "SELECT sum(cost_usd) AS cost FROM agent_run_log")
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    assert (body["source"], body["rows"]) == ("unavailable", [])
+    error = body["error"]
+    assert (error["code"], error["retry"]) == ("stored_type_mismatch", False)
+    assert "`agent_run_log` has values of `cost_usd` on 2026-11-21" in error["detail"]
+    assert "Leave `cost_usd` out" in error["hint"]
+    assert not [word for word in ("parquet", "/tmp", bucket.bucket) if word in answer.text]
+    assert ask(client, "SELECT run_id FROM agent_run_log").json()["rows"] == [["a"]]
 
 
 def test_the_parts_are_ready(client: Any) -> None:
