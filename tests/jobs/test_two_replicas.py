@@ -277,6 +277,21 @@ def test_a_token_that_one_revokes_opens_nothing_at_the_other(pair: Pair) -> None
     assert here.post(f"{LAKE}/query", json=ASK, headers=other).status_code == 401
 
 
+def test_a_command_that_reaches_both_at_once_begins_once(pair: Pair) -> None:
+    headers = {**ADMIN, "operation-id": "drop-once"}
+    answers = on_both(
+        pair,
+        lambda client: client.post(
+            f"{LAKE}/services/engine/commands/drop-caches/run", json={}, headers=headers
+        ),
+        times=3,
+    )
+    assert {answer.status_code for answer in answers} == {202}, answers[0].text
+    assert {answer.json()["id"] for answer in answers} == {"drop-once"}
+    found = pair.rows(sql.SQL("SELECT count(*) FROM operations WHERE operation_id = 'drop-once'"))
+    assert found == [(1,)]
+
+
 def test_both_write_the_audit(pair: Pair) -> None:
     answers = on_both(pair, lambda client: client.post(f"{LAKE}/query", json=ASK), times=5)
     ids = [answer.json()["query_id"] for answer in answers]
