@@ -28,10 +28,16 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str, ensure_ascii=False)
 
 
+def _is_told(record: logging.LogRecord) -> bool:
+    """Not what libraries say without a logger: MCP's tells there what callers have sent."""
+    return record.name != "root" or record.levelno >= logging.ERROR
+
+
 def configure_logging(level: int = logging.INFO) -> None:
     """Send every log line of this process to standard error as JSON."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter())
+    handler.addFilter(_is_told)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

@@ -20,7 +20,7 @@ from lake_api import errors
 from lake_api.app import create_app
 from lake_api.errors import LakeError
 from lake_api.settings import SETTINGS, Settings, SettingsError
-from lake_api.web.logs import JsonFormatter
+from lake_api.web.logs import JsonFormatter, configure_logging
 from lake_assets.catalog import Catalog
 
 _IMPORT = """
@@ -228,3 +228,17 @@ def test_every_error_crosses_processes_whole_and_is_in_the_drawing(
     assert again.to_problem() == error.to_problem()
     assert again.headers == error.headers
     assert kind.__name__ in (errors.__doc__ or "")
+
+
+def test_what_callers_sent_is_not_logged_by_libraries(capsys: pytest.CaptureFixture[str]) -> None:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        configure_logging()
+        root.warning("Failed to validate request: input_value='SELECT 1'")
+        logging.getLogger("lake_api.query").warning("told")
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+    [line] = capsys.readouterr().err.splitlines()
+    assert json.loads(line)["message"] == "told"
