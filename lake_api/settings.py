@@ -37,6 +37,8 @@ class Setting:
 
 
 def _networks(text: str) -> tuple[Network, ...]:
+    if text.lower() == "none":
+        return ()
     return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
 
 
@@ -90,7 +92,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         name="LAKE_INTERNAL_NETWORKS",
         default="127.0.0.0/8,::1/128",
-        sentence="Networks whose peers are internal agents when no proxy forwarded the request.",
+        sentence="Networks whose peers are internal agents when no proxy forwarded the request; "
+        "`none` where everyone shall show a token or the key.",
         parse=_networks,
     ),
     Setting(

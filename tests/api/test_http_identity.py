@@ -45,6 +45,15 @@ def test_a_peer_outside_the_internal_networks_needs_the_key(
     assert answer.status_code == 200
 
 
+def test_nobody_is_known_by_address_where_no_network_is_internal(
+    start_service: Any, problem: Any
+) -> None:
+    service = start_service(LAKE_INTERNAL_NETWORKS="none")
+    problem(service.query(SQL, headers={"X-Agent-ID": "aurora"}), 401, "not_authenticated")
+    problem(service.client.get("/metrics"), 401, "not_authenticated")
+    assert service.query(SQL, headers={"X-Internal-API-Key": KEY}).status_code == 200
+
+
 @pytest.mark.parametrize("key", ["wrong", "", KEY[:-1], f"{KEY} x", "ключ".encode()])
 def test_a_wrong_key_is_refused_on_every_route(
     service: Any, problem: Any, key: str | bytes
