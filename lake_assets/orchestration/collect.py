@@ -21,6 +21,7 @@ from lake_assets.orchestration.checks import check_results
 from lake_assets.orchestration.partitions import days_of
 from lake_assets.orchestration.reporting import (
     DayEvents,
+    counted,
     left_out,
     materialized,
     write_reported,
@@ -32,6 +33,7 @@ from lake_assets.sources.collect import collector_of
 from lake_assets.sources.collection import Collection
 from lake_assets.sources.errors import NotConfigured, SourceError, SourceUnavailable
 from lake_assets.sources.fading import REPLACE_TAG
+from lake_assets.storage.day_facts import read_facts
 
 REFETCH_TAG = "lake/refetch"
 """A run with this tag set to `true` asks again for days that the lake already has."""
@@ -78,9 +80,11 @@ def collected(
                 )
                 yield from write_reported(context, rows, collection.notes)
             context.log.info(f"{dataset.partition}: {http.requests} requests")
+        facts = read_facts(lake.store(), dataset) if collection.kept else {}
         for day, note in collection.notes.items():
             if day in collection.kept:
-                yield materialized(context, rows, day, note)
+                stored = facts.get(day)
+                yield materialized(context, rows, day, note | counted(stored and stored.rows))
             elif day in collection.missing:
                 yield left_out(context, dataset, day, str(note["reason"]))
         yield from check_results(dataset, rows.facts)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import zip_longest
 
 from tests.fakes.base import TODAY, Fake, Reply, Request, as_json
 
@@ -114,7 +115,7 @@ class FakeFred(Fake):
     def _published(self, series_id: str):
         """Each vintage with the day until which it held, in FRED's order."""
         ordered = sorted(self.series[series_id], key=lambda v: (v.period, v.known))
-        for vintage, after in zip(ordered, [*ordered[1:], None], strict=True):
+        for vintage, after in zip_longest(ordered, ordered[1:]):
             replaced = after is not None and after.period == vintage.period
             until = after.known - timedelta(days=1) if replaced else FOREVER
             yield vintage.period, vintage.known, until, vintage.value

@@ -205,6 +205,18 @@ def test_a_field_that_does_not_fit_is_named(dealroom, change, says):
     assert dealroom.days == []
 
 
+def test_a_new_field_is_no_matter(dealroom):
+    def change(page):
+        page["note"] = "x"
+        for each in page["sessions"]:
+            each["mood"] = "x"
+
+    dealroom.fake.break_with(base.rewritten(change))
+
+    assert dealroom.run(YESTERDAY).success
+    assert ids(dealroom.rows(YESTERDAY)) == expected()
+
+
 def test_missing_settings_skip_the_run_and_are_named(dealroom):
     del dealroom.env["DEALROOM_API_TOKEN"], dealroom.env["DEALROOM_BASE_URL"]
 

@@ -1,3 +1,4 @@
+import json
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -119,12 +120,86 @@ def test_a_backfill_keeps_days_that_are_there_unless_asked(fred):
     assert kept.success
     assert len(fred.fake.requests) == asked
     assert "kept as it is" in metadata(kept)["2026-10-02"]["reason"]
+    assert [metadata(kept)[f"2026-10-0{day}"]["rows"] for day in (1, 2, 3)] == [3, 0, 0]
 
     fred.run(date(2026, 10, 1), date(2026, 10, 4))
     assert fred.days[-1] == date(2026, 10, 4)
     fred.run(date(2026, 10, 1), date(2026, 10, 3), **{"lake/refetch": "true"})
     assert len(fred.fake.requests) == asked + 8
     assert len(fred.rows(date(2026, 10, 1))) == 3
+
+
+def pages_of_one(reply):
+    """The first observation of those that came, as if a page had no more."""
+    page = json.loads(reply.body)
+    page["observations"] = page["observations"][:1]
+    return base.as_json(page)
+
+
+def test_pages_are_followed_by_what_came(fred):
+    fred.fake.break_with(pages_of_one, where="observations", times=99)
+
+    assert fred.run().success
+
+    assert said(fred.rows()) == COUNTY
+    offsets = [request.query["offset"] for request in fred.fake.asked("observations")]
+    assert offsets == ["0", "1", "2", "0"]
+
+
+def test_pages_that_end_before_their_count_fail(fred):
+    def end(page):
+        page["observations"] = []
+
+    fred.fake.break_with(base.rewritten(end), where="observations")
+
+    assert "CASANT5URN: 0 of 3 observations came" in failure(fred.run())
+    assert fred.days == []
+
+
+def test_a_series_without_observations_is_empty_and_no_fault(fred):
+    fred.fake.series = {"CASANT5URN": []}
+    fred.env["FRED_SERIES"] = "CASANT5URN"
+
+    assert fred.run().success
+
+    assert fred.rows() == []
+
+
+@pytest.mark.parametrize(
+    ("moment", "today_in_st_louis"),
+    [
+        (datetime(2026, 11, 23, 5, 59, tzinfo=UTC), date(2026, 11, 22)),
+        (datetime(2026, 11, 23, 6, tzinfo=UTC), TODAY),
+    ],
+)
+def test_no_vintage_is_asked_for_of_a_day_that_has_not_begun_in_st_louis(
+    fred, moment, today_in_st_louis
+):
+    fred.now, fred.fake.today = moment, today_in_st_louis
+
+    assert fred.run().success
+
+    asked = {request.query["realtime_end"] for request in fred.fake.asked("observations")}
+    assert asked == {f"{today_in_st_louis}"}
+    assert said(fred.rows()) == COUNTY
+
+
+def test_leap_days_and_ends_of_months_are_days_like_any(collecting):
+    leap = date(2024, 2, 29)
+    fred = collecting("external/scc/fred_indicators", FakeFred(leap))
+    fred.fake.series = {
+        "CASANT5URN": [
+            Vintage(date(2024, 1, 31), leap - timedelta(days=1), "4.5"),
+            Vintage(leap, leap, "4.6"),
+        ]
+    }
+    fred.env["FRED_SERIES"] = "CASANT5URN"
+    fred.now = datetime(2024, 2, 29, 12, tzinfo=UTC)
+
+    fred.run(leap - timedelta(days=1), leap)
+
+    assert [len(fred.rows(day)) for day in fred.days] == [1, 1]
+    assert said(fred.rows(leap)) == [("CASANT5URN", leap, 4.6, leap)]
 
 
 def test_a_missing_key_skips_the_run_and_says_which(fred):

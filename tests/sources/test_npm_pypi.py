@@ -1,4 +1,4 @@
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 import pytest
@@ -106,6 +106,29 @@ def test_a_schedule_writes_its_window_again(packages):
     assert {row["downloads"] for day in packages.days for row in packages.rows(day)} == {7}
 
 
+@pytest.mark.parametrize("day", [date(2024, 2, 29), date(2024, 3, 1), date(2025, 12, 31)])
+def test_leap_days_and_ends_of_years_are_days_like_any(collecting, day):
+    packages = collecting("package_stats", FakePackages(day + timedelta(days=1)))
+    packages.now = datetime(day.year, day.month, day.day, 12, tzinfo=UTC) + timedelta(days=1)
+
+    packages.run(day)
+
+    assert said(packages.rows(day)) == expected(day)
+
+
+def test_new_fields_are_no_matter_and_a_day_that_comes_twice_is_kept_once(packages):
+    def change(page):
+        page["note"] = "x"
+        page["downloads"] = [day | {"note": "x"} for day in page["downloads"] * 2]
+
+    packages.fake.break_with(base.rewritten(change), where="react")
+
+    result = packages.run(YESTERDAY)
+
+    assert said(packages.rows(YESTERDAY)) == expected(YESTERDAY)
+    assert metadata(result)[f"{YESTERDAY}"]["repeated_rows"] == 1
+
+
 def test_counts_that_pypi_stats_no_longer_keeps_stay(packages):
     packages.run(YESTERDAY)
     packages.now += timedelta(days=190)
@@ -113,7 +136,7 @@ def test_counts_that_pypi_stats_no_longer_keeps_stay(packages):
 
     again = packages.run(YESTERDAY)
 
-    assert sorted(map(str, said(packages.rows(YESTERDAY)))) == sorted(map(str, expected(YESTERDAY)))
+    assert said(packages.rows(YESTERDAY)) == expected(YESTERDAY)
     assert metadata(again)[f"{YESTERDAY}"]["kept_rows"] == 1
 
 

@@ -108,6 +108,20 @@ def test_a_day_without_facts_is_empty_and_says_so(xbrl):
     assert metadata(result)[f"{FRIDAY}"]["reason"] == "the source has no rows for the day"
 
 
+def test_new_fields_are_no_matter(xbrl):
+    def change(document):
+        document["note"] = "x"
+        for concept in document["facts"]["us-gaap"].values():
+            concept["note"] = "x"
+            for facts in concept["units"].values():
+                facts[:] = [fact | {"note": "x"} for fact in facts]
+
+    xbrl.fake.break_with(base.rewritten(change), where="companyfacts/CIK0000001002")
+
+    assert xbrl.run(FRIDAY).success
+    assert said(xbrl.rows(FRIDAY)) == expected(FRIDAY)
+
+
 def test_a_fact_that_comes_twice_is_stored_once(xbrl):
     def double(document):
         facts = document["facts"]["us-gaap"]["Assets"]["units"]["USD"]
