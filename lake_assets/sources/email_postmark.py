@@ -10,7 +10,8 @@ some days before (a setting); later openings are not found.
 before, and cut by the events' own times. Messages and events are gone after 45 days, unless the
 account has another retention. `details` holds the text of the message: it is not read.
 
-**Unconfirmed:** names of rarer events; one that is not named here fails the run.
+**Unconfirmed:** names of rarer events (one that is not named here fails the run), the zone of
+searches (a day more is asked for), and that 10,000 are the most that a search shows.
 """
 
 import hashlib

@@ -18,7 +18,9 @@ fewer than 20 returns are merged or left out, so brackets add up to less than th
 of fewer than 100 returns are not there; the others leave out negative incomes. `N2` counts
 exemptions until 2017, people since.
 
-**Unconfirmed:** that the server heeds `If-Modified-Since` (else every run reads every file).
+**Unconfirmed:** that the server heeds `If-Modified-Since` (else every run reads every file); the
+words of the brackets, and that A00600, A00900 and A01000 are dividends, business and capital gains
+(the guide beside the files, `22incydocguide.docx`, tells).
 """
 
 from collections.abc import Collection, Iterator
