@@ -16,7 +16,8 @@ rewritten. Moving a row to another file is none.
 beside them tell which. Areas may end in `**`. Industry codes lose leading zeros. CES begins a new
 file every few years, and the known ones then say nothing new for ever: a warning names it.
 
-**Unconfirmed:** that `last_modified` changes with every import, and how CES names `Industry Title`.
+**Unconfirmed:** that `last_modified` changes with every import, how CES names `Industry Title`, and
+that the portal lists a new file beside the known ones (without a list, nothing is told).
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -179,6 +179,13 @@ def test_a_new_file_that_no_setting_names_is_told(edd):
     )
 
 
+def test_a_portal_that_lists_no_files_is_no_fault(edd):
+    edd.fake.break_with(base.status(404, text="Not found"), where="package_show", times=9)
+
+    assert edd.run().success
+    assert said(edd.rows()) == EXPECTED
+
+
 def test_the_past_is_not_invented(edd):
     alone = edd.run(YESTERDAY)
     assert "nothing older than 2026-11-23 can be collected" in failure(alone)
