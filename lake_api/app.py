@@ -16,6 +16,7 @@ from litestar.di import Provide
 from lake_api.artifacts.controller import ARTIFACT_ROUTES
 from lake_api.artifacts.service import serving_artifacts
 from lake_api.audit.log import AuditLog
+from lake_api.audit.retention import AuditRetention, archive_of, pruning
 from lake_api.clock import Clock, utc_now
 from lake_api.database.database import Database
 from lake_api.database.group_writer import GroupWriter
@@ -136,6 +137,13 @@ def create_app(
                 visibility=visibility,
                 clock=clock,
             )
+            retention = AuditRetention(
+                database,
+                archive=archive_of(app.state.engine, guard),
+                keep_days=settings.audit_days,
+                clock=clock,
+            )
+            await stack.enter_async_context(pruning(retention))
             await stack.enter_async_context(serving_mcp(app, visibility))
             yield
 

@@ -366,6 +366,13 @@ SETTINGS: tuple[Setting, ...] = (
         parse=_switch,
     ),
     Setting(
+        name="LAKE_AUDIT_DAYS",
+        default="400",
+        sentence="Days that audit rows stay in the service's database, at least 30; older ones are "
+        "removed once `platform/lake_query_audit` has them in the lake, not before. 0: for ever.",
+        parse=_whole_int,
+    ),
+    Setting(
         name="LAKE_SNAPSHOT_CHECK_S",
         default="0.5",
         sentence="Age at which a dataset's version token is read again.",
@@ -430,6 +437,7 @@ class Settings:
     artifact_quota_bytes: int
     artifacts_per_agent: int
     log_sql: bool
+    audit_days: int
     snapshot_check_s: float
     snapshot_relist_s: float
 
@@ -452,6 +460,8 @@ class Settings:
             raise SettingsError("LAKE_QUERY_TIMEOUT_S: must be at most 55")
         if settings.export_link_s > 604_800:
             raise SettingsError("LAKE_EXPORT_LINK_S: must be at most 604800")
+        if 0 < settings.audit_days < 30:
+            raise SettingsError("LAKE_AUDIT_DAYS: must be at least 30, or 0")
         return settings
 
     @property

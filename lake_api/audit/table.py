@@ -3,12 +3,12 @@
 Belongs here: the table. Does not belong here: writing it (`log`).
 
 The dataset `platform/lake_query_audit` reads these columns by name, in `lake_assets`. Triggers of
-the database refuse to change or delete a row.
+the database refuse to change a row, and to delete one of the last thirty days.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 
-from sqlalchemy import JSON, BigInteger, DateTime, Float, String, Text
+from sqlalchemy import JSON, BigInteger, Date, DateTime, Float, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from lake_api.database.base import Table
@@ -43,3 +43,13 @@ class AuditRow(_Base):
     answer_bytes: Mapped[int] = mapped_column(BigInteger())
     read_bytes: Mapped[int] = mapped_column(BigInteger())
     elapsed_ms: Mapped[float] = mapped_column(Float())
+
+
+class PrunedDayRow(_Base):
+    """A day whose rows were removed, once the lake had them."""
+
+    __tablename__ = "audit_pruned"
+
+    day: Mapped[date] = mapped_column(Date(), primary_key=True)
+    rows: Mapped[int] = mapped_column(BigInteger())
+    pruned_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))

@@ -36,7 +36,8 @@ def open_service_export(url: str, dataset: Dataset) -> Generator[DayReader]:
 
     Raises:
         SourceUnavailable: the database does not answer.
-        SourceMismatch: it has no such table or column, or the URL is of another database.
+        SourceMismatch: it has no such table or column, or the URL is of another database; when a
+            day is read, that the service has removed its rows.
     """
     table = _table(dataset)
     if url.startswith(_SQLITE):
@@ -53,7 +54,14 @@ def open_service_export(url: str, dataset: Dataset) -> Generator[DayReader]:
     with open_export(f"postgresql://{rest}", as_postgres) as source:
         if source.table.missing:
             raise _lacks(dataset, source.table.missing[0])
-        yield source.day
+        with source.connection.cursor() as cursor:
+            cursor.execute("SELECT to_regclass($1) IS NOT NULL", (f"{table}_pruned",))
+            found = cursor.fetchone()
+            removed: set[date] = set()
+            if found is not None and found[0]:
+                cursor.execute(f"SELECT day FROM {table}_pruned")  # noqa: S608 - a declared name
+                removed = {row[0] for row in cursor.fetchall()}
+        yield _unless_removed(dataset, removed, source.day)
 
 
 @contextmanager
@@ -86,7 +94,31 @@ def _open_sqlite(file: str, dataset: Dataset, table: str) -> Generator[DayReader
         def read(day: date) -> Generator[pa.RecordBatch]:
             return _sqlite_day(connection, dataset, table, day)
 
-        yield read
+        yield _unless_removed(dataset, _removed_of_sqlite(connection, table), read)
+
+
+def _removed_of_sqlite(connection: sqlite3.Connection, table: str) -> set[date]:
+    try:
+        if not connection.execute(f"PRAGMA table_info({table}_pruned)").fetchall():
+            return set()
+        found = connection.execute(f"SELECT day FROM {table}_pruned")  # noqa: S608 - a declared name
+        return {date.fromisoformat(row[0]) for row in found}
+    except sqlite3.Error as error:
+        raise _unavailable(error) from error
+
+
+def _unless_removed(dataset: Dataset, removed: set[date], read: DayReader) -> DayReader:
+    """The reader; it refuses days that the service has removed, which it would replace by less."""
+
+    def read_day(day: date) -> Generator[pa.RecordBatch]:
+        if day in removed:
+            raise SourceMismatch(
+                f"{dataset.partition}: the service has removed its rows of {day}, which are in the "
+                "lake; the day stays there as it is"
+            )
+        return read(day)
+
+    return read_day
 
 
 def _sqlite_day(
