@@ -30,6 +30,7 @@ from lake_api.artifacts.schemas import ARTIFACT_EXAMPLE, LISTED_EXAMPLE, Artifac
 from lake_api.artifacts.service import ArtifactService, too_large
 from lake_api.artifacts.store import NewArtifact
 from lake_api.artifacts.table import ArtifactRow
+from lake_api.audit.answering import audited, begin, tell
 from lake_api.datasets.routes import answer_unavailable
 from lake_api.errors import (
     BodyTooLarge,
@@ -43,6 +44,7 @@ from lake_api.errors import (
 )
 from lake_api.identity import Caller, requires_agent, requires_operation
 from lake_api.jobs.service import disabled
+from lake_api.query.rate_limit import LIMIT_ERRORS, counts_look
 from lake_api.settings import Settings
 from lake_api.web.problems import problem_responses
 from lake_api.web.requests import LakeRequest
@@ -53,12 +55,13 @@ MAX_LIFE_S = 7 * 86_400
 
 _OPTIONS: dict[str, Any] = {
     "tags": ["artifacts"],
-    "guards": [requires_agent, requires_operation("artifacts")],
+    "guards": [requires_agent, requires_operation("artifacts"), counts_look],
     "exception_handlers": {Exception: answer_unavailable},
 }
 _ERRORS: dict[int, LakeError] = {
     401: NotAuthenticated("The bearer token is not valid.", code="invalid_token"),
     403: Forbidden("This token does not allow `artifacts`.", code="operation_not_allowed"),
+    429: LIMIT_ERRORS[429],
     503: disabled("artifacts"),
 }
 _MISSING: dict[int, LakeError] = {
@@ -104,6 +107,7 @@ def _told(description: str) -> ResponseSpec:
 @post(
     ROUTE,
     operation_id="keep_artifact",
+    middleware=[audited("keep_artifact")],
     summary="Keep a file",
     description="The body is the file, up to 50 MB. Its type is told by its bytes; whatever it "
     "is, it is stored and served as bytes to be saved, and never run or shown. `shared` "
@@ -151,7 +155,9 @@ async def keep_artifact(
         size_bytes=settings.artifact_bytes if announced is None else announced,
         life=timedelta(seconds=expires_in_s),
     )
+    await begin(request, "keep_artifact", cleaned)
     kept = await service.keep(caller, new, _chunks(request))
+    tell(request, subject=str(kept.id), answer_bytes=kept.size_bytes)
     info = _info(kept, service)
     return Response(info, status_code=201, headers={"Location": f"{ROUTE}/{kept.id}"})
 
@@ -159,6 +165,7 @@ async def keep_artifact(
 @get(
     ROUTE,
     operation_id="list_artifacts",
+    middleware=[audited("list_artifacts", is_look=True)],
     summary="List artifacts",
     description="The caller's own and what its swarm shares, newest first; for a swarm those of "
     "its agents, for the admin all.",
@@ -191,6 +198,7 @@ async def list_artifacts(
 @get(
     f"{ROUTE}/{{artifact_id:uuid}}",
     operation_id="get_artifact",
+    middleware=[audited("read_artifact")],
     summary="An artifact, and its link",
     description="The link is signed, expires, and is answered with the file as an attachment.",
     responses={200: _told("The artifact, with a link."), **problem_responses(_ERRORS | _MISSING)},
@@ -201,12 +209,16 @@ async def get_artifact(
 ) -> ArtifactInfo:
     """A fresh link to it."""
     service = _enabled(artifacts)
-    return _info(await service.get(artifact_id, _caller(request)), service)
+    tell(request, subject=str(artifact_id))
+    row = await service.get(artifact_id, _caller(request))
+    tell(request, answer_bytes=row.size_bytes)
+    return _info(row, service)
 
 
 @delete(
     f"{ROUTE}/{{artifact_id:uuid}}",
     operation_id="delete_artifact",
+    middleware=[audited("delete_artifact")],
     summary="Remove an artifact",
     description="By its owner or the admin. Its links end with it.",
     status_code=200,
@@ -218,7 +230,9 @@ async def delete_artifact(
 ) -> ArtifactInfo:
     """Gone for everybody."""
     service, caller = _enabled(artifacts), _caller(request)
+    tell(request, subject=str(artifact_id))
     row = await service.get(artifact_id, caller)
+    await begin(request, "delete_artifact", str(artifact_id))
     await service.discard(row, caller)
     return _info(row)
 

@@ -50,8 +50,11 @@ class Audited(ASGIMiddleware):
 
     scopes = (ScopeType.HTTP,)
 
-    def __init__(self, note: Callable[[LakeRequest, int, float], AuditNote]) -> None:
+    def __init__(
+        self, note: Callable[[LakeRequest, int, float], AuditNote], *, action: str
+    ) -> None:
         self._note = note
+        self.action = action
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Pass the answer on once it is recorded."""
@@ -90,10 +93,11 @@ async def _record(request: LakeRequest, note: AuditNote) -> ServiceUnavailable |
     return failure
 
 
-def audited(action: str) -> Audited:
+def audited(action: str, *, is_look: bool = False) -> Audited:
     """Middleware for a route that is no query.
 
     Where it changes something, `begin` goes before the change; what else is known, `tell` adds.
+    A look is asked for again and again: of these the first sixty in a minute are recorded.
     """
 
     def note(request: LakeRequest, status: int, elapsed_ms: float) -> AuditNote:
@@ -109,7 +113,8 @@ def audited(action: str) -> Audited:
             subject=request.state.get("audit_subject"),
             elapsed_ms=elapsed_ms,
             # Whoever waits for a job asks again and again.
-            is_cheap=refused and (caller is None or isinstance(error, RateLimited | Conflict)),
+            is_cheap=is_look
+            or (refused and (caller is None or isinstance(error, RateLimited | Conflict))),
         )
         entry = replace(entry, **request.state.get("audit_fields", {}))
         beside: Sequence[Write] = ()
@@ -119,7 +124,7 @@ def audited(action: str) -> Audited:
             beside = sums.charge(caller, spent)
         return AuditNote(entry=entry, beside=beside)
 
-    return Audited(note)
+    return Audited(note, action=action)
 
 
 async def begin(request: ASGIConnection[Any, Any, Any, Any], action: str, subject: str) -> None:

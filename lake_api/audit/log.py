@@ -22,7 +22,7 @@ from lake_api.errors import ServiceUnavailable
 from lake_api.identity import Caller
 
 _INSERT = insert(AuditRow)
-_REFUSALS_PER_MINUTE = 60
+_CHEAP_PER_MINUTE = 60
 _SUBJECT_LENGTH = 256
 
 
@@ -32,8 +32,9 @@ class AuditEntry:
 
     `call_id` is a query's `query_id`; what is recorded twice (begun, over) has the same twice.
 
-    `is_cheap` marks a refusal that costs its caller nothing and the service little: of these, only
-    the first sixty of a caller in a minute are recorded, and all unknown callers are one.
+    `is_cheap` marks what costs its caller nothing and the service little: a refusal, or a look at
+    how something stands. Of these, only the first sixty of a caller, an action and a minute are
+    recorded, and all unknown callers are one.
     """
 
     action: str
@@ -60,7 +61,7 @@ class AuditLog:
         self._clock = clock
         self._with_sql = with_sql
         self._minute = 0
-        self._refusals: Counter[str] = Counter()
+        self._cheap: Counter[tuple[str, str]] = Counter()
 
     async def record(self, entry: AuditEntry, *, beside: Sequence[Write] = ()) -> None:
         """Record it, and what is written in the same transaction; committed when this returns.
@@ -69,20 +70,14 @@ class AuditLog:
             ServiceUnavailable: it could not be recorded (`audit_unavailable`).
         """
         writes = list(beside)
-        if not entry.is_cheap or self._has_room(entry.caller):
+        if not entry.is_cheap or self._has_room(entry):
             writes.append(self.write_of(entry))
         if not writes:
             return
         try:
             await self._writer.write(writes)
         except ServiceUnavailable as error:
-            raise ServiceUnavailable(
-                "What is asked for can't be recorded at the moment, so nothing is answered.",
-                code="audit_unavailable",
-                hint="Try again in a moment.",
-                retry=True,
-                retry_after_s=5,
-            ) from error
+            raise audit_unavailable() from error
 
     def write_of(self, entry: AuditEntry) -> Write:
         """Its row, for whoever commits it together with what it tells of."""
@@ -100,11 +95,10 @@ class AuditLog:
             "token_id": str(caller.token_id) if caller and caller.token_id else None,
             "swarm_id": str(caller.swarm_id) if caller and caller.swarm_id else None,
             "cron_run": caller.cron_run if caller else None,
-            "subject": entry.subject[:_SUBJECT_LENGTH] if entry.subject else None,
+            "subject": _storable(entry.subject)[:_SUBJECT_LENGTH] if entry.subject else None,
             "call_id": entry.call_id,
             "sql_sha256": None if sql is None else hashlib.sha256(sql.encode()).hexdigest(),
-            # Postgres has no NUL in a text.
-            "sql_text": sql.replace("\0", "\\0") if sql is not None and self._with_sql else None,
+            "sql_text": _storable(sql) if sql is not None and self._with_sql else None,
             "datasets": list(entry.datasets),
             "form": entry.form,
             "outcome": entry.outcome,
@@ -115,12 +109,28 @@ class AuditLog:
             "elapsed_ms": entry.elapsed_ms,
         }
 
-    def _has_room(self, caller: Caller | None) -> bool:
-        """Whoever is refused over and over shall not fill the disk."""
+    def _has_room(self, entry: AuditEntry) -> bool:
+        """Whoever is refused, or looks, over and over shall not fill the disk."""
         minute = int(time.monotonic() // 60)
         if minute != self._minute:
             self._minute = minute
-            self._refusals.clear()
-        name = caller.key if caller else ""
-        self._refusals[name] += 1
-        return self._refusals[name] <= _REFUSALS_PER_MINUTE
+            self._cheap.clear()
+        what = entry.caller.key if entry.caller else "", entry.action
+        self._cheap[what] += 1
+        return self._cheap[what] <= _CHEAP_PER_MINUTE
+
+
+def audit_unavailable() -> ServiceUnavailable:
+    """What is told when something can't be recorded."""
+    return ServiceUnavailable(
+        "What is asked for can't be recorded at the moment, so nothing is answered.",
+        code="audit_unavailable",
+        hint="Try again in a moment.",
+        retry=True,
+        retry_after_s=5,
+    )
+
+
+def _storable(text: str) -> str:
+    """Postgres has no NUL in a text."""
+    return text.replace("\0", "\\0")

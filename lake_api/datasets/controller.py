@@ -18,7 +18,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from litestar.params import Parameter, SkipValidation
 
-from lake_api.audit.answering import Audited
+from lake_api.audit.answering import Audited, audited, tell
 from lake_api.datasets.discovery import ROUTE, Discovery
 from lake_api.datasets.reader import LakeReader
 from lake_api.datasets.routes import (
@@ -56,7 +56,7 @@ _READS = [requires_agent, requires_operation("query")]
 
 _ROWS: Mapping[str, Any] = {
     "guards": [*_READS, counts_call],
-    "middleware": [Audited(note_of_call)],
+    "middleware": [Audited(note_of_call, action="query")],
     "exception_handlers": {Exception: answer_rows_problem},
 }
 """What makes a route a query call: counted, recorded, and told of as one."""
@@ -73,6 +73,7 @@ _Name = Annotated[
     description="The datasets that the caller may read, with how new and how large they are.",
     tags=["datasets"],
     guards=[*_READS, counts_request],
+    middleware=[audited("list_datasets", is_look=True)],
     exception_handlers={Exception: answer_unavailable},
     responses={
         200: ResponseSpec(
@@ -109,7 +110,11 @@ async def get_dataset(
     engine: NamedDependency[SkipValidation[LakeReader]],
 ) -> DatasetInfo:
     """Everything about it, but rows."""
-    return await discovery.describe(caller_of(request), engine, dataset_name(request, name))
+    asked = dataset_name(request, name)
+    tell(request, subject=asked)
+    info = await discovery.describe(caller_of(request), engine, asked)
+    tell(request, datasets=(info.partition,))
+    return info
 
 
 async def sample_dataset(
@@ -184,6 +189,7 @@ DATASET_ROUTES = [
         "sizes, how new it is, what it is computed from. Most frequent values are there once the "
         "dataset has a profile.",
         guards=[*_READS, counts_request],
+        middleware=[audited("describe_dataset")],
         responses={
             200: ResponseSpec(
                 data_container=DatasetInfo,

@@ -10,6 +10,7 @@ from typing import Any, cast
 from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 
+from lake_api.audit.answering import answer_audited_problem
 from lake_api.datasets.discovery import LIST_THEM, NOT_FOUND, ROUTE
 from lake_api.errors import (
     Forbidden,
@@ -21,7 +22,6 @@ from lake_api.errors import (
 )
 from lake_api.identity import Caller
 from lake_api.query.controller import answer_query_problem
-from lake_api.web.problems import answer_problem
 from lake_api.web.requests import LakeRequest
 
 _FOLDERS = tuple("/".join(f"{{folder_{place}:str}}" for place in range(depth)) for depth in (1, 2))
@@ -55,7 +55,7 @@ def answer_unavailable(request: Request[Any, Any, Any], error: Exception) -> Res
     """Exception handler: what could not be read is a 503 here, there is no answer to put it in."""
     if isinstance(error, QueryUnavailable):
         error.http_status = 503
-    return answer_problem(request, error)
+    return answer_audited_problem(request, error)
 
 
 def answer_rows_problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

@@ -11,7 +11,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from litestar.params import Body, Parameter
 
-from lake_api.audit.answering import answer_audited_problem, audited, tell
+from lake_api.audit.answering import answer_audited_problem, audited, begin, tell
 from lake_api.errors import Forbidden, InvalidRequest, LakeError
 from lake_api.exports.schemas import (
     EXPORT_EXAMPLE,
@@ -42,7 +42,7 @@ from lake_api.jobs.service import JobService, disabled, unknown
 from lake_api.jobs.states import State
 from lake_api.jobs.table import JobRow
 from lake_api.query.messages import Compression, FileForm
-from lake_api.query.rate_limit import counts_request
+from lake_api.query.rate_limit import counts_look, counts_request
 from lake_api.web.problems import problem_responses
 from lake_api.web.requests import LakeRequest
 
@@ -150,7 +150,9 @@ async def export_job(
     description="The caller's own, newest first; for a swarm those of its agents, for the admin "
     "all.",
     tags=["exports"],
-    guards=_GUARDS,
+    guards=[*_GUARDS, counts_look],
+    middleware=[audited("list_exports", is_look=True)],
+    exception_handlers={Exception: answer_audited_problem},
     responses={
         200: ResponseSpec(
             data_container=ExportList,
@@ -193,13 +195,21 @@ async def list_exports(
     operation_id="get_export",
     summary="State of an export, and its link",
     tags=["exports"],
-    guards=_GUARDS,
+    guards=[*_GUARDS, counts_look],
+    middleware=[audited("read_export", is_look=True)],
+    exception_handlers={Exception: answer_audited_problem},
     responses={200: _FOUND, **problem_responses({**_ERRORS, **_MISSING})},
 )
 async def get_export(export_id: _ExportId, request: LakeRequest, jobs: Jobs) -> ExportInfo:
     """Its state, and a fresh link once there is a file."""
     service = enabled(jobs, "exports")
-    return _info(await service.get(EXPORT, export_id, caller_of(request)), service)
+    tell(request, subject=str(export_id))
+    export = _info(await service.get(EXPORT, export_id, caller_of(request)), service)
+    tell(request, datasets=export.datasets, form=export.format)
+    if export.url is not None:
+        # Whoever has the link has the rows: each is recorded.
+        tell(request, is_cheap=False)
+    return export
 
 
 @delete(
@@ -208,7 +218,9 @@ async def get_export(export_id: _ExportId, request: LakeRequest, jobs: Jobs) -> 
     summary="Remove an export",
     description="Stops it where it runs, and removes its file; its links end with it.",
     tags=["exports"],
-    guards=_GUARDS,
+    guards=[*_GUARDS, counts_look],
+    middleware=[audited("delete_export")],
+    exception_handlers={Exception: answer_audited_problem},
     status_code=200,
     responses={
         200: ResponseSpec(
@@ -223,7 +235,9 @@ async def get_export(export_id: _ExportId, request: LakeRequest, jobs: Jobs) -> 
 async def delete_export(export_id: _ExportId, request: LakeRequest, jobs: Jobs) -> ExportInfo:
     """Stop and remove it."""
     service, caller = enabled(jobs, "exports"), caller_of(request)
+    tell(request, subject=str(export_id))
     export = await service.get(EXPORT, export_id, caller)
+    await begin(request, "delete_export", str(export_id))
     await service.discard(caller, export)
     return _info(export)
 

@@ -13,7 +13,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from litestar.params import Body, HeaderParameter, Parameter, SkipValidation
 
-from lake_api.audit.answering import answer_audited_problem, audited, tell
+from lake_api.audit.answering import answer_audited_problem, audited, begin, tell
 from lake_api.errors import (
     BodyTooLarge,
     Conflict,
@@ -43,16 +43,18 @@ from lake_api.jobs.schemas import (
 )
 from lake_api.jobs.service import JobService, disabled, unknown
 from lake_api.jobs.table import JobRow
-from lake_api.query.rate_limit import counts_request
+from lake_api.query.rate_limit import LIMIT_ERRORS, counts_look, counts_request
 from lake_api.web.problems import problem_responses
 from lake_api.web.requests import LakeRequest
 
 ROUTE = "/api/v1/internal/lake/jobs"
 _GUARDS = [requires_agent, requires_operation("jobs")]
 _USE_GUARDS = [*_GUARDS, counts_request]
+_LOOK_GUARDS = [*_GUARDS, counts_look]
 ERRORS: dict[int, LakeError] = {
     401: NotAuthenticated("The bearer token is not valid.", code="invalid_token"),
     403: Forbidden("This token does not allow `jobs`.", code="operation_not_allowed"),
+    429: LIMIT_ERRORS[429],
     503: disabled("jobs"),
 }
 ASK_ERRORS: dict[int, LakeError] = {
@@ -135,7 +137,9 @@ async def start_job(
     description="The caller's own, newest first; for a swarm those of its agents, for the admin "
     "all.",
     tags=["jobs"],
-    guards=_GUARDS,
+    guards=_LOOK_GUARDS,
+    middleware=[audited("list_jobs", is_look=True)],
+    exception_handlers={Exception: answer_audited_problem},
     responses={
         200: ResponseSpec(
             data_container=JobList,
@@ -163,7 +167,9 @@ async def list_jobs(
     operation_id="get_job",
     summary="State of a job",
     tags=["jobs"],
-    guards=_GUARDS,
+    guards=_LOOK_GUARDS,
+    middleware=[audited("read_job_state", is_look=True)],
+    exception_handlers={Exception: answer_audited_problem},
     responses={
         200: ResponseSpec(
             data_container=JobInfo,
@@ -176,6 +182,7 @@ async def list_jobs(
 )
 async def get_job(job_id: JobId, request: LakeRequest, jobs: Jobs) -> JobInfo:
     """Its state and progress."""
+    tell(request, subject=str(job_id))
     return job_info(await enabled(jobs, "jobs").get(JOB, job_id, caller_of(request)))
 
 
@@ -251,7 +258,9 @@ async def get_job_results(
     summary="Cancel a job",
     description="Stops the engine. A job that is over stays as it is.",
     tags=["jobs"],
-    guards=_GUARDS,
+    guards=_LOOK_GUARDS,
+    middleware=[audited("cancel_job")],
+    exception_handlers={Exception: answer_audited_problem},
     status_code=200,
     responses={
         200: ResponseSpec(
@@ -266,7 +275,10 @@ async def get_job_results(
 async def cancel_job(job_id: JobId, request: LakeRequest, jobs: Jobs) -> JobInfo:
     """Stop it."""
     service = enabled(jobs, "jobs")
-    return job_info(await service.cancel(await service.get(JOB, job_id, caller_of(request))))
+    tell(request, subject=str(job_id))
+    job = await service.get(JOB, job_id, caller_of(request))
+    await begin(request, "cancel_job", str(job_id))
+    return job_info(await service.cancel(job))
 
 
 @delete(
@@ -275,7 +287,9 @@ async def cancel_job(job_id: JobId, request: LakeRequest, jobs: Jobs) -> JobInfo
     summary="Remove a job",
     description="Stops it where it runs, and removes its rows.",
     tags=["jobs"],
-    guards=_GUARDS,
+    guards=_LOOK_GUARDS,
+    middleware=[audited("delete_job")],
+    exception_handlers={Exception: answer_audited_problem},
     status_code=200,
     responses={
         200: ResponseSpec(
@@ -290,7 +304,9 @@ async def cancel_job(job_id: JobId, request: LakeRequest, jobs: Jobs) -> JobInfo
 async def delete_job(job_id: JobId, request: LakeRequest, jobs: Jobs) -> JobInfo:
     """Stop and remove it."""
     service, caller = enabled(jobs, "jobs"), caller_of(request)
+    tell(request, subject=str(job_id))
     job = await service.get(JOB, job_id, caller)
+    await begin(request, "delete_job", str(job_id))
     await service.discard(caller, job)
     return job_info(job)
 

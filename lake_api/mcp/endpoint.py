@@ -23,9 +23,11 @@ from lake_api.datasets.visible import Visibility
 from lake_api.errors import BodyTooLarge, InvalidRequest, MethodNotAllowed, UnsupportedMediaType
 from lake_api.identity import Connection, requires_agent
 from lake_api.mcp.server import mcp_server
+from lake_api.query.rate_limit import counts_look
 from lake_api.settings import Settings
 
 MCP_PATH = "/mcp"
+_LISTS = ("tools/list", "resources/list", "resources/templates/list")
 
 
 @asynccontextmanager
@@ -58,7 +60,9 @@ async def mcp_endpoint(scope: Scope, receive: Receive, send: Send) -> None:
     app = connection.app
     settings: Settings = app.state.settings
     body = await _read(receive, settings.body_bytes)
-    _refuse_unreadable(body)
+    if _method_of(body) in _LISTS:
+        # What a tool or a resource asks for, its route counts.
+        await counts_look(connection, connection.route_handler)
     manager: StreamableHTTPSessionManager = app.state.mcp
     untyped: Any = scope
     await manager.handle_request(untyped, _replaying(body, receive), _as_sender(send))
@@ -78,10 +82,15 @@ async def _read(receive: Receive, max_bytes: int) -> bytes:
     return bytes(body)
 
 
-def _refuse_unreadable(body: bytes) -> None:
-    """Texts that are no JSON, nested without end or no Unicode are faults of the caller."""
+def _method_of(body: bytes) -> object:
+    """The method that a message names, where it names one.
+
+    Raises:
+        InvalidRequest: it is no JSON, nested without end, or no Unicode.
+    """
     try:
-        msgspec.json.decode(body)
+        message = msgspec.json.decode(body)
+        return message.get("method") if isinstance(message, dict) else None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequest(
             "The body is not JSON in UTF-8.", code="malformed_json", status=400

@@ -15,6 +15,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from litestar.params import Parameter, SkipValidation
 
+from lake_api.audit.answering import answer_audited_problem, audited, tell
 from lake_api.errors import (
     Forbidden,
     LakeError,
@@ -30,6 +31,7 @@ from lake_api.operations.schemas import (
     SUCCEEDED_EXAMPLE,
     Operation,
 )
+from lake_api.query.rate_limit import LIMIT_ERRORS, counts_look
 from lake_api.web.problems import problem_responses
 from lake_api.web.requests import LakeRequest
 
@@ -44,6 +46,7 @@ _ERRORS: dict[int, LakeError] = {
     401: NotAuthenticated("The bearer token is not valid.", code="invalid_token"),
     403: Forbidden("Admin routes are switched off.", code="admin_disabled"),
     404: NotFound("There is no such operation.", code="unknown_operation"),
+    429: LIMIT_ERRORS[429],
     502: UpstreamRejected("Dagster refused: Could not find Pipeline"),
     503: ServiceUnavailable(
         "Dagster does not answer.", code="dagster_unavailable", retry=True, retry_after_s=5
@@ -78,7 +81,9 @@ def operation_response(description: str) -> ResponseSpec:
     "the id that it was answered with: pending, succeeded, or failed with an error. "
     "Materializations and backfills are told to those who may trigger them.",
     tags=["operations"],
-    guards=[requires_agent],
+    guards=[requires_agent, counts_look],
+    middleware=[audited("read_operation", is_look=True)],
+    exception_handlers={Exception: answer_audited_problem},
     responses={200: operation_response("The operation."), **problem_responses(_ERRORS)},
 )
 async def get_operation(
@@ -87,6 +92,7 @@ async def get_operation(
     operation_sources: NamedDependency[SkipValidation[Sequence[OperationSource]]],
 ) -> Operation:
     """Ask each kind in turn."""
+    tell(request, subject=operation_id)
     caller = cast(Caller, request.scope["user"])
     for source in operation_sources:
         found = await source.find(operation_id, caller)

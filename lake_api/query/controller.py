@@ -83,7 +83,7 @@ def answer_query_problem(request: Request[Any, Any, Any], error: Exception) -> R
     description=DESCRIPTION,
     tags=["lake"],
     guards=[requires_agent, requires_operation("query"), counts_call],
-    middleware=[Audited(note_of_call)],
+    middleware=[Audited(note_of_call, action="query")],
     status_code=200,
     media_type=MediaType.JSON,
     responses=RESPONSES,

@@ -12,7 +12,7 @@ day has and queries at once (`usage`).
 import asyncio
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,7 +28,7 @@ from limits.aio.strategies import FixedWindowRateLimiter, MovingWindowRateLimite
 from limits.errors import StorageError
 from litestar.handlers.base import BaseRouteHandler
 
-from lake_api.errors import RateLimited, ServiceUnavailable
+from lake_api.errors import LakeError, RateLimited, ServiceUnavailable
 from lake_api.identity import Caller, Connection
 from lake_api.query.call_store import open_call_store
 from lake_api.settings import Settings
@@ -218,6 +218,20 @@ async def counts_request(connection: Connection, _: BaseRouteHandler) -> None:
     await sums.admit(caller)
 
 
+async def counts_look(connection: Connection, _: BaseRouteHandler) -> None:
+    """Guard: the caller's token has a request left, whether its day is used up or not.
+
+    For what costs nothing of a day: how something stands, what the caller has already, ending it.
+
+    Raises:
+        RateLimited: none is left.
+    """
+    counter: CallCounter = connection.app.state.call_counter
+    count = await counter.count_for_token(connection.scope["user"])
+    if count is not None:
+        _refuse(count)
+
+
 def _refuse(count: CallCount) -> None:
     if not count.accepted:
         raise RateLimited(
@@ -237,6 +251,13 @@ def counting_unavailable() -> ServiceUnavailable:
         retry=True,
         retry_after_s=5,
     )
+
+
+LIMIT_ERRORS: Mapping[int, LakeError] = {
+    429: RateLimited("At most 60 requests of this token per minute.", retry=True, retry_after_s=12),
+    503: counting_unavailable(),
+}
+"""What a route may answer that counts and records its requests."""
 
 
 def _token_windows(holder: Holder) -> Iterator[Window]:

@@ -16,6 +16,7 @@ from litestar.openapi.spec import Example
 from litestar.params import Body, HeaderParameter, Parameter, QueryParameter, SkipValidation
 
 from lake_api.audit.answering import answer_audited_problem, audited, begin
+from lake_api.audit.log import audit_unavailable
 from lake_api.errors import (
     BodyTooLarge,
     Forbidden,
@@ -57,6 +58,7 @@ _SECURITY: list[dict[str, list[str]]] = [{"InternalApiKey": []}]
 _ERRORS: dict[int, LakeError] = {
     401: NotAuthenticated("This route needs the internal API key."),
     403: Forbidden("Admin routes are switched off.", code="admin_disabled"),
+    503: audit_unavailable(),
 }
 _MISSING: dict[int, LakeError] = {
     404: NotFound("There is no such service.", code="unknown_service"),
@@ -85,6 +87,8 @@ ServiceId = Annotated[str, Parameter(description="The id of a service.")]
     description="The parts of the lake. `metaInclude=page` adds how many there are.",
     tags=["operations"],
     guards=[requires_admin],
+    middleware=[audited("list_services", is_look=True)],
+    exception_handlers={Exception: answer_audited_problem},
     security=_SECURITY,
     responses={
         200: ResponseSpec(
@@ -122,6 +126,8 @@ def list_services(
     description="Whether it is ready, why not, and which commands it takes.",
     tags=["operations"],
     guards=[requires_admin],
+    middleware=[audited("read_service", is_look=True)],
+    exception_handlers={Exception: answer_audited_problem},
     security=_SECURITY,
     responses={
         200: ResponseSpec(

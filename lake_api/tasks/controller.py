@@ -14,7 +14,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from litestar.params import Body, Parameter, SkipValidation
 
-from lake_api.audit.answering import answer_audited_problem, audited, begin
+from lake_api.audit.answering import answer_audited_problem, audited, begin, tell
 from lake_api.clock import Clock
 from lake_api.errors import (
     BodyTooLarge,
@@ -147,15 +147,19 @@ async def trigger_task(
     description="The state of a run or backfill, the days done and failed, and the first error.",
     tags=["tasks"],
     guards=[requires_admin],
+    middleware=[audited("read_task", is_look=True)],
+    exception_handlers={Exception: answer_audited_problem},
     security=[{"InternalApiKey": []}],
     responses=_STATUS_RESPONSES,
 )
 async def get_task(
     task_id: Annotated[str, Parameter(description="The id that the trigger answered.")],
+    request: LakeRequest,
     catalog: NamedDependency[SkipValidation[Catalog]],
     dagster: NamedDependency[SkipValidation[DagsterClient]],
 ) -> TaskStatus:
     """Look the id up as run and as backfill."""
+    tell(request, subject=task_id)
     found = read_state(catalog, await dagster.find(task_id)) if is_task_id(task_id) else None
     if found is None:
         raise NotFound(

@@ -31,6 +31,7 @@ from lake_api.errors import (
     UnsupportedMediaType,
 )
 from lake_api.identity import Caller, Connection, Role, authenticate
+from lake_api.query.rate_limit import LIMIT_ERRORS, counts_look
 from lake_api.tokens.grants import BadPattern, Grant, checked_patterns
 from lake_api.tokens.schemas import (
     MAX_LIFE_S,
@@ -51,6 +52,7 @@ _SECURITY: list[dict[str, list[str]]] = [{"InternalApiKey": []}, {"BearerToken":
 _ERRORS: dict[int, LakeError] = {
     401: NotAuthenticated("The bearer token is not valid.", code="invalid_token"),
     403: Forbidden("Only the admin and swarms have tokens.", code="operation_not_allowed"),
+    **LIMIT_ERRORS,
     503: ServiceUnavailable(
         "The service's database does not answer.", code="database_unavailable", retry=True
     ),
@@ -82,7 +84,7 @@ async def requires_token_maker(connection: Connection, _: BaseRouteHandler) -> N
     summary="Make a token",
     description="The token's text is in this answer only: it is stored hashed.",
     tags=["tokens"],
-    guards=[requires_token_maker],
+    guards=[requires_token_maker, counts_look],
     middleware=[audited("create_token")],
     exception_handlers={Exception: answer_audited_problem},
     security=_SECURITY,
@@ -136,7 +138,9 @@ async def create_token(
     summary="List tokens",
     description="All tokens for the admin, its own for a swarm. Texts of tokens are never told.",
     tags=["tokens"],
-    guards=[requires_token_maker],
+    guards=[requires_token_maker, counts_look],
+    middleware=[audited("list_tokens", is_look=True)],
+    exception_handlers={Exception: answer_audited_problem},
     security=_SECURITY,
     responses={
         200: ResponseSpec(
@@ -166,7 +170,7 @@ async def list_tokens(
     summary="Revoke a token",
     description="It is refused from now on; a swarm's with all tokens that it made.",
     tags=["tokens"],
-    guards=[requires_token_maker],
+    guards=[requires_token_maker, counts_look],
     middleware=[audited("revoke_token")],
     exception_handlers={Exception: answer_audited_problem},
     security=_SECURITY,

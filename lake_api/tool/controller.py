@@ -16,6 +16,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from litestar.params import Parameter, SkipValidation
 
+from lake_api.audit.answering import answer_audited_problem, audited
 from lake_api.datasets.discovery import NOT_FOUND, Discovery
 from lake_api.datasets.routes import caller_of
 from lake_api.datasets.visible import VisibleCatalog
@@ -30,6 +31,7 @@ from lake_api.identity import (
     requires_operation,
 )
 from lake_api.mcp.tools import TOOLS, described
+from lake_api.query.rate_limit import LIMIT_ERRORS, counts_look
 from lake_api.tool.definition import TOOL_NAME, ToolForm, in_form, tool_definition
 from lake_api.tool.guide import GUIDE_CHARS, MIN_GUIDE_CHARS
 from lake_api.web.problems import problem_responses
@@ -67,6 +69,7 @@ _RESPONSES = {
             403: Forbidden("Admin routes are switched off.", code="admin_disabled"),
             404: NotFound(NOT_FOUND, code="unknown_dataset", hint="Did you mean `example_runs`?"),
             422: InvalidRequest("columns: Invalid enum value 'some'", field="columns"),
+            **LIMIT_ERRORS,
         }
     ),
 }
@@ -91,7 +94,9 @@ async def requires_key_or_token(connection: Connection, handler: BaseRouteHandle
     "`max_chars`, with meanings where these fit as well; `datasets` or `columns=all` lists column "
     "tables however long they are.",
     tags=["lake"],
-    guards=[requires_key_or_token],
+    guards=[requires_key_or_token, counts_look],
+    middleware=[audited("read_tool", is_look=True)],
+    exception_handlers={Exception: answer_audited_problem},
     security=[{"InternalApiKey": []}, {"BearerToken": []}],
     responses=_RESPONSES,
 )

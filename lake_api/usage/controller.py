@@ -16,6 +16,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from litestar.params import Parameter, SkipValidation
 
+from lake_api.audit.answering import answer_audited_problem, audited, tell
 from lake_api.errors import InvalidRequest, NotAuthenticated, NotFound, ServiceUnavailable
 from lake_api.identity import Caller, Role, requires_agent
 from lake_api.tokens.secret import TokenKind
@@ -34,6 +35,8 @@ from lake_api.web.requests import LakeRequest
     "at once, and rows, bytes and seconds of the UTC day. Asking counts towards none of them.",
     tags=["lake"],
     guards=[requires_agent],
+    middleware=[audited("read_usage", is_look=True)],
+    exception_handlers={Exception: answer_audited_problem},
     responses={
         200: ResponseSpec(
             data_container=Usage,
@@ -66,6 +69,7 @@ async def get_usage(
 ) -> Usage:
     """Look it up."""
     caller = cast(Caller, request.scope["user"])
+    tell(request, subject=None if token_id is None else str(token_id))
     if token_id is not None and token_id != caller.token_id:
         caller = await _other(caller, token_id, tokens)
     return await usage_book.usage(caller)

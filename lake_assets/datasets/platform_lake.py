@@ -21,11 +21,13 @@ DATASETS: tuple[Dataset, ...] = (
         proposed=True,
         notes=(
             "Refused calls are in it: `outcome` is ok, rejected (the SQL), invalid (the request), "
-            "limited, unavailable, error, refused (not a query). Of refusals that repeat (429, or "
-            "an unknown caller) it has the first sixty of a caller and minute. What changes "
-            "something has two rows with one `call_id`: begun, then how it ended. Texts of queries "
-            "are not in it. Whoever reads it learns which other datasets are asked for: a token "
-            "reads it only when a pattern names it in full."
+            "limited, unavailable, error, refused (not a query), cancelled. Of refusals that repeat "
+            "(429, or an unknown caller), and of looks at how something stands, it has the first "
+            "sixty of a caller, an action and a minute. What changes something has two rows with "
+            "one `call_id`: begun, then how it ended. Jobs and exports have one more when they "
+            "end: run_job, run_export. Texts of queries are not in it. Whoever reads it learns "
+            "which other datasets are asked for: a token reads it only when a pattern names it in "
+            "full."
         ),
         columns="""
             id            string!     One id per row, in the order of time.
@@ -44,7 +46,7 @@ DATASETS: tuple[Dataset, ...] = (
             outcome       string!     How it ended, as the notes say.
             code          string      Short code of what went wrong; null when nothing did.
             row_count     int64!      Rows in the answer.
-            answer_bytes  int64!      Size of the answer in bytes.
+            answer_bytes  int64!      Size of the answer, or of the file that it is about, in bytes.
             read_bytes    int64!      Stored bytes that were read; 0 for an answer from memory.
             elapsed_ms    float64!    Time from the call to its answer in milliseconds.
         """,
