@@ -87,6 +87,10 @@ def _measure(location: LakeLocation, form: str, sql: str) -> Measured:
             export = _export(client, form, sql)
             seconds = time.perf_counter() - started
         client.delete(f"{_ROUTE}/{export['id']}").raise_for_status()
+    print(
+        f"{form}: {seconds:.0f} s, {peaks.together.anonymous / _MB:.0f} MB anonymous at most",
+        file=sys.stderr,
+    )
     return Measured(
         form=form,
         rows=export["row_count"],

@@ -1,4 +1,4 @@
-"""What is done with files is recorded: who, what, how it ended, how many bytes; or nothing is done."""
+"""What is done with files is recorded (who, what, how it ended, how many bytes), or not done."""
 
 import sqlite3
 from collections.abc import Iterator
