@@ -29,27 +29,33 @@ _Verdict = tuple[int, str, date]
 """Seed, partition and day."""
 
 
-def on_sample(*, seeds: Sequence[int], days: int, planted: bool = True) -> list[Tally]:
-    """Sample data with its planted failures, or without any."""
-    watched = [dataset for dataset in load_catalog() if dataset.failures]
+def watched() -> list[str]:
+    """The datasets that declare what a failure is."""
+    return [dataset.partition for dataset in load_catalog() if dataset.failures]
+
+
+def on_sample(
+    *, seeds: Sequence[int], days: int, planted: bool = True, partitions: Sequence[str] = ()
+) -> list[Tally]:
+    """Sample data with its planted failures, or without any; of these datasets or all watched."""
+    catalog = load_catalog()
+    judged = partitions or watched()
     verdicts: dict[_Verdict, bool] = {}
     for seed in seeds:
         with nullcontext() if planted else nothing_planted():
             frames = Frames(
-                sample_tables(load_catalog()),
+                sample_tables(catalog),
                 SampleSpec(last_day=LAST_DAY, days=days, seed=seed),
                 make,
             )
-            for dataset in watched:
-                for day, is_flagged in _flagged_days(frames, dataset):
-                    verdicts[seed, dataset.partition, day] = is_flagged
+            for partition in judged:
+                for day, is_flagged in _flagged_days(frames, catalog[partition]):
+                    verdicts[seed, partition, day] = is_flagged
     truths = [
         {(seed, each.dataset, day) for day in each.days(LAST_DAY)}
         for each in PLANTED
         for seed in seeds
-        if planted
-        and each.metric is Metric.ERRORS
-        and each.dataset in {dataset.partition for dataset in watched}
+        if planted and each.metric is Metric.ERRORS and each.dataset in judged
     ]
     flagged = {verdict for verdict, failed in verdicts.items() if failed}
     true_days = set[_Verdict]().union(*truths)

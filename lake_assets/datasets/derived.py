@@ -91,7 +91,7 @@ DATASETS: tuple[Dataset, ...] = (
             mape                float64     Backtest error in percent; null where a day had 0.
             lower_bound_95      float64     Lower end of the 95 % interval.
             upper_bound_95      float64     Upper end of the 95 % interval.
-            mase                float64     Backtest error over the mean difference to a week before.
+            mase                float64     Backtest error over the mean change to a week before, in training.
             naive_mase          float64     The same of seasonal naive; the model's is to be below it.
             backtest_windows    int64       Forecasts that the backtest errors are a mean of.
             is_fallback         bool!       Whether seasonal naive stood in for a model.
@@ -170,7 +170,7 @@ DATASETS: tuple[Dataset, ...] = (
             lower_cost_95_usd   decimal     Lower end of the 95 % cost interval.
             upper_cost_95_usd   decimal     Upper end of the 95 % cost interval.
             mape                float64     Backtest cost error in percent; null if a day had 0.
-            mase                float64     Backtest error over the mean difference to a week before.
+            mase                float64     Backtest error over the mean change to a week before, in training.
             naive_mase          float64     The same of seasonal naive; the model's is to be below it.
             backtest_windows    int64       Forecasts that the backtest errors are a mean of.
             is_fallback         bool!       Whether seasonal naive stood in for a model.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.models import alarms, forecasts
+from benchmarks.models import alarms, failures, forecasts
 from benchmarks.models.main import version_line, with_figures
 from lake_assets.models.anomalies import FALSE_ALARM_RATE
 
@@ -57,6 +57,19 @@ def test_the_stated_false_alarm_rate_is_not_exceeded():
             found = re.search(r"\(([\d.]+) %\)", row[8])
             assert found is not None
             assert float(found[1]) / 100 <= FALSE_ALARM_RATE
+
+
+def test_planted_failures_are_found_by_the_check_and_ordinary_days_pass():
+    by_days = {row[0]: row for row in rows("days")}
+    planted = by_days["sample, planted failures"]
+    assert number(planted[2]) == number(planted[3])
+    assert number(planted[5]) == number(planted[6]) > 0
+    assert number(by_days["sample, no failures planted"][2]) == 0
+
+
+def test_the_check_finds_the_outage_within_two_weeks():
+    (found,) = failures.on_sample(seeds=(7,), days=14, partitions=("platform/webhook_deliveries",))
+    assert (found.events, found.found, found.ordinary_flagged) == (1, 1, 0)
 
 
 def test_the_measurement_itself_works_on_a_few_series():
