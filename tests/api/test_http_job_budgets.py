@@ -161,3 +161,18 @@ def test_a_cancelled_job_is_charged_for_what_it_ran(lake: RealLake, asker: Asker
     lake.poll(lambda: recorded(lake, asked["id"]) != [], deadline_s=20)
     assert recorded(lake, asked["id"])[0][2] == "cancelled"
     assert asker.usage(token).json()["today"]["seconds"] > 0
+
+
+def test_every_link_that_is_handed_out_is_recorded(lake: RealLake, asker: Asker) -> None:
+    token = asker.make(name="linked")["token"]
+    export = ended(lake, token, ROWS.format(1))
+    path = f"{EXPORTS}/{export['id']}"
+    for _ in range(70):
+        assert lake.client.get(path, headers=bearer(token)).json()["url"]
+    with closing(sqlite3.connect(lake.cache / "service.db")) as connection:
+        [(count, form)] = connection.execute(
+            "SELECT count(*), max(form) FROM audit WHERE caller = 'linked' "
+            "AND action = 'read_export' AND outcome = 'ok'"
+        ).fetchall()
+    # More than the looks of a minute that are recorded.
+    assert (count, form) == (70, "csv")

@@ -102,3 +102,20 @@ def test_other_media_types_are_refused(service: Service):
     refused = post(service, **{"Content-Type": "text/plain"})
     assert_problem(refused, 415, "unsupported_media_type")
     assert post(service, Accept="text/html").status_code == 406
+
+
+def test_lists_are_requests_of_a_token_and_the_rest_is_counted_by_routes(service: Service):
+    body = {"kind": "agent", "name": "few", "limits": {"requests_per_hour": 2}}
+    made = service.client.post("/api/v1/internal/lake/tokens", json=body, headers=ADMIN).json()
+    held = {"Authorization": f"Bearer {made['token']}"}
+    listing = {**PING, "method": "tools/list"}
+    call = {"name": "lake_query", "arguments": {"sql": "SELECT agent_id FROM agent_run_log"}}
+    calling = {**PING, "method": "tools/call", "params": call}
+    assert post(service, **held).status_code == 200
+    assert "tools" in post(service, listing, **held).json()["result"]
+    # A tool call is one request, of its route.
+    assert not post(service, calling, **held).json()["result"]["isError"]
+    answer = post(service, listing, **held)
+    assert_problem(answer, 429, "rate_limited")
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert post(service, calling, **held).json()["result"]["isError"]
