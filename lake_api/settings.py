@@ -460,8 +460,8 @@ class Settings:
             raise SettingsError("LAKE_QUERY_TIMEOUT_S: must be at most 55")
         if settings.export_link_s > 604_800:
             raise SettingsError("LAKE_EXPORT_LINK_S: must be at most 604800")
-        if 0 < settings.audit_days < 30:
-            raise SettingsError("LAKE_AUDIT_DAYS: must be at least 30, or 0")
+        if settings.audit_days and not 30 <= settings.audit_days <= 36_500:
+            raise SettingsError("LAKE_AUDIT_DAYS: must be at least 30 and at most 36500, or 0")
         return settings
 
     @property

@@ -197,8 +197,9 @@ def test_many_rows_of_a_day_go(tmp_path: Path) -> None:
 def test_less_than_a_month_can_not_be_asked_for() -> None:
     assert Settings.from_mapping({}).audit_days == 400
     assert Settings.from_mapping({"LAKE_AUDIT_DAYS": "0"}).audit_days == 0
-    with pytest.raises(SettingsError, match="at least 30"):
-        Settings.from_mapping({"LAKE_AUDIT_DAYS": "29"})
+    for days in ("29", "36501"):
+        with pytest.raises(SettingsError, match="at least 30"):
+            Settings.from_mapping({"LAKE_AUDIT_DAYS": days})
 
 
 def test_the_service_removes_what_it_finds_in_the_lake(
