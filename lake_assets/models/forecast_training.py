@@ -13,7 +13,8 @@ from lake_assets.models.series import Floats
 _SEASONS_EACH_SIDE = 2
 """Seasons before and after a change of rhythm, so that each is a mean of two values."""
 _CLEAR = 10.0
-"""F of the clearest change from which it is believed; ordinary series stay below 6."""
+"""F of the clearest change from which it is believed. Simulated series without a change stay below
+6; a few costs of small agents come up to 13, whose rhythm chance writes anew anyway."""
 
 
 class _Change(NamedTuple):
