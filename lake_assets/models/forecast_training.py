@@ -14,7 +14,7 @@ _SEASONS_EACH_SIDE = 2
 """Seasons before and after a change of rhythm, so that each is a mean of two values."""
 _CLEAR = 10.0
 """F of the clearest change from which it is believed. Simulated series without a change stay below
-6; a few costs of small agents come up to 13, whose rhythm chance writes anew anyway."""
+6; a few costs in the sample come up to 13."""
 
 
 class _Change(NamedTuple):
