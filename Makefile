@@ -3,6 +3,8 @@
 
 PYTHON ?= $(firstword $(shell command -v python3.11) $(shell command -v python3) python3.11)
 VENV := .venv
+# One more than there are processors: tests wait half of the time for the parts that they start.
+TEST_PROCESSES ?= $(shell $(PYTHON) -c "import os; print(min(os.cpu_count() or 1, 3) + 1)")
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
@@ -29,7 +31,7 @@ down: $(FOR_USE) ## stop what `make up` or `lake up --detach` started
 	@$(BIN)/lake down
 
 test: $(FOR_DEVELOPMENT) ## run every test, on real parts
-	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 fuzz: MINUTES ?= 10
 fuzz: $(FOR_DEVELOPMENT) ## hostile and mutated SQL until a canary is seen or MINUTES=10 are over

@@ -156,7 +156,12 @@ def with_setting(name: str, value: str) -> str:
 
 
 # Settings for right and fast answers, which lock nothing; their defaults are no danger.
-_NO_LOCKS = {"parquet_metadata_cache", "preserve_insertion_order", "validate_external_file_cache"}
+_NO_LOCKS = {
+    "disable_parquet_prefetching",
+    "parquet_metadata_cache",
+    "preserve_insertion_order",
+    "validate_external_file_cache",
+}
 _SABOTAGE = {
     **{
         f"without {name}": without(name)
