@@ -15,7 +15,7 @@ from rich.table import Table
 from lake_api.cli import tables
 from lake_api.cli.client import LakeClient, connect
 from lake_api.cli.failure import CommandFailed
-from lake_api.cli.problem import refusals
+from lake_api.cli.problem import ProblemAnswer, refusals
 from lake_api.cli.progress import Line, live_line
 from lake_api.cli.query import Style, print_warnings
 from lake_api.cli.signals import interrupting
@@ -25,7 +25,10 @@ from lake_api.exports.schemas import ExportInfo
 from lake_api.jobs.schemas import JobInfo, JobList, JobPage
 
 _LIVE = frozenset({"queued", "running"})
-_POLL_S = 0.25
+_FIRST_POLL_S = 0.25
+_MAX_POLL_S = 5.0
+_MAX_TURN_S = 60.0
+"""How long a limit of requests is waited for; what is limited by the hour is told instead."""
 
 _Followed = TypeVar("_Followed", JobInfo, ExportInfo)
 
@@ -146,14 +149,32 @@ def waiting(what: str) -> Generator[Line]:
 
 
 def until_over(look: Callable[[], tuple[_Followed, bytes]], line: Line) -> tuple[_Followed, bytes]:
-    """Look until it is over, and tell each state."""
+    """Look until it is over, and tell each state.
+
+    Looks are requests of a token: they become rarer, and a look that is one too many waits for the
+    next turn, because what is followed goes on all the same.
+
+    Raises:
+        ProblemAnswer: the service refused to tell.
+    """
+    pause_s = _FIRST_POLL_S
     while True:
-        found = look()
+        try:
+            found = look()
+        except ProblemAnswer as refused:
+            turn_s = refused.problem.retry_after_s
+            is_too_often = refused.problem.code == "rate_limited"
+            if not is_too_often or turn_s is None or turn_s > _MAX_TURN_S:
+                raise
+            line(f"asking again in {turn_s} s", done=0, total=0)
+            time.sleep(turn_s)
+            continue
         now, progress = found[0].state, found[0].progress
         line(f"{now}: {progress.stage}, {progress.rows:,} rows", done=0, total=0)
         if now not in _LIVE:
             return found
-        time.sleep(_POLL_S)
+        time.sleep(pause_s)
+        pause_s = min(_MAX_POLL_S, 1.5 * pause_s)
 
 
 def refuse_failure(what: str, state: str, error: Problem | None) -> None:

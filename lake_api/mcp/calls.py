@@ -27,7 +27,7 @@ Arguments = Mapping[str, Any]
 _LAKE = "/api/v1/internal/lake"
 _NAME = re.compile(r"[a-z0-9_]+(?:/[a-z0-9_]+)*")
 _FIRST_POLL_S = 0.1
-_MAX_POLL_S = 1.0
+_MAX_POLL_S = 5.0
 
 _Struct = TypeVar("_Struct", bound=msgspec.Struct)
 _DatasetName = Annotated[
@@ -147,6 +147,8 @@ async def start_job(ask: Ask, arguments: Arguments) -> bytes:
 async def job_result(ask: Ask, arguments: Arguments) -> bytes:
     """A page of its rows, or how it stands when it has none yet.
 
+    Each look is a request of the caller's token: a wait that would use up what it has ends early.
+
     Raises:
         RouteRefused: why it failed.
     """
@@ -154,8 +156,8 @@ async def job_result(ask: Ask, arguments: Arguments) -> bytes:
     path = f"/jobs/{read.job_id}"
     end = time.monotonic() + read.wait_s
     pause_s = _FIRST_POLL_S
+    content = await ask(_get(path))
     while True:
-        content = await ask(_get(path))
         job = msgspec.json.decode(content, type=_Job)
         if job.error is not None:
             raise RouteRefused(job.error)
@@ -166,6 +168,12 @@ async def job_result(ask: Ask, arguments: Arguments) -> bytes:
             return content
         await asyncio.sleep(min(pause_s, left_s))
         pause_s = min(_MAX_POLL_S, 2 * pause_s)
+        try:
+            content = await ask(_get(path))
+        except RouteRefused as refused:
+            if refused.problem.code != "rate_limited":
+                raise
+            return content
 
 
 def dataset_route(name: str, tail: str = "", arguments: msgspec.Struct | None = None) -> RouteCall:

@@ -40,6 +40,21 @@ def test_a_job_is_started_and_waited_for(service: Service):
     assert service.requests[0][3] == {"sql": SQL, "max_rows": 9}
 
 
+def test_whoever_looks_too_often_waits_for_the_next_turn(service: Service):
+    busy = {"status": 429, "code": "rate_limited", "title": "Too many requests", "detail": "Many."}
+    service.say(QUEUED_JOB_EXAMPLE, status=202)
+    service.say({**busy, "retry_after_s": 1}, status=429)
+    service.say(JOB_EXAMPLE)
+    result = lake("jobs", "start", SQL, "--api-url", service.url)
+    assert (result.exit_code, result.stdout.split()[1]) == (0, "succeeded")
+    # What comes back in an hour is not waited for.
+    service.say(QUEUED_JOB_EXAMPLE, status=202)
+    service.say({**busy, "retry_after_s": 3600}, status=429)
+    result = lake("jobs", "start", SQL, "--api-url", service.url)
+    assert result.exit_code == 1
+    assert "[rate_limited]" in result.stderr
+
+
 def test_a_job_need_not_be_waited_for(service: Service):
     service.say(QUEUED_JOB_EXAMPLE, status=202)
     result = lake("jobs", "start", "-", "--no-wait", "--api-url", service.url, stdin=SQL)

@@ -1,11 +1,15 @@
 """Long queries over MCP: started, waited for, read by page, by their owner only."""
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from lake_api.errors import Problem
+from lake_api.mcp.calls import job_result
+from lake_api.mcp.inside import RouteCall, RouteRefused
 from lake_api.stack.s3 import S3Server
 from tests.api.conftest import ADMIN
 from tests.mcp.conftest import McpClient
@@ -95,3 +99,17 @@ def test_a_job_of_another_does_not_exist(lake: Any, client: McpClient):
     refused = [other.call("job_result", job_id=one) for one in (job["id"], UNKNOWN_JOB)]
     assert refused[0] == refused[1]
     assert (refused[0][0], refused[0][1]["status"]) == (True, 404)
+
+
+def test_waiting_does_not_use_up_what_asking_needs():
+    running = b'{"state": "running", "error": null}'
+    asked: list[RouteCall] = []
+
+    async def ask(call: RouteCall) -> bytes:
+        asked.append(call)
+        if len(asked) > 2:
+            raise RouteRefused(Problem(status=429, code="rate_limited", title="", detail="Many."))
+        return running
+
+    assert asyncio.run(job_result(ask, {"job_id": UNKNOWN_JOB, "wait_s": 30})) == running
+    assert len(asked) == 3
