@@ -8,8 +8,8 @@ archived after the day still has it). Other channels are only counted, in a warn
 **A day** is `ts` in UTC. A run asks for each channel's messages of all its days at once.
 
 **A revision** overwrites: replies and reactions go on for days, and are counted as of the reading.
-But a channel that could be read in part only overwrites none that was read as a whole, and one that
-the bot has left stays.
+But a channel that could be read in part only overwrites none that was read as a whole or has more,
+and one that the bot has left stays.
 
 **Personal data.** Texts, names and files of people are read over and not stored, nor are user ids.
 

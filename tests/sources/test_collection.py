@@ -1,6 +1,5 @@
 """What every collection does, shown on a dataset of its own."""
 
-import dataclasses
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 
@@ -216,29 +215,36 @@ def test_a_source_that_does_not_fade_and_a_run_that_replaces_start_the_day_anew(
         assert stored(dataset(), bucket) == [("c", 1, 12)]
 
 
-def test_a_row_that_was_read_in_part_takes_the_place_of_no_whole_one(collection, bucket):
+def test_a_row_that_was_read_in_part_takes_the_place_of_none_that_shows_more(collection, bucket):
     made = {"of": NUMBERED, "fades": True, "whole": "whole"}
-    write(collection(counted(("a", 9, True), ("b", 9, True), ("c", 1, False)), **made))
+    first = ("a", 9, True), ("b", 9, True), ("c", 1, False), ("d", 300, False), ("e", 5, False)
+    write(collection(counted(*first), **made))
 
-    later = collection(counted(("a", 2, False), ("b", 8, True), ("c", 2, False)), **made)
-    write(later)
+    later = ("a", 2, False), ("b", 8, True), ("c", 2, False), ("d", 0, False), ("e", 4, True)
+    again = collection(counted(*later), **made)
+    write(again)
 
-    assert [row[:2] for row in stored(NUMBERED, bucket)] == [("a", 9), ("b", 8), ("c", 2)]
-    assert later.notes[TODAY] == {"kept_rows": 1}
+    rows = {name: plays for name, plays, _ in stored(NUMBERED, bucket)}
+    assert rows == {"a": 9, "b": 8, "c": 2, "d": 300, "e": 4}
+    assert again.notes[TODAY] == {"kept_rows": 2}
 
 
-def test_a_stored_day_of_other_types_is_not_joined_and_says_what_to_do(collection):
-    write(collection(plays(("a", 1)), fades=True))
-    retyped = dataclasses.replace(
-        dataset(),
-        columns=tuple(
-            dataclasses.replace(c, type=ColumnType.STRING) if c.name == "plays" else c
-            for c in dataset().columns
-        ),
-    )
+def test_a_row_without_a_column_that_is_required_now_is_not_kept_and_says_what_to_do(
+    collection, bucket
+):
+    write(collection(plays(("a", 1), ("b", 1)), fades=True))
+    zoned = dataset("zone string! Zone.")
 
-    with pytest.raises(SourceMismatch, match="can't be joined.*`plays`.*lake/replace=true"):
-        write(collection(plays(), of=retyped, fades=True))
+    def zones(*names: str):
+        return lambda _ask: iter([{"name": name, "zone": "UTC"} for name in names])
+
+    says = f"{TODAY} can't be joined.*`zone` is required, and 1 stored.*lake/replace=true.*lost"
+    with pytest.raises(SourceMismatch, match=says):
+        write(collection(zones("a"), of=zoned, fades=True))
+    assert len(stored(dataset(), bucket)) == 2
+
+    write(collection(zones("a"), of=zoned, fades=True, replace=True))
+    assert len(stored(zoned, bucket)) == 1
 
 
 def test_what_fades_has_a_key_and_is_no_slow_source():

@@ -1,7 +1,11 @@
+import re
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
 
+from lake_assets.catalog import ColumnType, load_catalog
+from lake_assets.storage.writer import PartitionWriter
 from tests.fakes import base
 from tests.fakes.slack import TOKEN, FakeSlack, at, channel, message, ts
 from tests.sources.conftest import TODAY, failure, metadata, observed
@@ -178,6 +182,25 @@ def test_a_channel_that_was_counted_as_a_whole_stays_so(slack):
     slack.run(YESTERDAY, **{"lake/replace": "true"})
     assert set(by_channel(slack)) == set(before) - {"C2"}
     assert not by_channel(slack)["C1"]["history_complete"]
+
+
+def test_a_day_of_other_types_is_written_anew_by_the_tags_that_the_failure_names(slack):
+    now = load_catalog()[slack.partition]
+    columns = (
+        replace(each, type=ColumnType.STRING) if each.name == "messages" else each
+        for each in now.columns
+    )
+    before = replace(now, columns=tuple(columns))
+    PartitionWriter(slack.store, run_id="r", code_version="c").write(before, YESTERDAY, [])
+    slack.store.bump_version(before, [YESTERDAY])
+
+    said = failure(slack.run(YESTERDAY))
+
+    assert "can't be joined" in said
+    assert "rows that the source no longer shows are lost" in said
+    tags = dict(re.findall(r"(lake/\w+)=(true)", said))
+    assert slack.run(YESTERDAY, **tags).success
+    assert messages(slack) == {"C1": 3, "C2": 0, "C3": 1, "C5": 0}
 
 
 @pytest.mark.parametrize("error", ["not_in_channel", "channel_not_found"])
