@@ -26,7 +26,7 @@ from lake_assets.sources import config
 from lake_assets.sources.ckan import Portal
 from lake_assets.sources.collect import Ask, Collector, Row
 from lake_assets.sources.edd_cells import month_of, percent_of
-from lake_assets.sources.errors import SourceMismatch
+from lake_assets.sources.errors import SourceError, SourceMismatch
 from lake_assets.sources.values import Cells, text, whole
 
 
@@ -47,10 +47,18 @@ def collect(ask: Ask) -> Iterator[Row]:
 
 
 def _tell_new_files(ask: Ask) -> None:
-    """CES is split by years: where a new file begins, the known ones just end."""
+    """CES is split by years: where a new file begins, the known ones just end.
+
+    All rows are there by now, so a list that does not come, or is not one, fails nothing.
+    """
     files = config.listed(ask.settings["EDD_CES_RESOURCES"])
     portal = Portal(ask.http, ask.settings["EDD_BASE_URL"])
-    for resource_id, name in portal.tables_beside(files[-1]).items():
+    try:
+        beside = portal.tables_beside(files[-1])
+    except SourceError as error:
+        ask.warn(f"whether CES has a new file is not known: {error}")
+        return
+    for resource_id, name in beside.items():
         if resource_id not in files:
             ask.warn(f"CES has a file that EDD_CES_RESOURCES does not name: {resource_id} ({name})")
 

@@ -179,8 +179,18 @@ def test_a_new_file_that_no_setting_names_is_told(edd):
     )
 
 
-def test_a_portal_that_lists_no_files_is_no_fault(edd):
-    edd.fake.break_with(base.status(404, text="Not found"), where="package_show", times=9)
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        base.status(404, text="Not found"),
+        base.status(403, text="Not authorized"),
+        base.status(503, text="busy"),
+        base.status(200, text="<html>Sign in</html>"),
+        base.rewritten(lambda page: page["result"]["resources"][0].update(id=None)),
+    ],
+)
+def test_a_portal_that_lists_no_files_is_no_fault(edd, spoil):
+    edd.fake.break_with(spoil, where="package_show", times=9)
 
     assert edd.run().success
     assert said(edd.rows()) == EXPECTED
