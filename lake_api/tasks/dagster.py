@@ -66,7 +66,10 @@ query TaskState($id: String!, $runId: ID!) {
       tags { key value }
       assetSelection { path }
       error { message }
-      runs(limit: 100) { runId status startTime endTime assetMaterializations { partition } }
+      runs(limit: 100) {
+        runId parentRunId status startTime endTime
+        assetMaterializations { partition }
+      }
       assetBackfillData {
         assetBackfillStatuses {
           __typename

@@ -95,8 +95,9 @@ def _backfill(catalog: Catalog, backfill: Mapping[str, Any]) -> FoundTask:
     failed = sum(one.get("numPartitionsFailed", 0) for one in counts)
     total = backfill["numPartitions"] or 0
     own_error: Mapping[str, Any] = backfill["error"] or {}
-    failed_runs = [run["runId"] for run in runs if run["status"] == "FAILURE"]
     started = [run["startTime"] for run in runs if run["startTime"] is not None]
+    last_runs = _not_retried(runs)
+    failed_runs = [run["runId"] for run in last_runs if run["status"] == "FAILURE"]
     if backfill["status"] == "COMPLETED_FAILED" and _all_succeeded(runs) and not own_error:
         # Days that no run failed on were left out. Dagster calls them failed: it asked for them.
         state, failed = "succeeded", 0
@@ -118,7 +119,7 @@ def _backfill(catalog: Catalog, backfill: Mapping[str, Any]) -> FoundTask:
         ),
         # Newest first: the last of them failed first.
         failed_run_id=failed_runs[-1] if failed_runs and not own_error else None,
-        short_run_id=runs[-1]["runId"] if state == "succeeded" and done < total else None,
+        short_run_id=last_runs[-1]["runId"] if state == "succeeded" and done < total else None,
     )
 
 
@@ -140,7 +141,13 @@ def _backfill_state(
 
 
 def _all_succeeded(runs: Sequence[Mapping[str, Any]]) -> bool:
-    return {RUN_STATES[run["status"]] for run in runs} == {"succeeded"}
+    return {RUN_STATES[run["status"]] for run in _not_retried(runs)} == {"succeeded"}
+
+
+def _not_retried(runs: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """What became of a run that was retried, its retry tells."""
+    retried = {run["parentRunId"] for run in runs}
+    return [run for run in runs if run["runId"] not in retried]
 
 
 def _tags(thing: Mapping[str, Any]) -> dict[str, str]:

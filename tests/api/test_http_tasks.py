@@ -69,6 +69,7 @@ def backfill(status: str, done: int, failed: int, **more: Any) -> dict[str, Any]
 def backfill_run(run_id: str, run_status: str, *days: str, **more: Any) -> dict[str, Any]:
     return {
         "runId": run_id,
+        "parentRunId": None,
         "status": run_status,
         "startTime": 1795350601.0,
         "endTime": 1795350604.0,
@@ -390,6 +391,31 @@ def test_a_backfill_that_left_out_days_has_succeeded_and_says_why(service: Any) 
     assert body["partitions"] == {"total": 30, "done": 1, "failed": 0}
     assert body["left_out"] == "2026-11-21: out of reach: charts are kept for 5 days"
     assert body["error"] is None
+
+
+def test_a_run_that_was_lost_and_retried_fails_no_backfill_that_left_out_days(service: Any) -> None:
+    runs = [
+        backfill_run("again", "SUCCESS", "2026-11-20", parentRunId="lost"),
+        backfill_run("lost", "FAILURE", "2026-11-19", startTime=1795350600.0),
+    ]
+    service.dagster.say("TaskState", backfill("COMPLETED_FAILED", 2, 28, runs=runs))
+    service.dagster.say(
+        "LeftOut",
+        lambda variables: events(left_out("2026-11-21", f"as {variables['runId']} says")),
+    )
+
+    body = status(service, "qwertyui").json()
+
+    assert body["status"] == "succeeded"
+    assert body["partitions"] == {"total": 30, "done": 2, "failed": 0}
+    assert body["left_out"] == "2026-11-21: as again says"
+    assert body["started_at"] == "2026-11-22T12:30:00Z"
+
+    # A retry that is lost too is a failure.
+    runs[0]["status"] = "FAILURE"
+    service.dagster.say("TaskState", backfill("COMPLETED_FAILED", 2, 28, runs=runs))
+    service.dagster.say("RunFailure", events(failure("outer", "Failure: lost again")))
+    assert status(service, "qwertyui").json()["status"] == "failed"
 
 
 def test_a_run_that_wrote_nothing_says_why(service: Any) -> None:
