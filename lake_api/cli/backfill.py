@@ -20,7 +20,7 @@ from lake_api.cli.progress import live_line
 from lake_api.cli.running import require_running
 from lake_api.cli.signals import interrupting
 from lake_api.cli.text import visible
-from lake_api.cli.trigger import wait_for_end
+from lake_api.cli.trigger import days_written, wait_for_end
 from lake_api.nearest import did_you_mean
 from lake_api.tasks.dagster import LAUNCH_BACKFILL, TASK_TAG
 from lake_assets.catalog import Catalog, Dataset, ExternalSource, load_catalog
@@ -208,12 +208,17 @@ def _print(missing: Sequence[Backfill]) -> None:
 
 def _wait(client: LakeClient, launched: Sequence[Backfill]) -> None:
     failed: list[str] = []
+    wrote: list[str] = []
     with live_line(tables.stderr()) as line, interrupting():
         for done, one in enumerate(launched):
             line(f"writing {one.dataset}", done=done, total=len(launched))
             ended = wait_for_end(client, one.task_id, follow=lambda _: None)
             if ended.status != "succeeded":
                 failed.append(f"{one.dataset}: {visible(ended.error or ended.status)}")
+            else:
+                wrote.append(f"{one.dataset}: {days_written(ended)}")
+    if wrote:
+        click.echo("\n".join(wrote), err=True)
     if failed:
         raise CommandFailed(
             f"{len(failed)} of {len(launched)} datasets could not be written: {failed[0]}",

@@ -103,12 +103,17 @@ def _print_launched(launched: TriggerAnswer, *, as_json: bool) -> None:
     click.echo(f"{launched.task}{days} is queued as {launched.task_id}")
 
 
-def _print_ended(ended: TaskStatus) -> None:
+def days_written(ended: TaskStatus) -> str:
+    """How many days a task that succeeded wrote, and why not the first other one."""
     done, days = ended.partitions.done, ended.partitions.total
+    of = f"{days}" if done == days else f"{done} of {days}"
+    why = f"; {visible(ended.left_out)}" if ended.left_out else ""
+    return f"{of} day{'' if days == 1 else 's'} written{why}"
+
+
+def _print_ended(ended: TaskStatus) -> None:
     seconds = ""
     if ended.started_at is not None and ended.finished_at is not None:
         seconds = f" in {(ended.finished_at - ended.started_at).total_seconds():.1f} s"
-    of = f"{days}" if done == days else f"{done} of {days}"
-    wrote = f", {of} day{'' if days == 1 else 's'} written" if days else ""
-    why = f"; {visible(ended.left_out)}" if ended.left_out else ""
-    click.echo(f"{ended.task} succeeded{seconds}{wrote}{why}")
+    wrote = f", {days_written(ended)}" if ended.partitions.total else ""
+    click.echo(f"{ended.task} succeeded{seconds}{wrote}")

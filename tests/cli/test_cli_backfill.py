@@ -88,6 +88,20 @@ def test_it_waits_and_tells_what_failed(service: Service, args: list[str]):
 
 
 @pytest.mark.usefixtures("dagster")
+def test_it_waits_and_tells_which_days_were_left_out(service: Service, args: list[str]):
+    service.say(there(("MATERIALIZED", 12, 5)))
+    service.say(LAUNCHED)
+    why = f"{ago(4)}: not published yet: comes at noon"
+    counts = {"total": 3, "done": 1, "failed": 0}
+    ended = {"status": "succeeded", "partitions": counts, "error": None, "left_out": why}
+    service.say({**STATUS_EXAMPLE, **ended})
+    result = lake(*args, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert f"{RUNS}: 1 of 3 days written; {why}\n" in result.stderr
+    assert len(json.loads(result.stdout)) == 1
+
+
+@pytest.mark.usefixtures("dagster")
 def test_a_dry_run_launches_nothing(service: Service, args: list[str]):
     service.say(there(("MATERIALIZED", 12, 3)))
     result = lake(*args, "--dry-run")
