@@ -31,7 +31,9 @@ class FakeFred(Fake):
 
     def __init__(self, today: date = TODAY) -> None:
         super().__init__(today)
-        months = [date(today.year, month, 1) for month in (7, 8, 9)]
+        # The newest of three months is out by November; before, the year before has them.
+        year = today.year if today.month >= 11 else today.year - 1
+        months = [date(year, month, 1) for month in (7, 8, 9)]
         self.series: dict[str, list[Vintage]] = {
             "CASANT5URN": [
                 Vintage(period, period + timedelta(days=50), value)

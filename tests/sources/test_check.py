@@ -44,8 +44,8 @@ def start() -> Iterator[object]:
         yield lambda fake: stack.enter_context(base.running(fake))
 
 
-def checked(dataset, fake: Fake):
-    return check(dataset, fake.env | QUICK, now=NOW)
+def checked(dataset, fake: Fake, *, now: datetime = NOW):
+    return check(dataset, fake.env | QUICK, now=now)
 
 
 @pytest.mark.parametrize("dataset", EXTERNAL, ids=lambda each: each.partition)
@@ -69,6 +69,15 @@ def test_fields_that_are_not_read_are_told_and_are_no_fault(start):
     assert "observations[].footnote" in finding.new
     assert "observations[].value" not in finding.new
     assert finding.rows > 0
+
+
+@pytest.mark.parametrize("month", [1, 7, 11])
+def test_the_stand_in_has_observations_all_year(start, month):
+    noon = datetime(2027, month, 1, 12, tzinfo=UTC)
+
+    finding = checked(FRED, start(FakeFred(noon.date())), now=noon)
+
+    assert finding.rows > 0, finding
 
 
 def test_drift_of_a_document_is_told_field_by_field(start):

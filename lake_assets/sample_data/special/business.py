@@ -99,7 +99,7 @@ def _issued(frame: Frame, _column: Column) -> Values:
 
 
 def _due(frame: Frame, _column: Column) -> Values:
-    """30 days after it was made; of one that is overdue, before it was last changed."""
+    """30 days after it was made; if overdue, at the latest on the day it was last changed."""
     created = frame.values("created_at").data // DAY_US
     passed = np.maximum(created, frame.values("updated_at").data // DAY_US - 1)
     return plain(np.where(frame.values("status").is_word("overdue"), passed, created + 30))
