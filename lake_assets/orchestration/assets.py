@@ -28,10 +28,11 @@ from lake_assets.orchestration.collect import collected
 from lake_assets.orchestration.derive import derived, inputs_of
 from lake_assets.orchestration.io_manager import column_schema
 from lake_assets.orchestration.partitions import days_of, partitions_of
+from lake_assets.orchestration.reporting import DayEvents, left_out, write_reported
 from lake_assets.orchestration.resources import PlatformResource, ServiceResource
 from lake_assets.orchestration.rows import DailyRows
 from lake_assets.sources.errors import SourceMismatch
-from lake_assets.sources.service import open_service_export
+from lake_assets.sources.service import open_service_export, said_of_removed
 
 Clock = Callable[[], datetime]
 AssetEvents = Iterator[dg.Output[Any] | dg.AssetCheckResult]
@@ -86,8 +87,9 @@ def build_asset(
         pool=pool or None,
         op_tags={PRIORITY_TAG: "1"} if is_referred_to else None,
         # A source that is not configured, or has not published yet, materializes nothing; nor does
-        # a day without inputs.
-        output_required=not isinstance(dataset.source, ExternalSource) and not is_derived,
+        # a day without inputs, nor one whose rows the service has removed.
+        output_required=not isinstance(dataset.source, ExternalSource | ServiceSource)
+        and not is_derived,
     )(_producer(dataset, clock))
 
 
@@ -155,16 +157,26 @@ def _platform_export(dataset: Dataset, clock: Clock) -> AssetFunction:
     return export
 
 
-def _service_export(dataset: Dataset) -> AssetFunction:
-    def export(context: dg.AssetExecutionContext) -> AssetEvents:
+def _service_export(dataset: Dataset) -> Callable[[dg.AssetExecutionContext], DayEvents]:
+    def export(context: dg.AssetExecutionContext) -> DayEvents:
         service: ServiceResource = context.resources.service
         days = days_of(context.partition_keys)
         try:
-            with open_service_export(service.url, dataset) as read:
-                rows = DailyRows(dataset=dataset, days=days, read=read, source=str(dataset.source))
-                yield dg.Output(rows)
+            with open_service_export(service.url, dataset) as source:
+                removed = [day for day in days if day in source.removed]
+                if len(removed) == len(days):
+                    raise SourceMismatch(f"{dataset.partition}: {said_of_removed(days[0])}")
+                rows = DailyRows(
+                    dataset=dataset,
+                    days=[day for day in days if day not in source.removed],
+                    read=source.read,
+                    source=str(dataset.source),
+                )
+                yield from write_reported(context, rows, {day: {} for day in days})
         except SourceMismatch as error:
             raise dg.Failure(str(error), allow_retries=False) from error
+        for day in removed:
+            yield left_out(context, dataset, day, said_of_removed(day))
         yield from check_results(dataset, rows.facts)
 
     return export

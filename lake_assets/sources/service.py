@@ -8,7 +8,7 @@ Does not belong here: the tables themselves (the service makes them), reading th
 import sqlite3
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
@@ -26,9 +26,21 @@ _SQLITE = "sqlite:///"
 DayReader = Callable[[date], Generator[pa.RecordBatch]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceExport:
+    """One state of a table: `read` gives the rows of a UTC day, but for days in `removed`.
+
+    Of those the service has removed its rows, which the lake has: reading one raises
+    `SourceMismatch`, since what is left would take the place of more.
+    """
+
+    read: DayReader
+    removed: frozenset[date]
+
+
 @contextmanager
-def open_service_export(url: str, dataset: Dataset) -> Generator[DayReader]:
-    """What reads the rows of a UTC day; all days of an export come from the same state.
+def open_service_export(url: str, dataset: Dataset) -> Generator[ServiceExport]:
+    """What reads the rows of a day; all days of an export come from the same state.
 
     Args:
         url: `sqlite:///file` or `postgresql://…`, as the service is given it.
@@ -36,8 +48,7 @@ def open_service_export(url: str, dataset: Dataset) -> Generator[DayReader]:
 
     Raises:
         SourceUnavailable: the database does not answer.
-        SourceMismatch: it has no such table or column, or the URL is of another database; when a
-            day is read, that the service has removed its rows.
+        SourceMismatch: it has no such table or column, or the URL is of another database.
     """
     table = _table(dataset)
     if url.startswith(_SQLITE):
@@ -57,15 +68,15 @@ def open_service_export(url: str, dataset: Dataset) -> Generator[DayReader]:
         with source.connection.cursor() as cursor:
             cursor.execute("SELECT to_regclass($1) IS NOT NULL", (f"{table}_pruned",))
             found = cursor.fetchone()
-            removed: set[date] = set()
+            removed: frozenset[date] = frozenset()
             if found is not None and found[0]:
                 cursor.execute(f"SELECT day FROM {table}_pruned")  # noqa: S608 - a declared name
-                removed = {row[0] for row in cursor.fetchall()}
-        yield _unless_removed(dataset, removed, source.day)
+                removed = frozenset(row[0] for row in cursor.fetchall())
+        yield _export(dataset, removed, source.day)
 
 
 @contextmanager
-def _open_sqlite(file: str, dataset: Dataset, table: str) -> Generator[DayReader]:
+def _open_sqlite(file: str, dataset: Dataset, table: str) -> Generator[ServiceExport]:
     path = Path(file.partition("?")[0])
     if not path.is_file():
         raise SourceUnavailable(
@@ -94,31 +105,34 @@ def _open_sqlite(file: str, dataset: Dataset, table: str) -> Generator[DayReader
         def read(day: date) -> Generator[pa.RecordBatch]:
             return _sqlite_day(connection, dataset, table, day)
 
-        yield _unless_removed(dataset, _removed_of_sqlite(connection, table), read)
+        yield _export(dataset, _removed_of_sqlite(connection, table), read)
 
 
-def _removed_of_sqlite(connection: sqlite3.Connection, table: str) -> set[date]:
+def _removed_of_sqlite(connection: sqlite3.Connection, table: str) -> frozenset[date]:
     try:
         if not connection.execute(f"PRAGMA table_info({table}_pruned)").fetchall():
-            return set()
+            return frozenset()
         found = connection.execute(f"SELECT day FROM {table}_pruned")  # noqa: S608 - a declared name
-        return {date.fromisoformat(row[0]) for row in found}
+        return frozenset(date.fromisoformat(row[0]) for row in found)
     except sqlite3.Error as error:
         raise _unavailable(error) from error
 
 
-def _unless_removed(dataset: Dataset, removed: set[date], read: DayReader) -> DayReader:
-    """The reader; it refuses days that the service has removed, which it would replace by less."""
+def said_of_removed(day: date) -> str:
+    """Why a removed day is not written, for people."""
+    return (
+        f"the service has removed its rows of {day}, which are in the lake; the day stays there as "
+        "it is"
+    )
 
+
+def _export(dataset: Dataset, removed: frozenset[date], read: DayReader) -> ServiceExport:
     def read_day(day: date) -> Generator[pa.RecordBatch]:
         if day in removed:
-            raise SourceMismatch(
-                f"{dataset.partition}: the service has removed its rows of {day}, which are in the "
-                "lake; the day stays there as it is"
-            )
+            raise SourceMismatch(f"{dataset.partition}: {said_of_removed(day)}")
         return read(day)
 
-    return read_day
+    return ServiceExport(read=read_day, removed=removed)
 
 
 def _sqlite_day(

@@ -69,7 +69,7 @@ def record(url: str, *moments: datetime, **fields: Any) -> None:
 
 def read(url: str, dataset: Dataset, day: date = DAY) -> list[dict[str, Any]]:
     with open_service_export(url, dataset) as export:
-        return [row for batch in export(day) for row in batch.to_pylist()]
+        return [row for batch in export.read(day) for row in batch.to_pylist()]
 
 
 def test_a_day_is_the_half_open_utc_day_in_order(url: str, dataset: Dataset) -> None:
@@ -105,7 +105,7 @@ def test_many_rows_come_in_bounded_batches(tmp_path: Path, dataset: Dataset) -> 
         )
         connection.commit()
     with open_service_export(url, dataset) as export:
-        sizes = [batch.num_rows for batch in export(DAY)]
+        sizes = [batch.num_rows for batch in export.read(DAY)]
     assert sum(sizes) == 12_001
     assert max(sizes) <= 5_000
 
@@ -113,9 +113,9 @@ def test_many_rows_come_in_bounded_batches(tmp_path: Path, dataset: Dataset) -> 
 def test_all_days_of_an_export_come_from_one_state(url: str, dataset: Dataset) -> None:
     record(url, MIDNIGHT, MIDNIGHT + timedelta(days=1))
     with open_service_export(url, dataset) as export:
-        assert sum(batch.num_rows for batch in export(DAY)) == 1
+        assert sum(batch.num_rows for batch in export.read(DAY)) == 1
         record(url, MIDNIGHT + timedelta(days=1, hours=1))
-        assert sum(batch.num_rows for batch in export(DAY + timedelta(days=1))) == 1
+        assert sum(batch.num_rows for batch in export.read(DAY + timedelta(days=1))) == 1
     assert len(read(url, dataset, DAY + timedelta(days=1))) == 2
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, LiteralString
 from urllib.parse import urlsplit, urlunsplit
 
+import dagster as dg
 import httpx
 import psycopg
 import pytest
@@ -24,6 +25,7 @@ from lake_api.database.group_writer import GroupWriter
 from lake_api.settings import Settings, SettingsError
 from lake_api.stack.postgres import PostgresServer
 from lake_assets.catalog import Catalog, Dataset, LakeLocation, load_catalog
+from lake_assets.orchestration.build import build_defs
 from lake_assets.sources.errors import SourceMismatch
 from lake_assets.sources.service import open_service_export
 from lake_assets.storage.store import LakeStore
@@ -145,8 +147,8 @@ def test_days_that_are_old_and_in_the_lake_go(url: str, dataset: Dataset) -> Non
     # What is gone is not exported again: that would replace the day in the lake by nothing.
     with open_service_export(url, dataset) as export:
         with pytest.raises(SourceMismatch, match="the day stays there as it is"):
-            list(export(ago(KEEP + 1).date()))
-        assert sum(batch.num_rows for batch in export(ago(KEEP + 3).date())) == 1
+            list(export.read(ago(KEEP + 1).date()))
+        assert sum(batch.num_rows for batch in export.read(ago(KEEP + 3).date())) == 1
     assert prune(url, exact(url)) == 1
     assert days(url) == [KEEP, 1]
 
@@ -202,6 +204,43 @@ def test_less_than_a_month_can_not_be_asked_for() -> None:
             Settings.from_mapping({"LAKE_AUDIT_DAYS": days})
 
 
+def test_a_range_leaves_removed_days_as_they_are_and_one_alone_is_refused_once(
+    bucket: LakeLocation, dataset: Dataset, tmp_path: Path
+) -> None:
+    url = database_in(tmp_path)
+    record(url, ago(3), ago(1))
+    first, gone, last = (ago(back).date() for back in (3, 2, 1))
+    sql(url, f"INSERT INTO audit_pruned VALUES ('{gone}', 3, '{last} 00:00:00')")
+    env = {**settings_of(bucket), "LAKE_DATABASE_URL": url}
+    defs = build_defs(catalog=Catalog([dataset]), env=env, clock=now)
+    job = defs.resolve_implicit_global_asset_job_def()
+    ends = {
+        "dagster/asset_partition_range_start": f"{first}",
+        "dagster/asset_partition_range_end": f"{last}",
+    }
+    with dg.DagsterInstance.ephemeral(tempdir=str(tmp_path)) as instance:
+        ranged = job.execute_in_process(instance=instance, tags=ends, raise_on_error=False)
+        alone = job.execute_in_process(
+            instance=instance, partition_key=f"{gone}", raise_on_error=False
+        )
+
+    assert ranged.success
+    written = [event.materialization for event in ranged.get_asset_materialization_events()]
+    assert [one.partition for one in written] == [f"{first}", f"{last}"]
+    assert [one.metadata["rows"].value for one in written] == [1, 1]
+    assert LakeStore(bucket).days(dataset) == [first, last]
+    [seen] = ranged.get_asset_observation_events()
+    told = seen.asset_observation_data.asset_observation
+    assert told.partition == f"{gone}"
+    assert "the day stays there as it is" in (told.description or "")
+
+    assert not alone.success
+    assert not [event for event in alone.all_events if event.is_step_up_for_retry]
+    [failed] = [event for event in alone.all_events if event.is_step_failure]
+    assert failed.step_failure_data.error is not None
+    assert f"removed its rows of {gone}" in failed.step_failure_data.error_display_string
+
+
 def test_the_service_removes_what_it_finds_in_the_lake(
     bucket: LakeLocation,
     dataset: Dataset,
@@ -213,7 +252,7 @@ def test_the_service_removes_what_it_finds_in_the_lake(
     store, archived = LakeStore(bucket), ago(KEEP + 2).date()
     with open_service_export(url, dataset) as export:
         PartitionWriter(store, run_id="r", code_version="1").write(
-            dataset, archived, export(archived)
+            dataset, archived, export.read(archived)
         )
     store.bump_version(dataset, [archived])
     env = {
