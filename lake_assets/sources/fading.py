@@ -97,12 +97,12 @@ class StoredDay:
     def _refuse_nulls(self, stay: pa.Table) -> None:
         """A column may have become required after the day was written."""
         for name in self._required:
-            if nulls := stay[name].null_count:
+            if stay[name].null_count:
                 raise SourceMismatch(
                     f"{self._day} can't be joined with what is stored of it: column `{name}` is "
-                    f"required, and {nulls:,} stored rows that no longer come have no value for "
-                    f"it. Declare it without `!`; or a run with the tag {REPLACE_TAG}=true writes "
-                    "the day anew, and those rows are lost"
+                    "required, and stored rows that no longer come have no value for it. Declare "
+                    f"it without `!`; or a run with the tag {REPLACE_TAG}=true writes the day "
+                    "anew, and those rows are lost"
                 )
 
     def _key_of(self, row: Mapping[str, object]) -> tuple[object, ...]:
