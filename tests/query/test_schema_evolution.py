@@ -166,10 +166,29 @@ def test_a_day_with_another_type_fails_only_where_its_column_is_asked_for(lake):
     assert lake.rows(beside) == [[20]]
     assert lake.rows(f"SELECT * EXCLUDE (tokens) FROM {TABLE} WHERE date = '{OLD[2]}'")
     assert lake.rows(f"SELECT count(*) AS n, max(agent_id) AS a FROM {TABLE}") == [[3, "sage"]]
-    # A cast in the text itself stays the caller's to mend.
-    with pytest.raises(QueryRejected) as refused:
-        lake.rows(f"SELECT agent_id::INT AS n FROM {TABLE} WHERE date < '{OLD[2]}'")
-    assert refused.value.code == "type_mismatch"
+    # A cast in the text itself stays the caller's to mend, whatever the days hold.
+    own = f"SELECT agent_id::INT AS n FROM {TABLE}"
+    for sql in (own, f"{own} ORDER BY 1", f"{own} WHERE date < '{OLD[2]}'"):
+        with pytest.raises(QueryRejected) as refused:
+            lake.rows(sql)
+        assert refused.value.code == "type_mismatch"
+
+
+def test_of_two_datasets_the_one_whose_values_do_not_convert_is_told(lake):
+    lake.put(RUNS, OLD[0], run_rows(OLD[0], ["sage"]))
+    foreign = usage_rows(OLD[0], ["small"])
+    place = foreign.schema.get_field_index("tokens")
+    lake.put(USAGE, OLD[0], foreign.set_column(place, "tokens", pa.array(["many"])))
+    lake.start()
+    usage = "platform_llm_token_usage"
+    for sql in (
+        f"SELECT u.tokens FROM {TABLE} r JOIN {usage} u ON r.agent_id <> u.agent_id",
+        f"SELECT tokens FROM {TABLE} UNION ALL SELECT tokens FROM {usage}",
+    ):
+        with pytest.raises(QueryUnavailable) as caught:
+            lake.rows(sql)
+        assert caught.value.code == "stored_type_mismatch"
+        assert f"`{usage}` has values of `tokens`" in caught.value.detail
 
 
 def test_a_day_with_another_type_is_told_in_every_form(lake):

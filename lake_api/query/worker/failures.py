@@ -72,7 +72,11 @@ _CODES: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explained:
-    """An engine error for the caller; `recycle` when the engine itself may be harmed."""
+    """An engine error for the caller; `recycle` when the engine itself may be harmed.
+
+    `span` is for the worker itself: first byte and length of what failed, in the statement that it
+    stands in. That is the caller's text or a view's.
+    """
 
     rejected: bool
     code: str
@@ -82,6 +86,7 @@ class Explained:
     offset: int | None = None
     retry: bool = False
     recycle: bool = False
+    span: tuple[int, int] | None = None
 
 
 class _Raw(msgspec.Struct):
@@ -93,6 +98,7 @@ class _Raw(msgspec.Struct):
     type: str = ""
     position: str = ""
     error_subtype: str = ""
+    location: str = ""
 
 
 def timed_out() -> Explained:
@@ -216,7 +222,15 @@ def _rejected(raw: _Raw, *, sql: str | None, columns: Sequence[str]) -> Explaine
         hint=hint or None,
         fragment=name or None,
         offset=_character_offset(sql, raw.position),
+        span=_span(raw.location),
     )
+
+
+def _span(location: str) -> tuple[int, int] | None:
+    try:
+        return msgspec.json.decode(location, type=tuple[int, int])
+    except (msgspec.DecodeError, msgspec.ValidationError):
+        return None
 
 
 def _missing_entry(kind: str) -> tuple[str, str]:

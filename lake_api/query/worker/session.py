@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TypeVar
 
 import duckdb
@@ -57,6 +56,7 @@ from lake_api.query.worker.views import (
     inspect_files,
     quoted_name,
     quoted_text,
+    segment_alias,
     view_sql,
     with_facts,
 )
@@ -96,7 +96,7 @@ class Session:
         self._vote = vote
         self._current: tuple[int, duckdb.DuckDBPyConnection] | None = None
         self._cancelled: int | None = None
-        self._attached: dict[str, tuple[str, str]] = {}
+        self._attached: dict[str, str] = {}
 
     def run(self, job: Job) -> Answer | Failure:
         """The answer to a job; every failure is one of `Failure`'s codes."""
@@ -127,7 +127,8 @@ class Session:
             if not isinstance(outcome, Explained):
                 return outcome
             if outcome.code == "type_mismatch":
-                outcome = stored_mismatch(cursor, job.views, facts) or outcome
+                at = outcome.span
+                outcome = stored_mismatch(cursor, job.views, facts, span=at) or outcome
         finally:
             self._current = None
             cursor.close()
@@ -216,7 +217,8 @@ class Session:
             self._check_cancelled(job)
             found = inspect_files(cursor, view)
             facts.extend(found)
-            cursor.execute(view_sql(with_facts(view, found), segment=self._attach(view)))
+            self._attach(view)
+            cursor.execute(view_sql(with_facts(view, found)))
         self._check_cancelled(job)
 
     def _extract(
@@ -248,21 +250,19 @@ class Session:
             text_columns=written.text_columns,
         )
 
-    def _attach(self, view: View) -> str | None:
-        """The alias of the view's segment; each dataset has one segment attached at most."""
+    def _attach(self, view: View) -> None:
+        """Attach the view's segment; each dataset has one attached at most."""
         if view.segment is None:
-            return None
-        file = view.segment.file
-        known_file, alias = self._attached.get(view.name, ("", ""))
-        if known_file == file:
-            return alias
-        if alias:
-            self._connection.execute(f"DETACH {quoted_name(alias)}")
+            return
+        file, known = view.segment.file, self._attached.get(view.name)
+        if known == file:
+            return
+        if known is not None:
+            self._connection.execute(f"DETACH {quoted_name(segment_alias(known))}")
             del self._attached[view.name]
-        alias = Path(file).stem
-        self._connection.execute(f"ATTACH {quoted_text(file)} AS {quoted_name(alias)} (READ_ONLY)")
-        self._attached[view.name] = (file, alias)
-        return alias
+        alias = quoted_name(segment_alias(file))
+        self._connection.execute(f"ATTACH {quoted_text(file)} AS {alias} (READ_ONLY)")
+        self._attached[view.name] = file
 
     def _check_vote(self, job: Job | Extraction, cursor: duckdb.DuckDBPyConnection) -> None:
         # All of its one row: an unfinished result would be in the way of what runs next.

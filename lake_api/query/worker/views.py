@@ -9,6 +9,7 @@ first file's types for every file, and round what does not fit.)
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 import duckdb
 import msgspec
@@ -87,9 +88,15 @@ def with_facts(view: View, facts: Iterable[FileFacts]) -> View:
     )
 
 
-def view_sql(view: View, *, segment: str | None = None) -> str:
-    """The statement that makes the view; `segment` is the alias of its attached segment."""
+def view_sql(view: View) -> str:
+    """The statement that makes the view, whose segment is attached under its alias."""
+    segment = segment_alias(view.segment.file) if view.segment else None
     return f"CREATE TEMP VIEW {quoted_name(view.name)} AS {rows_sql(view, segment=segment)}"
+
+
+def segment_alias(file: str) -> str:
+    """The name that a segment's file is attached under."""
+    return Path(file).stem
 
 
 def rows_sql(view: View, *, segment: str | None = None) -> str:
@@ -132,7 +139,12 @@ def _column(name: str, kind: str, stored: tuple[str, str] | None) -> str:
         return f"CAST(NULL AS {kind}) AS {quoted_name(name)}"
     if stored[1] == kind:
         return f"{quoted_name(stored[0])} AS {quoted_name(name)}"
-    return f"CAST({quoted_name(stored[0])} AS {kind}) AS {quoted_name(name)}"
+    return f"{cast_sql(stored[0], kind)} AS {quoted_name(name)}"
+
+
+def cast_sql(stored: str, kind: str) -> str:
+    """What converts a stored column to the declared type."""
+    return f"CAST({quoted_name(stored)} AS {kind})"
 
 
 def _select_nothing(view: View) -> str:
