@@ -113,6 +113,7 @@ REFUSED_COLUMNS: frozenset[str] = frozenset(
         "current_schema",
         "current_user",
         "session_user",
+        "user",
     }
 )
 """Column names that the engine reads as a function that tells of itself."""

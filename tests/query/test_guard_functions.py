@@ -1,5 +1,6 @@
 """The reviewed functions against the installed engine and the parser."""
 
+import contextlib
 import itertools
 from collections import defaultdict
 
@@ -11,13 +12,16 @@ from sqlglot.errors import ParseError
 from lake_api.query.functions import (
     ALLOWED_FUNCTIONS,
     CATEGORIES,
+    CLOCK_COLUMNS,
     FUNCTIONS,
+    REFUSED_COLUMNS,
     TABLE_FUNCTIONS,
     VOLATILE_FUNCTIONS,
 )
 from lake_api.query.guard.bounds import BOUND_RULES
 from lake_api.query.guard.calls import ALLOWED_CALLS
 from lake_api.query.guard.nodes import ALLOWED_NODES
+from lake_assets.catalog import load_catalog
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +92,30 @@ def test_what_reads_the_clock_or_chance_is_volatile() -> None:
     changing = {str(name) for (name,) in rows} & ALLOWED_FUNCTIONS | {"age"}
 
     assert {"ago", "now", "random"} <= changing <= VOLATILE_FUNCTIONS
+
+
+def test_every_column_that_the_engine_reads_as_a_call_is_refused_or_a_clock(
+    engine_functions: dict[str, set[str]],
+) -> None:
+    with duckdb.connect() as connection:
+        words = connection.execute("SELECT lower(keyword_name) FROM duckdb_keywords()").fetchall()
+        names = {name for (name,) in words} | set(engine_functions) | set(FUNCTIONS)
+        called: set[str] = set()
+        for name in names - {"*"}:
+            quoted = name.replace('"', '""')
+            with contextlib.suppress(duckdb.BinderException):
+                connection.execute(f'SELECT "{quoted}" FROM (VALUES (1)) AS t(a)')
+                called.add(name)
+
+    assert {"user", "current_date"} <= called
+    assert called <= REFUSED_COLUMNS | CLOCK_COLUMNS
+
+
+def test_no_dataset_has_a_column_that_is_refused_by_its_name() -> None:
+    columns = {name.lower() for dataset in load_catalog() for name in dataset.column_names}
+
+    assert "agent_id" in columns
+    assert columns.isdisjoint(REFUSED_COLUMNS | CLOCK_COLUMNS)
 
 
 def test_listed_node_types_exist_in_the_parser() -> None:
