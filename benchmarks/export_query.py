@@ -169,7 +169,7 @@ def _report(measured: Sequence[Measured]) -> int:
             f"{one.seconds:.1f}",
             f"{one.rows / one.seconds:,.0f}",
             *(
-                f"{size / _MB:.0f}"
+                "?" if size is None else f"{size / _MB:.0f}"
                 for size in (
                     one.idle.anonymous,
                     one.together.anonymous,
@@ -185,7 +185,7 @@ def _report(measured: Sequence[Measured]) -> int:
     console.print(table)
     console.print(
         "idle, peak, API, worker: anonymous memory; PSS and RSS: of all processes, with the pages "
-        "of files that are mapped"
+        "of files that are mapped; PSS is told to root only"
     )
     console.print(f"memory: {most:.0f} MB anonymous in all (bar: under {MEMORY_BAR_MB} MB)")
     return 0 if most < MEMORY_BAR_MB else 1

@@ -6,6 +6,9 @@ Does not belong here: what is run meanwhile (`export_query`).
 `Anonymous` is what a process has made itself; file-mapped pages are the page cache's and are given
 back when memory is short. `Pss` counts pages that several processes share once in all of them
 together, so sums of it are what a whole service takes. All in bytes.
+
+Workers may not be looked into, but by root: to everybody else the kernel tells less of them, and
+their `Pss` is not known, nor is a sum that it would be part of.
 """
 
 import threading
@@ -21,16 +24,16 @@ _SAMPLE_S = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """What one process, or several together, have at one moment."""
+    """What one process, or several together, have at one moment; no `pss` where it is not told."""
 
     rss: int = 0
-    pss: int = 0
+    pss: int | None = 0
     anonymous: int = 0
 
     def __add__(self, other: "Memory") -> "Memory":
         return Memory(
             rss=self.rss + other.rss,
-            pss=self.pss + other.pss,
+            pss=None if self.pss is None or other.pss is None else self.pss + other.pss,
             anonymous=self.anonymous + other.anonymous,
         )
 
@@ -38,7 +41,7 @@ class Memory:
         """The larger of each figure."""
         return Memory(
             rss=max(self.rss, other.rss),
-            pss=max(self.pss, other.pss),
+            pss=None if self.pss is None or other.pss is None else max(self.pss, other.pss),
             anonymous=max(self.anonymous, other.anonymous),
         )
 
@@ -96,19 +99,27 @@ def _family(root: int) -> Sequence[int]:
 
 
 def _read(pid: int) -> Memory | None:
+    process = Path(f"/proc/{pid}")
     try:
-        text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+        told = _kilobytes(process / "smaps_rollup")
     except OSError:
+        told = {}  # it has ended, or may not be looked into
+    if "Rss" in told:
+        return Memory(
+            rss=told["Rss"] * 1024, pss=told["Pss"] * 1024, anonymous=told["Anonymous"] * 1024
+        )
+    try:
+        told = _kilobytes(process / "status")
+    except (FileNotFoundError, ProcessLookupError):
         return None  # it has ended
-    kilobytes = {
+    if "VmRSS" not in told:
+        return None  # it has ended, and its parent does not know yet
+    return Memory(rss=told["VmRSS"] * 1024, pss=None, anonymous=told["RssAnon"] * 1024)
+
+
+def _kilobytes(file: Path) -> Mapping[str, int]:
+    return {
         line.partition(":")[0]: int(line.split()[1])
-        for line in text.splitlines()
+        for line in file.read_text(encoding="utf-8", errors="replace").splitlines()
         if line.endswith(" kB")
     }
-    if "Rss" not in kilobytes:
-        return None
-    return Memory(
-        rss=kilobytes["Rss"] * 1024,
-        pss=kilobytes["Pss"] * 1024,
-        anonymous=kilobytes["Anonymous"] * 1024,
-    )

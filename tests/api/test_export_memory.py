@@ -1,5 +1,6 @@
 """A large export passes through the service: neither the API nor a worker holds the result."""
 
+import json
 import os
 import subprocess
 import sys
@@ -25,6 +26,8 @@ SQL = (
     "FROM range(1000000) r(i)"
 )
 MB = 1024 * 1024
+HELD_MB = 64
+ROOT = Path(__file__).parents[2]
 API_MB, WORKER_MB = 40, 60
 """What each may grow by; the file has more than twice the larger one."""
 
@@ -68,6 +71,43 @@ def wait(found: Any, *, deadline_s: float = 120) -> None:
     while not found():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+# Holds memory, locked as a worker is, until its input ends.
+_HOLDER = f"""
+import sys
+from lake_api.query.worker.sandbox import limit_resources
+limit_resources(address_space_bytes={200 * MB})
+held = bytearray(b"x") * {HELD_MB * MB}
+print(flush=True)
+sys.stdin.read()
+"""
+# Tells what another process has, as a user who may not look into it.
+_READER = """
+import dataclasses, json, os, sys
+from benchmarks.memory import memory_of
+if os.getuid() == 0:
+    os.setgroups([])
+    os.setuid(65534)
+pid = int(sys.argv[1])
+print(json.dumps(dataclasses.asdict(memory_of(pid)[pid])))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is told by /proc")
+def test_a_process_that_may_not_be_looked_into_is_counted() -> None:
+    holder = [sys.executable, "-c", _HOLDER]
+    with subprocess.Popen(holder, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as held:
+        assert held.stdin is not None
+        assert held.stdout is not None
+        held.stdout.readline()
+        reader = [sys.executable, "-c", _READER, str(held.pid)]
+        told = json.loads(
+            subprocess.run(reader, stdout=subprocess.PIPE, check=True, cwd=ROOT).stdout
+        )
+        held.stdin.close()
+    assert HELD_MB * MB <= told["anonymous"] <= told["rss"] < 2 * HELD_MB * MB
+    assert told["pss"] is None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is told by /proc")
