@@ -24,6 +24,8 @@ from lake_api.query.results import Extract, ExtractOrder
 from lake_api.usage.day_sums import Budget, DaySums, Spent
 
 _ROWS, _BYTES, _SECONDS = "rows_per_day", "bytes_per_day", "seconds_per_day"
+_MOSTLY = 0.9
+"""How much of its seconds a worker must have had it, that these and no wait ended it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -95,10 +97,16 @@ class JobCosts:
         return replace(extract, warnings=(*extract.warnings, told))
 
     def excuse(self, run: Run, error: Exception) -> Exception:
-        """The error, or the budget where that gave it too little time."""
+        """The error, or the budget where it had all the seconds that this had left.
+
+        Listing, fetching and waiting for a worker take of the same time and cost nothing: what
+        they let run out of it is late, and may be tried again today.
+        """
         seconds = run.budgets.get(_SECONDS)
         is_late = isinstance(error, QueryUnavailable) and error.code == "query_timeout"
-        return self._sums.used_up(seconds) if is_late and seconds is not None else error
+        if not is_late or seconds is None or run.ms < _MOSTLY * seconds.left * 1e3:
+            return error
+        return self._sums.used_up(replace(seconds, used=seconds.allowed))
 
     def done(self, run: Run, result: Result) -> Sequence[Write]:
         """What must be written together with its success."""
