@@ -78,6 +78,8 @@ class _Running:
     rows: int = 0
     bytes: int = 0
     is_lost: bool = False
+    is_whole: bool = False
+    """Whether its object is there: the store may then say that it succeeded, heard here or not."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -189,6 +191,7 @@ class JobRunner:
             await self._clean(job, attempts=job.attempt - 1)
             result = await self._extract(running, upload)
             await upload.finish()
+            running.is_whole = True
             result = structs.replace(result, bytes=upload.size_bytes)
             is_mine = await self.store.succeed(
                 job.id,
@@ -257,20 +260,30 @@ class JobRunner:
     async def _leave(self, running: _Running, upload: Upload) -> None:
         """Stopped from outside: by its owner, or with the process."""
         job = running.job
-        found = await self.store.find(job.id)
-        # One that is gone was removed by its owner; one that runs, another process has.
-        if found is None or found.state == State.CANCELLED.value:
-            with contextlib.suppress(ServiceUnavailable):
+        # What may be somebody's result is left for sweeping, which knows whether it is.
+        is_kept = running.is_whole
+        with contextlib.suppress(ServiceUnavailable):
+            found = await self.store.find(job.id)
+            is_kept = (
+                found is not None
+                and found.state == State.SUCCEEDED.value
+                and found.attempt == job.attempt
+            )
+            # One that is gone was removed by its owner; one that runs, another process has.
+            if found is None or found.state == State.CANCELLED.value:
                 await self.costs.cancelled(running.run)
-        await self._drop(job, upload)
+        if not is_kept:
+            await self._drop(job, upload)
         if self._closing and not running.is_lost:
             await self.store.retry(job.id, job.attempt, after_s=0, counts=False)
 
     async def _fail(self, running: _Running, upload: Upload, error: Exception) -> None:
         job = running.job
         error = self.costs.excuse(running.run, error)
-        await self._drop(job, upload)
-        if isinstance(error, ServiceUnavailable):
+        is_away = isinstance(error, ServiceUnavailable)
+        if not (is_away and running.is_whole):
+            await self._drop(job, upload)
+        if is_away:
             # The database: the lease runs out, and the job waits again.
             _LOG.warning("a job was left: the database does not answer")
             return

@@ -175,8 +175,8 @@ class JobService:
 
     async def cancel(self, job: JobRow) -> JobRow:
         """The job, with its engine stopped; one that is over stays as it is."""
-        await self.store.cancel(job)
-        self.runner.stop(job.id)
+        if await self.store.cancel(job):
+            self.runner.stop(job.id)
         return await self.store.find(job.id) or job
 
     async def listed(
@@ -195,8 +195,8 @@ class JobService:
         """
         if caller.role is not Role.ADMIN and job.owner != caller.key:
             raise Forbidden(f"Only its owner may remove this {job.kind}.", code="not_the_owner")
-        await self.store.discard(job)
-        self.runner.stop(job.id)
+        if await self.store.discard(job):
+            self.runner.stop(job.id)
         self.runner.sweep_soon()
 
     async def page(self, caller: Caller, job: JobRow, *, page: int, page_size: int) -> Page:

@@ -317,10 +317,11 @@ class JobStore:
         over = self._over(job.kind)
         return await self._move(Event.CANCEL, JobRow.id == job.id, stage="done", **over)
 
-    async def discard(self, job: JobRow) -> None:
-        """It is over and gone for everybody, and will be swept."""
-        await self.cancel(job)
+    async def discard(self, job: JobRow) -> bool:
+        """It is gone for everybody, and will be swept; False when it was over already."""
+        is_cancelled = await self.cancel(job)
         await self._change(JobRow.id == job.id, expires_at=self._clock(), idempotency_key=None)
+        return is_cancelled
 
     # ---- sweeping
 
