@@ -6,7 +6,9 @@ Does not belong here: what the database refuses to delete (its migrations), expo
 
 A day goes when it is older than `LAKE_AUDIT_DAYS`, and the dataset in the lake has the same rows:
 as many, with the same first and last id. A day that is not in the lake stays, however old. What is
-gone is written down first: the day is not exported again, which would replace it by nothing.
+gone is written down first: the day is not exported again, which would replace it by nothing, and a
+removal that was broken off is ended without another look. Rows that are there again as a whole, as
+in a database that was restored, are compared again.
 """
 
 import asyncio
@@ -24,12 +26,13 @@ from sqlalchemy.exc import IntegrityError
 from lake_api.audit.table import AuditRow, PrunedDayRow
 from lake_api.clock import Clock
 from lake_api.database.database import Database
-from lake_api.errors import LakeError
+from lake_api.errors import LakeError, QueryRejected
 from lake_api.query.controller import QueryRunner
 from lake_api.query.guard import Guard
 
 DATASET = "platform_lake_query_audit"
 _EVERY_S = 6 * 3_600.0
+_AGAIN_S = 300.0
 _BATCH = 2_000
 
 _log = logging.getLogger("lake_api.audit")
@@ -45,7 +48,11 @@ class DayRows:
 
 
 Archive = Callable[[date], Awaitable[DayRows | None]]
-"""What the lake has of a day; None when that can't be told."""
+"""What the lake has of a day; None when it does not have the dataset.
+
+Raises:
+    QueryUnavailable: it could not be asked.
+"""
 
 
 class AuditRetention:
@@ -64,6 +71,7 @@ class AuditRetention:
 
         Raises:
             ServiceUnavailable: the database does not answer.
+            QueryUnavailable: the lake could not be asked.
         """
         if not self._keep_days:
             return 0
@@ -85,18 +93,19 @@ class AuditRetention:
 
     async def _may_go(self, day: date) -> bool:
         async with self._database.session() as session:
-            if await session.get(PrunedDayRow, day) is not None:
-                return True
+            mark = await session.get(PrunedDayRow, day)
             facts = select(func.count(), func.min(AuditRow.id), func.max(AuditRow.id))
             count, first_id, last_id = (await session.execute(facts.where(_of(day)))).one()
+        if mark is not None and count < mark.rows:
+            # A removal that was broken off.
+            return True
         stored = DayRows(count=count, first_id=first_id, last_id=last_id)
         if await self._archive(day) != stored:
             _log.warning("audit rows are kept: the lake does not have the day", extra={"day": day})
             return False
-        mark = PrunedDayRow(day=day, rows=count, pruned_at=self._clock())
         try:
             async with self._database.session() as session:
-                session.add(mark)
+                await session.merge(PrunedDayRow(day=day, rows=count, pruned_at=self._clock()))
         except IntegrityError:
             _log.info("another process prunes the same day", extra={"day": day})
         return True
@@ -124,7 +133,7 @@ def archive_of(engine: QueryRunner, guard: Guard) -> Archive:
         try:
             checked = guard.check(sql, may_read=lambda _: True)
             answer = await engine.run(checked, limit=1, agent="admin:audit")
-        except LakeError:
+        except QueryRejected:
             return None
         [[count, first_id, last_id]] = msgspec.json.decode(answer.rows_json)
         return DayRows(count=int(count), first_id=first_id, last_id=last_id)
@@ -145,13 +154,15 @@ async def pruning(retention: AuditRetention) -> AsyncGenerator[None]:
 
 async def _forever(retention: AuditRetention) -> None:
     while True:
+        pause_s = _EVERY_S
         try:
             await retention.prune()
         except LakeError as error:
+            pause_s = _AGAIN_S
             _log.warning("pruning the audit table waits: %s", error.code)
         except Exception:  # noqa: BLE001 - it is logged, and without the loop nothing would be pruned
             _log.exception("pruning the audit table failed")
-        await asyncio.sleep(_EVERY_S)
+        await asyncio.sleep(pause_s)
 
 
 def _of(day: date) -> ColumnElement[bool]:
