@@ -18,6 +18,7 @@ from lake_api.database.group_writer import Write
 from lake_api.errors import LakeError, QueryUnavailable
 from lake_api.identity import Caller
 from lake_api.jobs.asked import JOB
+from lake_api.jobs.authority import owner_of
 from lake_api.jobs.results import Result
 from lake_api.jobs.table import JobRow
 from lake_api.query.results import Extract, ExtractOrder
@@ -124,6 +125,19 @@ class JobCosts:
         entry = self._entry(run, "error", code=error.code)
         charged = self._sums.charge(run.asker, Spent(ms=run.ms)) if run.started else []
         return [*charged, self._audit.write_of(entry)]
+
+    def lost(self, job: JobRow, code: str) -> Sequence[Write]:
+        """What must be written with the failure of a job whose process is gone.
+
+        How long a worker had it nobody knows any more: it is not charged.
+        """
+        run = Run(job=job, asker=owner_of(job))
+        return [self._audit.write_of(self._entry(run, "error", code=code))]
+
+    def cancelled_waiting(self, job: JobRow) -> Sequence[Write]:
+        """What must be written with the end of a job that nobody had begun."""
+        run = Run(job=job, asker=owner_of(job))
+        return [self._audit.write_of(self._entry(run, "cancelled"))]
 
     async def cancelled(self, run: Run) -> None:
         """Record and charge what was stopped by its owner.

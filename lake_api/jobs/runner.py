@@ -19,7 +19,7 @@ from uuid import UUID
 from msgspec import structs
 
 from lake_api.clock import Clock
-from lake_api.errors import LakeError, NotFound, QueryUnavailable, ServiceUnavailable
+from lake_api.errors import LakeError, NotFound, Problem, QueryUnavailable, ServiceUnavailable
 from lake_api.exports.objects import ExportObjects, Upload
 from lake_api.jobs.asked import JOB, Progress
 from lake_api.jobs.authority import asker_of, owner_of
@@ -53,6 +53,15 @@ _RETRY_S = 2.0
 _SWEPT_AT_ONCE = 200
 _PASSING = frozenset({"too_busy", "worker_lost", "storage_unavailable"})
 """Why a job may fail that would succeed a little later."""
+
+_LOST = Problem(
+    status=503,
+    code="job_lost",
+    title="Job lost",
+    detail="The process that ran it ended, as often as a job is tried again.",
+    hint="Ask for it again; if it happens again, the query may need too much memory.",
+    retry=True,
+)
 
 _LOG = logging.getLogger("lake_api.jobs")
 
@@ -140,7 +149,7 @@ class JobRunner:
     # ---- loops
 
     async def _take(self) -> None:
-        await self.store.recover()
+        await self.store.recover(_LOST, beside=lambda job: self.costs.lost(job, _LOST.code))
         while len(self._running) < self.settings.job_concurrency:
             job = await self.store.claim(lease_s=_LEASE_S)
             if job is None:

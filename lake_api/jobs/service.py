@@ -82,6 +82,7 @@ class JobService:
     runner: JobRunner
     objects: ExportObjects
     kept: KeptFiles
+    costs: JobCosts
     engine: ExtractEngine
     guard: Guard
     catalog: Catalog
@@ -175,7 +176,7 @@ class JobService:
 
     async def cancel(self, job: JobRow) -> JobRow:
         """The job, with its engine stopped; one that is over stays as it is."""
-        if await self.store.cancel(job):
+        if await self.store.cancel(job, self.costs.cancelled_waiting(job)):
             self.runner.stop(job.id)
         return await self.store.find(job.id) or job
 
@@ -195,7 +196,7 @@ class JobService:
         """
         if caller.role is not Role.ADMIN and job.owner != caller.key:
             raise Forbidden(f"Only its owner may remove this {job.kind}.", code="not_the_owner")
-        if await self.store.discard(job):
+        if await self.store.discard(job, self.costs.cancelled_waiting(job)):
             self.runner.stop(job.id)
         self.runner.sweep_soon()
 
@@ -335,6 +336,7 @@ async def serving_jobs(
                 runner=runner,
                 objects=objects,
                 kept=kept,
+                costs=costs,
                 engine=engine,
                 guard=guard,
                 catalog=catalog,

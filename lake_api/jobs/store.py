@@ -7,7 +7,7 @@ A change names the states that it may start from, and whoever runs a job also th
 was given: of two processes that think they run it, only one can bring it to an end.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -22,19 +22,11 @@ from lake_api.database.database import Database, take_turn
 from lake_api.database.group_writer import Write
 from lake_api.errors import Conflict, Problem, RateLimited
 from lake_api.identity import Caller, Role
-from lake_api.jobs.asked import EXPORT, JOB, NewJob, Progress
+from lake_api.jobs.asked import NewJob, Progress
 from lake_api.jobs.states import Event, State, sources, target
 from lake_api.jobs.table import DeploymentRow, JobRow
 
 _LIVE = [state.value for state in State if not state.is_over]
-_LOST = Problem(
-    status=503,
-    code="job_lost",
-    title="Job lost",
-    detail="The process that ran it ended, as often as a job is tried again.",
-    hint="Ask for it again; if it happens again, the query may need too much memory.",
-    retry=True,
-)
 
 
 class JobStore:
@@ -286,40 +278,48 @@ class JobStore:
             lease_until=None,
         )
 
-    async def recover(self) -> None:
-        """Take back jobs whose process does not say any more that it runs them."""
+    async def recover(
+        self, problem: Problem, *, beside: Callable[[JobRow], Sequence[Write]]
+    ) -> None:
+        """Take back jobs whose process does not say any more that it runs them.
+
+        One that was tried often enough fails with the problem, and `beside` of it is written.
+        """
         now = self._clock()
         lost = and_(JobRow.state == State.RUNNING.value, JobRow.lease_until < now)
         async with self._database.session() as session:
-            if not await session.scalar(select(func.count()).where(lost)):
-                return
-        await self._move(
-            Event.RETRY,
-            lost,
-            JobRow.retries < self._retries,
-            stage="waiting",
-            retries=JobRow.retries + 1,
-            not_before=now,
-            lease_until=None,
-        )
-        for kind in (JOB, EXPORT):
-            await self._move(
-                Event.FAIL,
-                lost,
-                JobRow.kind == kind,
-                error=msgspec.to_builtins(_LOST),
-                stage="done",
-                **self._over(kind),
-            )
+            jobs = (await session.execute(select(JobRow).where(lost))).scalars().all()
+        for job in jobs:
+            one = and_(lost, JobRow.id == job.id, JobRow.attempt == job.attempt)
+            if job.retries < self._retries:
+                await self._move(
+                    Event.RETRY,
+                    one,
+                    stage="waiting",
+                    retries=job.retries + 1,
+                    not_before=now,
+                    lease_until=None,
+                )
+            else:
+                over = {"error": msgspec.to_builtins(problem), **self._over(job.kind)}
+                await self._move(Event.FAIL, one, beside=beside(job), stage="done", **over)
 
-    async def cancel(self, job: JobRow) -> bool:
-        """It will have no result; False when it is over already."""
-        over = self._over(job.kind)
-        return await self._move(Event.CANCEL, JobRow.id == job.id, stage="done", **over)
+    async def cancel(self, job: JobRow, beside: Sequence[Write] = ()) -> bool:
+        """It will have no result; False when it is over already.
 
-    async def discard(self, job: JobRow) -> bool:
+        `beside` is written for one that waits: of one that runs, its process writes what it took.
+        """
+        # It may begin meanwhile, or wait again.
+        for state, with_it in ((State.QUEUED, beside), (State.RUNNING, ()), (State.QUEUED, beside)):
+            which = and_(JobRow.id == job.id, JobRow.state == state.value)
+            over = self._over(job.kind)
+            if await self._move(Event.CANCEL, which, beside=with_it, stage="done", **over):
+                return True
+        return False
+
+    async def discard(self, job: JobRow, beside: Sequence[Write] = ()) -> bool:
         """It is gone for everybody, and will be swept; False when it was over already."""
-        is_cancelled = await self.cancel(job)
+        is_cancelled = await self.cancel(job, beside)
         await self._change(JobRow.id == job.id, expires_at=self._clock(), idempotency_key=None)
         return is_cancelled
 

@@ -1,14 +1,16 @@
-"""A job that is stopped at an awkward moment keeps its result, or leaves nothing behind."""
+"""A job that is stopped at an awkward moment: its result is kept or gone, and its end recorded."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import obstore
 import pytest
+from sqlalchemy import update
 
 from lake_api.audit.log import AuditLog
 from lake_api.clock import utc_now
@@ -100,7 +102,9 @@ class Held:
 
 
 @asynccontextmanager
-async def held(bucket: LakeLocation, folder: Path, *, size_bytes: int) -> AsyncGenerator[Held]:
+async def held(
+    bucket: LakeLocation, folder: Path, *, size_bytes: int, retries: int = 2
+) -> AsyncGenerator[Held]:
     url = database_in(folder)
     settings = Settings.from_mapping(
         {
@@ -108,6 +112,7 @@ async def held(bucket: LakeLocation, folder: Path, *, size_bytes: int) -> AsyncG
             "LAKE_EXPORT_ACCESS_KEY": bucket.access_key,
             "LAKE_EXPORT_SECRET_KEY": bucket.secret_key,
             "LAKE_JOB_CONCURRENCY": "1",
+            "LAKE_JOB_RETRIES": str(retries),
         }
     )
     database = await Database.open(url)
@@ -193,5 +198,47 @@ def test_what_is_stopped_while_the_database_is_away_leaves_no_upload(
             # It waited for the next process, and not until its lease was over.
             await one.engine.written.wait()
             assert await one.state(job) == "running"
+
+    run(work())
+
+
+def recorded(folder: Path) -> list[tuple[Any, ...]]:
+    """How jobs ended, each as often as that was recorded."""
+    with closing(sqlite3.connect(folder / "service.db")) as connection:
+        return connection.execute(
+            "SELECT subject, action, caller, outcome, code FROM audit"
+        ).fetchall()
+
+
+@pytest.mark.parametrize("how", ["cancel", "discard"])
+def test_what_is_cancelled_while_it_waits_is_recorded_once(
+    bucket: LakeLocation, tmp_path: Path, how: str
+) -> None:
+    async def work() -> None:
+        async with held(bucket, tmp_path, size_bytes=1) as one:
+            await one.ask()
+            waiting = await one.ask()
+            assert await one.state(waiting) == "queued"
+            for _ in range(2):
+                if how == "cancel":
+                    await one.jobs.cancel(waiting)
+                else:
+                    await one.jobs.discard(CALLER, waiting)
+            assert recorded(tmp_path) == [(str(waiting.id), "run_job", "one", "cancelled", None)]
+
+    run(work())
+
+
+def test_what_was_lost_too_often_is_recorded(bucket: LakeLocation, tmp_path: Path) -> None:
+    async def work() -> None:
+        async with held(bucket, tmp_path, size_bytes=1, retries=0) as one:
+            job = await one.ask()
+            while await one.state(job) != "failed":
+                # As of a process that is gone; this one says every second that it is not.
+                async with one.database.session() as session:
+                    await session.execute(update(JobRow).values(lease_until=job.created_at))
+                one.jobs.runner.wake()
+                await asyncio.sleep(0.02)
+        assert recorded(tmp_path) == [(str(job.id), "run_job", "one", "error", "job_lost")]
 
     run(work())
