@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lake_assets.models.series import Floats
+from lake_assets.models.series import Flags, Floats
 
 _SEASONS_EACH_SIDE = 2
 """Seasons before and after a change of rhythm, so that each is a mean of two values."""
@@ -24,8 +24,11 @@ class _Change(NamedTuple):
 
 
 def trained_on(values: Floats, season: int) -> Floats:
-    """The series as models see it: spikes tamed, and one rhythm throughout."""
-    return steadied(tamed(values, season), season)
+    """The series as models see it: one rhythm throughout, and spikes tamed.
+
+    In this order, as days of a new rhythm are spikes beside the old one.
+    """
+    return tamed(steadied(values, season), season)
 
 
 def steadied(values: Floats, season: int) -> Floats:
@@ -33,12 +36,12 @@ def steadied(values: Floats, season: int) -> Floats:
 
     Levels stay as they were; a value is scaled by how much more or less its weekday counts since.
     """
-    logs = np.log1p(values)
-    change = _change(logs, season)
+    # One spike in the last weeks looks like a rhythm, unless it is tamed.
+    change = _change(np.log1p(tamed(values, season, repeated=False)), season)
     if change is None:
         return values
     phases = np.arange(change.at) % season
-    moved = logs[: change.at] + (change.after - change.before)[phases]
+    moved = np.log1p(values[: change.at]) + (change.after - change.before)[phases]
     return np.concatenate((np.expm1(moved).clip(0.0), values[change.at :]))
 
 
@@ -77,12 +80,16 @@ def _level(logs: Floats, season: int) -> Floats:
     return np.convolve(padded, weights / season, "valid")
 
 
-def tamed(values: Floats, season: int, *, limit: float = 4.0, longest: int = 3) -> Floats:
+def tamed(
+    values: Floats, season: int, *, limit: float = 4.0, longest: int = 3, repeated: bool = True
+) -> Floats:
     """The series with short spikes and drops replaced by what was usual around them.
 
     A value is a spike when its logarithm lies more than `limit` robust standard deviations from
     the usual for its weekday and the two weeks around it, for at most `longest` days: what lasts
-    longer is a new level and stays. Series that are mostly zero are left alone.
+    longer is a new level and stays. Without `repeated`, so does one that comes again: one season
+    before or after, a value is off the same way by three quarters of the limit. Series that are
+    mostly zero are left alone.
     """
     if season < 2 or len(values) < 4 * season or (values > 0).mean() < 0.7:
         return values
@@ -95,13 +102,22 @@ def tamed(values: Floats, season: int, *, limit: float = 4.0, longest: int = 3) 
     noise = 1.4826 * float(np.median(np.abs(off)))
     # Counts are no surer than a Poisson count of their size.
     spread = np.maximum(noise, 1.0 / np.sqrt(np.expm1(usual).clip(0.0) + 1.0))
-    spike = np.abs(off) > limit * np.maximum(spread, 0.02)
+    height = off / (limit * np.maximum(spread, 0.02))
+    spike = np.abs(height) > 1.0
     edges = np.flatnonzero(np.diff(np.concatenate(([0], spike.astype(np.int8), [0]))))
-    out = values.copy()
+    short = np.zeros_like(spike)
     for start, stop in zip(edges[::2], edges[1::2], strict=True):
-        if stop - start <= longest:
-            out[start:stop] = np.expm1(usual[start:stop]).clip(0.0)
-    return out
+        short[start:stop] = stop - start <= longest
+    if not repeated:
+        short &= ~_repeats(height, season)
+    return np.where(short, np.expm1(usual).clip(0.0), values)
+
+
+def _repeats(height: Floats, season: int) -> Flags:
+    """Where a value one season before or after is off the same way, by three quarters of 1."""
+    around = np.pad(height, season)
+    beside = np.stack((around[: -2 * season], around[2 * season :])) * np.sign(height)
+    return (beside > 0.75).any(axis=0)
 
 
 def _running_median(values: Floats, half: int) -> Floats:

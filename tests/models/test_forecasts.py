@@ -25,7 +25,7 @@ from lake_assets.models.forecast_candidates import (
 )
 from lake_assets.models.forecast_intervals import Calibration
 from lake_assets.models.forecast_reconcile import reconciled, whole_units
-from lake_assets.models.forecast_training import steadied, tamed
+from lake_assets.models.forecast_training import steadied, tamed, trained_on
 from lake_assets.models.forecasting import forecast_all
 from lake_assets.models.series import OTHER_NAME, at_most, filled
 
@@ -359,6 +359,25 @@ def test_days_before_a_new_weekly_rhythm_are_brought_to_it():
     assert np.abs(steady - wanted).mean() < 8
     assert np.abs(values[:56] - wanted[:56]).mean() > 25
     assert (steady[60:] == values[60:]).all()
+
+
+@pytest.mark.parametrize("weeks", [2, 8])
+def test_a_weekend_that_changes_is_a_new_rhythm_and_no_spike_every_week(weeks: int):
+    share = np.where(np.arange(126) < 126 - 7 * weeks, 0.3, 1.0)
+    weekend = np.arange(126) % 7 >= 5
+    noise = np.random.default_rng(16).lognormal(0, 0.1, 126)
+    values = np.where(weekend, 500 * share, 500) * noise
+    trained = trained_on(values, 7)
+    assert trained[weekend].mean() == pytest.approx(trained[~weekend].mean(), rel=0.15)
+    assert trained[-7:] == pytest.approx(values[-7:])
+
+
+@pytest.mark.parametrize("size", [0.1, 10])
+def test_one_late_spike_is_no_new_rhythm(size: float):
+    values = np.resize(100 * WEEK, 126) * np.random.default_rng(17).lognormal(0, 0.05, 126)
+    values[-5] *= size
+    assert (steadied(values, 7) == values).all()
+    assert trained_on(values, 7)[-5] == pytest.approx(values[-12], rel=0.2)
 
 
 @pytest.mark.parametrize("kind", ["noise", "growth", "new level", "counts", "spike"])
