@@ -34,15 +34,18 @@ def trained_on(values: Floats, season: int) -> Floats:
 def steadied(values: Floats, season: int) -> Floats:
     """The series with one rhythm: where it clearly changed, what lies before has the new one.
 
-    Levels stay as they were; a value is scaled by how much more or less its weekday counts since.
+    A value is scaled by how much more or less its weekday counts since; the sum stays as it was, so
+    that there is no step of the level but the one that there was.
     """
     # One spike in the last weeks looks like a rhythm, unless it is tamed.
     change = _change(np.log1p(tamed(values, season, repeated=False)), season)
     if change is None:
         return values
     phases = np.arange(change.at) % season
-    moved = np.log1p(values[: change.at]) + (change.after - change.before)[phases]
-    return np.concatenate((np.expm1(moved).clip(0.0), values[change.at :]))
+    logs = np.log1p(values[: change.at]) + (change.after - change.before)[phases]
+    moved = np.expm1(logs).clip(0.0)
+    moved *= values[: change.at].sum() / max(float(moved.sum()), 1e-12)
+    return np.concatenate((moved, values[change.at :]))
 
 
 def _change(logs: Floats, season: int) -> _Change | None:

@@ -372,6 +372,15 @@ def test_a_weekend_that_changes_is_a_new_rhythm_and_no_spike_every_week(weeks: i
     assert trained[-7:] == pytest.approx(values[-7:])
 
 
+@pytest.mark.parametrize("opens", [True, False])
+def test_a_new_rhythm_leaves_the_sum_of_days_before_it(opens: bool):
+    closed = np.array([20_000.0] * 6 + [0.0])
+    week_before, week_after = (closed, np.full(7, 20_000.0))[:: 1 if opens else -1]
+    values = np.concatenate((np.resize(week_before, 84), np.resize(week_after, 28)))
+    wanted = np.resize(week_after * week_before.sum() / week_after.sum(), 70)
+    assert steadied(values, 7)[:70] == pytest.approx(wanted, rel=0.1, abs=100)
+
+
 @pytest.mark.parametrize("size", [0.1, 10])
 def test_one_late_spike_is_no_new_rhythm(size: float):
     values = np.resize(100 * WEEK, 126) * np.random.default_rng(17).lognormal(0, 0.05, 126)
