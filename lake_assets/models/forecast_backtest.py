@@ -83,7 +83,6 @@ class Backtest:
 
 def backtest(values: Floats, rules: Rules) -> Backtest:
     """Choose the model of a series; gaps are NaN, and count neither for nor against a model."""
-    whole = filled(values, rules.season)
     origins = rules.origins(len(values))
     reason = _too_little(values, origins, rules)
     if not origins:
@@ -99,10 +98,9 @@ def backtest(values: Floats, rules: Rules) -> Backtest:
             mape=None,
         )
     actual = np.stack([values[origin : origin + rules.horizon] for origin in origins])
-    runs = [
-        forecasts(whole[:origin], rules.season, rules.horizon, modelled=not reason)
-        for origin in origins
-    ]
+    # Gaps are filled from both sides, so at each origin anew: what comes later is not known there.
+    known = [filled(values[:origin], rules.season) for origin in origins]
+    runs = [forecasts(each, rules.season, rules.horizon, modelled=not reason) for each in known]
     names = [name for name in runs[0] if all(name in run for run in runs)]
     points = {name: np.stack([run[name] for run in runs]) for name in names}
     maes = {name: _mean(np.abs(actual - points[name])) for name in names}

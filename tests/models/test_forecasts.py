@@ -340,6 +340,16 @@ def test_a_candidate_sees_nothing_but_its_training_series():
     assert all((early[name] == late[name]).all() for name in early)
 
 
+def test_a_gap_before_an_origin_is_not_filled_from_after_it():
+    values = np.random.default_rng(18).poisson(np.resize(50 * WEEK, 60)).astype(float)
+    (origin,) = Rules(windows=1).origins(60)
+    values[origin - 3] = np.nan
+    later = values.copy()
+    later[origin:] *= 3
+    tests = [backtest(each, Rules(windows=1, margin=-9.0)) for each in (values, later)]
+    assert (tests[0].points == tests[1].points).all()
+
+
 def test_a_spike_is_tamed_and_a_new_level_is_not():
     base = np.resize(100 * WEEK, 56)
     spiked = base.copy()
