@@ -82,8 +82,15 @@ class Backtest:
 
 
 def backtest(values: Floats, rules: Rules) -> Backtest:
-    """Choose the model of a series; gaps are NaN, and count neither for nor against a model."""
-    origins = rules.origins(len(values))
+    """Choose the model of a series; gaps are NaN, and count neither for nor against a model.
+
+    An origin after which all is a gap is none.
+    """
+    origins = tuple(
+        origin
+        for origin in rules.origins(len(values))
+        if not np.isnan(values[origin : origin + rules.horizon]).all()
+    )
     reason = _too_little(values, origins, rules)
     if not origins:
         empty = np.empty((0, rules.horizon))
@@ -124,8 +131,10 @@ def backtest(values: Floats, rules: Rules) -> Backtest:
 
 def _too_little(values: Floats, origins: tuple[int, ...], rules: Rules) -> str:
     days = int((~np.isnan(values)).sum())
-    if not origins:
+    if not rules.origins(len(values)):
         return f"{len(values)} days are too few to choose a model"
+    if not origins:
+        return "no day is known that models could be tested on"
     active = int((np.nan_to_num(values) > 0).sum())
     if active < rules.least_active:
         return f"{active} of {days} days above 0 are too few for a model"

@@ -350,6 +350,21 @@ def test_a_gap_before_an_origin_is_not_filled_from_after_it():
     assert (tests[0].points == tests[1].points).all()
 
 
+def test_an_origin_with_nothing_but_gaps_after_it_counts_for_nothing():
+    values = np.random.default_rng(19).poisson(np.resize(50 * WEEK, 60)).astype(float)
+    rules = Rules(windows=2, margin=-9.0)
+    late, early = rules.origins(60)
+    values[late:] = np.nan
+    test = backtest(values, rules)
+    assert test.windows == 1
+    scale = seasonal_scale(values[:early], 7)
+    assert test.mase == pytest.approx(np.nanmean(np.abs(test.errors)) / scale)
+    values[early:] = np.nan
+    assert backtest(values, rules).fallback_reason == (
+        "no day is known that models could be tested on"
+    )
+
+
 def test_a_spike_is_tamed_and_a_new_level_is_not():
     base = np.resize(100 * WEEK, 56)
     spiked = base.copy()
