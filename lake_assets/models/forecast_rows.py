@@ -85,14 +85,18 @@ def explanation(test: Backtest) -> str:
     """Why this model, in one sentence."""
     if test.fallback_reason:
         return f"Seasonal naive stands in for a model: {test.fallback_reason}."
+    if test.model == SEASONAL_NAIVE:
+        error = "" if test.mase is None else f", with a scaled error of {test.mase:.2f}"
+        return (
+            f"Seasonal naive itself was best{error} over {test.windows} backtests; the mean of all "
+            "models did clearly worse."
+        )
     leading = max(test.weights, key=lambda name: (test.weights[name], name))
     mean = f"The mean of models by weight, most of it {leading}'s ({test.weights[leading]:.0%}),"
     if test.mase is None or test.naive_mase is None:
-        return f"{mean} is taken; the series was the same every week, so errors have no scale."
-    if test.model == SEASONAL_NAIVE:
         return (
-            f"Seasonal naive itself was best, with a scaled error of {test.mase:.2f} over "
-            f"{test.windows} backtests; the mean of all models did clearly worse."
+            f"{mean} is taken; before at least one of {test.windows} backtests no day was seen to "
+            "differ from the week before, so errors have no scale."
         )
     return (
         f"{mean} had a scaled error of {test.mase:.2f} over {test.windows} backtests, "

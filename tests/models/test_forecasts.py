@@ -25,6 +25,7 @@ from lake_assets.models.forecast_candidates import (
 )
 from lake_assets.models.forecast_intervals import Calibration
 from lake_assets.models.forecast_reconcile import reconciled, whole_units
+from lake_assets.models.forecast_rows import explanation
 from lake_assets.models.forecast_training import steadied, tamed, trained_on
 from lake_assets.models.forecasting import forecast_all
 from lake_assets.models.series import OTHER_NAME, at_most, filled
@@ -295,6 +296,21 @@ def test_a_series_that_never_changes_has_no_scale():
     same = backtest(np.resize(50 * WEEK, 70), Rules())
     assert np.abs(same.errors).mean() == pytest.approx(0, abs=1.5)
     assert same.mase is None
+
+
+def test_the_sentence_of_a_series_without_a_scale_fits_what_was_taken():
+    # The same every week only up to the earliest origin, so that one alone has no scale.
+    values = np.resize(50 * WEEK, 70)
+    values[30:] *= np.random.default_rng(20).uniform(0.5, 1.5, 40)
+    naive, mean = (backtest(values, Rules(margin=margin)) for margin in (-9.0, 1.0))
+    assert naive.mase is mean.mase is None
+    assert explanation(naive) == (
+        "Seasonal naive itself was best over 5 backtests; the mean of all models did clearly worse."
+    )
+    assert explanation(mean).endswith(
+        "is taken; before at least one of 5 backtests no day was seen to differ from the week "
+        "before, so errors have no scale."
+    )
 
 
 def test_the_scaled_error_is_the_published_one_at_every_origin():
