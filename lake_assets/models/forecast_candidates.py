@@ -6,7 +6,7 @@ Does not belong here: what they are trained on (`forecast_training`), choosing b
 
 Models come from statsforecast (Nixtla; a C++ core without threads: the same input gives the same
 forecast), named as there: AutoETS restricted to one form (Hyndman et al. 2008, error/trend/season:
-A additive, N none, Ad damped), so that it is estimated anew at every origin within milliseconds;
+A additive, N none), so that it is estimated anew at every origin within milliseconds;
 AutoTheta's dynamic optimised form (Fiorucci et al. 2016); MSTL (Bandara et al. 2021). `Line` is a
 level for each weekday and one slope, by least squares in which a value counts half as much as one
 eight seasons later. `sqrt` and `log` say the scale that a model works on: counts and costs vary
@@ -60,10 +60,10 @@ def _line(values: Floats, season: int, horizon: int) -> Floats:
     return found[(len(values) - 1 + ahead) % season] + found[season] * ahead / season
 
 
-def _ets(form: str, *, damped: bool | None = None) -> Forecaster:
+def _ets(form: str) -> Forecaster:
     def forecast(values: Floats, season: int, horizon: int) -> Floats:
         shape = form if season > 1 else f"{form[:2]}N"
-        model = _library().AutoETS(season_length=season, model=shape, damped=damped)
+        model = _library().AutoETS(season_length=season, model=shape, damped=False)
         return model.forecast(y=values, h=horizon)["mean"]
 
     return forecast
@@ -95,7 +95,7 @@ def _on(scale: str, inner: Forecaster) -> Forecaster:
 
 MODELS: Mapping[str, Forecaster] = {
     "AutoETS(ANA, sqrt)": _on("sqrt", _ets("ANA")),
-    "AutoETS(AAA, log)": _on("log", _ets("AAA", damped=False)),
+    "AutoETS(AAA, log)": _on("log", _ets("AAA")),
     "AutoTheta(DOTM)": _theta,
     "MSTL(log)": _on("log", _mstl),
     "Line(log)": _on("log", _line),

@@ -1,6 +1,6 @@
 """What models are trained on: a series without what will not come back.
 
-Belongs here: taming of short spikes, bringing days before a new weekly rhythm to that rhythm.
+Belongs here: bringing days before a new weekly rhythm to that rhythm, taming of short spikes.
 Does not belong here: models (`forecast_candidates`), gaps (`series`), what errors are measured on.
 """
 

@@ -3,9 +3,10 @@
 Belongs here: the order of the steps and their result per series.
 Does not belong here: the steps themselves (`forecast_*`), tables and rows.
 
-Per series: gaps are filled, spikes tamed, models weighed by rolling-origin backtest, the horizon
-forecast, intervals calibrated on the backtests; then totals and parts are made to agree. Series
-too short or too sparse for that are forecast by seasonal naive, and say so. The same series give
+Per series: gaps are filled, days before a new weekly rhythm brought to it, spikes tamed, models
+weighed by rolling-origin backtest, the horizon forecast, intervals calibrated on the backtests;
+then totals and parts are made to agree. Series too short or too sparse for that, or with nothing
+known to test on, are forecast by seasonal naive, and say so. The same series give
 the same forecasts, in any order and with any others beside them but for the reconciliation and
 the pooled shape of the intervals.
 """
