@@ -119,8 +119,8 @@ def tamed(
 def _repeats(height: Floats, season: int) -> Flags:
     """Where a value one season before or after is off the same way, by three quarters of 1."""
     around = np.pad(height, season)
-    beside = np.stack((around[: -2 * season], around[2 * season :])) * np.sign(height)
-    return (beside > 0.75).any(axis=0)
+    before, after = around[: -2 * season], around[2 * season :]
+    return np.maximum(before * np.sign(height), after * np.sign(height)) > 0.75
 
 
 def _running_median(values: Floats, half: int) -> Floats:
