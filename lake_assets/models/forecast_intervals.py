@@ -22,7 +22,7 @@ LEVELS = (0.8, 0.95)
 
 _GAUSSIAN = {0.8: 1.6, 0.95: 2.46}
 """Quantiles of absolute errors over their mean, of a normal distribution: where nothing is told."""
-_AFTER_CHOICE = 1.04
+_AFTER_CHOICE = 1.02
 """Models err by more later than in the backtests that weighed them."""
 _ENOUGH = 40
 """Scaled errors below which quantiles lean on the normal ones."""
