@@ -21,6 +21,7 @@ from litestar import Litestar, post
 from litestar.params import JSONBody
 
 from lake_api.app import create_app
+from lake_api.clock import Clock, utc_now
 from lake_api.query.guard import CheckedQuery
 from lake_api.query.messages import Form
 from lake_api.query.reader_store import open_small
@@ -383,7 +384,9 @@ def open_lake(
     usual = catalog
 
     @contextmanager
-    def opened(*, catalog: Catalog = usual, **env: str) -> Iterator[RealLake]:
+    def opened(
+        *, catalog: Catalog = usual, clock: Clock = utc_now, **env: str
+    ) -> Iterator[RealLake]:
         cache = tmp_path_factory.mktemp("cache")
         settings = Settings.from_mapping(
             {
@@ -399,7 +402,7 @@ def open_lake(
             }
         )
         with own_bucket(s3) as location:
-            app = create_app(settings=settings, catalog=catalog, location=location)
+            app = create_app(settings=settings, catalog=catalog, location=location, clock=clock)
             with serving(app) as url:
                 client = httpx.Client(base_url=url, trust_env=False, timeout=60)
                 with client:

@@ -4,12 +4,13 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import httpx
 import pytest
 
+from lake_api.clock import utc_now
 from lake_api.stack.s3 import S3Server
 from tests.api.conftest import ADMIN
 from tests.api.real_lake import RealLake
@@ -18,6 +19,7 @@ from tests.usage.asking import Asker, bearer
 EXPORTS = "/api/v1/internal/lake/exports"
 JOBS = "/api/v1/internal/lake/jobs"
 ROWS = "SELECT i AS run_id FROM range({}) r(i)"
+FROM_NOON = timedelta(hours=12 - utc_now().hour)
 ENDLESS = "SELECT count(*) FROM range(1000000) a, range(1000000) b"
 
 
@@ -27,7 +29,8 @@ def lake(open_lake: Any, s3: S3Server) -> Iterator[RealLake]:
         "LAKE_EXPORT_ACCESS_KEY": s3.writer.access_key,
         "LAKE_EXPORT_SECRET_KEY": s3.writer.secret_key,
     }
-    with open_lake(**keys) as lake:
+    # Its day is in its middle: at midnight what was used is used no more.
+    with open_lake(clock=lambda: utc_now() + FROM_NOON, **keys) as lake:
         lake.write("agent_run_log", date(2026, 11, 20), ["aurora", "sage", "nova"])
         yield lake
 
