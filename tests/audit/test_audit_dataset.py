@@ -1,70 +1,32 @@
 """`platform/lake_query_audit`: from the service's table through Dagster to SQL over HTTP."""
 
-import asyncio
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import dagster as dg
 import httpx
-import psycopg
 import pytest
 from litestar import Litestar
 
 from lake_api.app import create_app
-from lake_api.audit.log import AuditEntry, AuditLog
-from lake_api.database.database import Database
-from lake_api.database.group_writer import GroupWriter
 from lake_api.settings import Settings
-from lake_api.stack.postgres import PostgresServer
-from lake_assets.catalog import Catalog, Dataset, LakeLocation, load_catalog
+from lake_assets.catalog import Catalog, Dataset, LakeLocation
 from lake_assets.orchestration.build import build_defs
 from lake_assets.orchestration.schedules import why_not
 from lake_assets.sources.errors import SourceMismatch, SourceUnavailable
 from lake_assets.sources.service import open_service_export
 from tests.api.conftest import ADMIN, KEY, QUERY, database_in
+from tests.audit.conftest import record
 from tests.conftest import settings_of
 from tests.usage.asking import TOKENS
 
 DAY = date(2026, 11, 21)
 MIDNIGHT = datetime.combine(DAY, time(), tzinfo=UTC)
-
-
-@pytest.fixture(scope="module")
-def dataset() -> Dataset:
-    return load_catalog()["platform/lake_query_audit"]
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield database_in(tmp_path)
-        return
-    postgres: PostgresServer = request.getfixturevalue("postgres")
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute("CREATE DATABASE audited")
-    yield urlunsplit(urlsplit(postgres.url)._replace(path="/audited"))
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute("DROP DATABASE audited WITH (FORCE)")
-
-
-def record(url: str, *moments: datetime, **fields: Any) -> None:
-    """A row for each moment."""
-
-    async def write() -> None:
-        await (await Database.open(url)).close()
-        async with GroupWriter(url) as writer:
-            for moment in moments:
-                log = AuditLog(writer, clock=lambda moment=moment: moment, with_sql=True)
-                entry = AuditEntry(action="query", caller=None, outcome="ok", **fields)
-                await log.record(entry)
-
-    asyncio.run(write())
 
 
 def read(url: str, dataset: Dataset, day: date = DAY) -> list[dict[str, Any]]:

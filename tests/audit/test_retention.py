@@ -3,42 +3,37 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, LiteralString
-from urllib.parse import urlsplit, urlunsplit
+from typing import Any
 
 import dagster as dg
 import httpx
 import msgspec
-import psycopg
 import pytest
 from litestar import Litestar
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
 from lake_api.app import create_app
-from lake_api.audit.log import AuditEntry, AuditLog
 from lake_api.audit.retention import AuditRetention, DayRows, archive_of, pruning
 from lake_api.database.database import Database
-from lake_api.database.group_writer import GroupWriter
 from lake_api.errors import QueryUnavailable
 from lake_api.query.guard import Guard
 from lake_api.settings import Settings, SettingsError
-from lake_api.stack.postgres import PostgresServer
-from lake_assets.catalog import Catalog, Dataset, LakeLocation, load_catalog
+from lake_assets.catalog import Catalog, Dataset, LakeLocation
 from lake_assets.orchestration.build import build_defs
 from lake_assets.sources.errors import SourceMismatch
 from lake_assets.sources.service import open_service_export
 from lake_assets.storage.store import LakeStore
 from lake_assets.storage.writer import PartitionWriter
 from tests.api.conftest import KEY, ScriptedEngine, database_in
+from tests.audit.conftest import record
 from tests.conftest import settings_of
 
 KEEP = 40
-DATABASE: LiteralString = "retained"
 Archive = Callable[[date], Awaitable[DayRows | None]]
 NOW = datetime.now(UTC)
 """For all of a run, which may go on over midnight."""
@@ -50,36 +45,6 @@ def now() -> datetime:
 
 def ago(days: int) -> datetime:
     return NOW.replace(hour=12) - timedelta(days=days)
-
-
-@pytest.fixture(scope="module")
-def dataset() -> Dataset:
-    return load_catalog()["platform/lake_query_audit"]
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield database_in(tmp_path)
-        return
-    postgres: PostgresServer = request.getfixturevalue("postgres")
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE IF EXISTS {DATABASE}")
-        connection.execute(f"CREATE DATABASE {DATABASE}")
-    yield urlunsplit(urlsplit(postgres.url)._replace(path=f"/{DATABASE}"))
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {DATABASE} WITH (FORCE)")
-
-
-def record(url: str, *moments: datetime) -> None:
-    async def write() -> None:
-        await (await Database.open(url)).close()
-        async with GroupWriter(url) as writer:
-            for moment in moments:
-                log = AuditLog(writer, clock=lambda moment=moment: moment, with_sql=False)
-                await log.record(AuditEntry(action="query", caller=None, outcome="ok"))
-
-    asyncio.run(write())
 
 
 def sql(url: str, statement: str) -> Any:
