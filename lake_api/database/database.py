@@ -77,10 +77,10 @@ class Database:
                 yield session
         except DBAPIError as error:
             if error.connection_invalidated or not _is_ours(error):
-                raise _unavailable() from error
+                raise database_unavailable() from error
             raise
         except OSError as error:
-            raise _unavailable() from error
+            raise database_unavailable() from error
 
     async def close(self) -> None:
         """Close all connections."""
@@ -136,7 +136,8 @@ def _is_ours(error: DBAPIError) -> bool:
     return type(error).__name__ in {"IntegrityError", "DataError", "ProgrammingError"}
 
 
-def _unavailable() -> ServiceUnavailable:
+def database_unavailable() -> ServiceUnavailable:
+    """What is told when the database does not answer."""
     return ServiceUnavailable(
         "The service's database does not answer.",
         code="database_unavailable",

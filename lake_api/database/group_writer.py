@@ -18,7 +18,7 @@ from typing import Any, Self
 from sqlalchemy import Engine, Executable
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 
-from lake_api.database.database import open_engine
+from lake_api.database.database import database_unavailable, open_engine
 from lake_api.errors import ServiceUnavailable
 
 _MAX_BATCH = 512
@@ -69,7 +69,7 @@ class GroupWriter:
             ServiceUnavailable: they could not be written, or not in time (`database_unavailable`).
         """
         if len(self._waiting) >= _MAX_WAITING:
-            raise _unavailable()
+            raise database_unavailable()
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(writes, done))
         if self._task is None or self._task.done():
@@ -79,7 +79,7 @@ class GroupWriter:
                 # A caller that goes away does not take its row along.
                 await asyncio.shield(done)
         except TimeoutError:
-            raise _unavailable() from None
+            raise database_unavailable() from None
 
     async def close(self) -> None:
         """Write what waits, then let go of the connection."""
@@ -150,14 +150,4 @@ def _is_of_all(error: Exception) -> bool:
 
 def _told(error: Exception) -> ServiceUnavailable:
     _log.error("could not be written", exc_info=error)
-    return _unavailable()
-
-
-def _unavailable() -> ServiceUnavailable:
-    return ServiceUnavailable(
-        "The service's database does not answer.",
-        code="database_unavailable",
-        hint="Try again in a moment.",
-        retry=True,
-        retry_after_s=5,
-    )
+    return database_unavailable()

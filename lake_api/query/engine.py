@@ -1,7 +1,7 @@
 """The query engine: from a checked query to its rows.
 
 Belongs here: the order of the steps, and what is tried again.
-Does not belong here: how a step works (`snapshot`, `plan`, `object_cache`, `pool`), HTTP.
+Does not belong here: how a step works (`snapshot`, `plan`, `stored_rows`, `pool`), HTTP.
 
     snapshot → plan → result cache → fetch and pin → worker → answer
 """
