@@ -10,8 +10,8 @@ BIN := $(VENV)/bin
 TEST_PROCESSES ?= $(shell $(BIN)/python -c "import os; print(min(os.cpu_count() or 1, 3) + 1)")
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Wheels only: what has none for a machine is said at once, and not after minutes of compiling.
-# The empty options win over a user's configuration of pip, which may mean other installations.
-INSTALL := $(PIP) install --no-user --target= --prefix= --root=
+# The option wins over a configuration of pip that means other installations.
+INSTALL := $(PIP) install --no-user
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--no-header --no-emit-index-url --no-annotate pyproject.toml
 NO_WHEELS = echo "The requirements could not be installed. README.md says for which systems all of \
@@ -38,7 +38,7 @@ $(shell rm -f $(FOR_USE) $(FOR_DEVELOPMENT))
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test fuzz lint bench bench-models docs lock clean
+.PHONY: help demo up down test machines fuzz lint bench bench-models docs lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ down: $(FOR_USE) ## stop what `make up` or `lake up --detach` started
 
 test: $(FOR_DEVELOPMENT) ## run every test, on real parts
 	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
+
+machines: $(FOR_DEVELOPMENT) ## the whole way in places and environments of many kinds (an hour)
+	@$(BIN)/python -m tests.machines
 
 fuzz: MINUTES ?= 10
 fuzz: $(FOR_DEVELOPMENT) ## hostile and mutated SQL until a canary is seen or MINUTES=10 are over

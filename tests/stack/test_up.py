@@ -17,7 +17,6 @@ import psutil
 import pytest
 
 from lake_api.stack.ports import LOOPBACK, is_free
-from lake_api.stack.postgres_home import remove_outside_home
 from tests.stack.conftest import Eventually
 
 PREFERRED = {"api": 8000, "dagster": 3000, "s3": 8333, "postgres": 5432}
@@ -65,7 +64,6 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
         yield command
     finally:
         command("down")
-        remove_outside_home(command.home / "postgres")
         shutil.rmtree(command.home)
 
 
