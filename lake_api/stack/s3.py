@@ -147,7 +147,8 @@ def weed_binary() -> Path:
             return path.resolve()
     raise StackError(
         "the embedded S3 server is not installed",
-        hint=f"install the requirements ({_DISTRIBUTION}), or set MINIO_URL to a server of yours",
+        hint=f"install the requirements ({_DISTRIBUTION}; README.md says for which systems it has "
+        "a wheel), or set MINIO_URL to a server of yours",
     )
 
 
