@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 _NEW_USER_NAMESPACE = 0x10000000
-_UNNAMED = 3
+REFUSED = 3
+"""The exit code where the system lets nobody have another name."""
 
 
 def command_with_name(command: Sequence[str]) -> list[str]:
@@ -44,7 +45,7 @@ def _main(command: list[str]) -> NoReturn:
             f"The user id {uid} has no name on this system, and initdb needs one: run as a user\n"
             f"with a name, or add a line to /etc/passwd, such as lake:x:{uid}:{gid}::/:/bin/sh\n"
         )
-        sys.exit(_UNNAMED)
+        sys.exit(REFUSED)
     for file, inner, outer in (("uid_map", named, uid), ("gid_map", gid, gid)):
         if file == "gid_map":
             # Without this an ordinary user may not map a group.
