@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.machines.places import (
     Place,
+    bare_debian,
     behind_a_link,
     below,
     in_home_of_root,
@@ -27,7 +28,8 @@ MARKS = "100%20 of #1, o'clock & (co); $HOME ~x"
 class Case:
     """One machine. `wrap` stands before the commands, `env` is added, `without` is taken away.
 
-    `install` names variables that the installation sees too; the others begin with the visit.
+    With `install` the installation sees the variables too; else they begin with the visit. A
+    `fresh` one does not take over what the base has installed, but installs all by itself.
     """
 
     name: str
@@ -40,6 +42,8 @@ class Case:
     closed: bool = False
     install: bool = False
     python: str = ""
+    fresh: bool = False
+    needs: Sequence[str] = ()
     root_only: bool = False
     busy: int = 0
     full: bool = False
@@ -178,9 +182,20 @@ CASES = (
         closed=True,
         root_only=True,
     ),
-    Case(name="Python 3.12", python="python3.12"),
-    Case(name="Python 3.13", python="python3.13"),
-    Case(name="Python 3.14", python="python3.14"),
+    Case(name="Python 3.12", python="python3.12", fresh=True),
+    Case(name="Python 3.13", python="python3.13", fresh=True),
+    Case(name="Python 3.14", python="python3.14", fresh=True),
+    Case(
+        name="a bare Debian",
+        place=bare_debian,
+        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"},
+        without=("LANG", "LC_ALL"),
+        install=True,
+        fresh=True,
+        needs=("debootstrap", "chroot", "unshare"),
+        root_only=True,
+        full=True,
+    ),
     # what else runs
     Case(name="three busy loops beside it", busy=3, full=True),
 )

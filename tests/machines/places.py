@@ -3,7 +3,9 @@
 Belongs here: making and removing them. Does not belong here: which case wants which (`cases`).
 """
 
+import shutil
 import socket
+import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -15,12 +17,16 @@ _DEFAULT_PORTS = (8000, 3000, 4266, 8333, 5432)
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where the files of a checkout go, where a visitor enters, what to remove, what to hold."""
+    """Where the files of a checkout go, where a visitor enters, what to remove, what to hold.
+
+    `root` is the root of another system, in which `entry` is.
+    """
 
     files: Path
     entry: Path
     remove: Path
     held: Sequence[socket.socket] = ()
+    root: Path | None = None
 
 
 def below(name: str) -> Callable[[Path], Place]:
@@ -69,3 +75,23 @@ def taken_ports(folder: Path) -> Place:
             held.append(socket.create_server(("127.0.0.1", port)))
     place = below("checkout")(folder)
     return Place(files=place.files, entry=place.entry, remove=folder, held=held)
+
+
+def bare_debian(folder: Path) -> Place:
+    """A Debian with what is needed and nothing else: no compiler, no curl, no locale."""
+    root = folder / "debian"
+    subprocess.run(["debootstrap", "--variant=minbase", "bookworm", root], check=True)
+    for name in ("etc/resolv.conf", "etc/ssl/certs/ca-certificates.crt"):
+        if Path("/", name).exists():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(Path("/", name), root / name)
+    subprocess.run(
+        [
+            *("chroot", root, "env", "DEBIAN_FRONTEND=noninteractive"),
+            *("apt-get", "install", "--yes", "--no-install-recommends", "python3-venv", "make"),
+        ],
+        check=True,
+    )
+    files = root / "root" / "checkout"
+    files.mkdir()
+    return Place(files=files, entry=Path("/root/checkout"), remove=folder, root=root)

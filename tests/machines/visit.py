@@ -38,6 +38,10 @@ lake trigger lake.export_agent_run_log
 lake down
 """
 _FULL = "set -e; make demo"
+# What is mounted is gone with the last process of the visit.
+_ENTER = """
+mount -t proc proc "$1/proc" && mount --rbind /dev "$1/dev" && exec chroot "$@"
+"""
 _INSTALL = "make {python} .venv/.installed"
 
 
@@ -58,7 +62,11 @@ def visit(case: Case, base: Path, work: Path, *, full: bool) -> Outcome:
     folder = Path(tempfile.mkdtemp(prefix="case-", dir=work))
     folder.chmod(0o755)
     started = time.monotonic()
-    place = case.place(folder)
+    try:
+        place = case.place(folder)
+    except (OSError, subprocess.CalledProcessError) as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        return Outcome(state="failed", why=f"the place could not be made: {error}")
     log = work / f"{case.name.replace('/', ' ')}.log"
     try:
         _fill(case, base, place)
@@ -87,8 +95,9 @@ def _unmet(case: Case) -> str:
         return "needs root"
     if case.python and not _runs(case.python):
         return f"{case.python} is not on this machine"
-    if case.wrap and shutil.which(case.wrap[0]) is None:
-        return f"{case.wrap[0]} is not on this machine"
+    missing = [one for one in (*case.needs, *case.wrap[:1]) if shutil.which(one) is None]
+    if missing:
+        return f"{missing[0]} is not on this machine"
     return ""
 
 
@@ -102,10 +111,9 @@ def _runs(python: str) -> bool:
 
 def _fill(case: Case, base: Path, place: Place) -> None:
     """A copy of the base; of its files where their owner or mode will change, else of links."""
-    changes = case.owner is not None or case.closed or bool(case.python)
+    changes = case.owner is not None or case.closed or case.fresh
     same_disk = base.stat().st_dev == place.files.stat().st_dev
-    # With another Python there is nothing to take over.
-    skipped = ("--exclude=./.venv",) if case.python else ()
+    skipped = ("--exclude=./.venv",) if case.fresh else ()
     if changes or not same_disk:
         # tar: one program that copies what is there, on every system.
         packed = subprocess.Popen(
@@ -165,6 +173,17 @@ def _run(
     command = ["sh", "-c", entered, "visit", os.fspath(place.entry)]
     if wrapped and case.wrap:
         command = [*case.wrap, entered, "visit", os.fspath(place.entry)]
+    if place.root is not None:
+        command = [
+            "unshare",
+            "--mount",
+            "sh",
+            "-c",
+            _ENTER,
+            "enter",
+            os.fspath(place.root),
+            *command,
+        ]
     owner = case.owner
     output.write(f"$ {script}\n")
     output.flush()

@@ -83,7 +83,7 @@ def proxy() -> Iterator[Proxy]:
                     return
                 with connection:
                     seen.asked.append(connection.recv(65_536).split(b"\r\n")[0])
-                    connection.sendall(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
+                    connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
 
         thread = threading.Thread(target=answer, daemon=True)
         thread.start()
@@ -180,3 +180,45 @@ def test_a_low_limit_of_open_files_is_raised_as_far_as_it_goes() -> None:
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 128)),
     )
     assert ended.stdout.strip() == "(128, 128)"
+
+
+REMOTE = """
+import os
+from contextlib import suppress
+from lake_assets.catalog import LakeLocation
+from lake_assets.orchestration.resources import LakeResource
+from lake_assets.storage.store import LakeStore
+from lake_api.exports.objects import ExportObjects
+from lake_api.query.reader_store import open_small
+import asyncio
+import obstore
+
+location = LakeLocation.from_mapping(os.environ)
+for ask in (
+    lambda: obstore.get(open_small(location), "obstore").bytes(),
+    lambda: LakeStore(location).open("arrow"),
+    lambda: LakeResource(env=dict(os.environ)).s3_client().head_object(
+        Bucket=location.bucket, Key="boto3"
+    ),
+    lambda: asyncio.run(ExportObjects(location, link_location=location).delete("export")),
+):
+    with suppress(Exception):
+        ask()
+"""
+
+
+def test_s3_elsewhere_is_asked_by_way_of_the_proxy_by_every_client() -> None:
+    with proxy() as seen:
+        env = child_environment(
+            {
+                "PATH": os.environ["PATH"],
+                "HTTP_PROXY": f"http://127.0.0.1:{seen.port}",
+                "MINIO_URL": "http://s3.corp.example:9000",
+                "MINIO_ACCESS_KEY": "key",
+                "MINIO_SECRET_KEY": "secret",
+            }
+        )
+        subprocess.run([sys.executable, "-c", REMOTE], env=env, check=True)
+    asked = b" ".join(seen.asked).decode()
+    for client in ("obstore", "arrow", "boto3", "export"):
+        assert f"http://s3.corp.example:9000/ainative-lake/{client}" in asked
