@@ -30,6 +30,7 @@ class Case:
 
     With `install` the installation sees the variables too; else they begin with the visit. A
     `fresh` one does not take over what the base has installed, but installs all by itself.
+    With `again`, the lake is started once more and has what it had.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Case:
     root_only: bool = False
     busy: int = 0
     full: bool = False
+    again: bool = False
 
 
 def _proxies(*names: str, value: str = DEAD, **more: str) -> dict[str, str]:
@@ -56,7 +58,7 @@ def _proxies(*names: str, value: str = DEAD, **more: str) -> dict[str, str]:
 CASES = (
     # where it lies
     Case(name="below /root", place=in_home_of_root, root_only=True, full=True),
-    Case(name="a private temp folder", place=private),
+    Case(name="a private temp folder", place=private, again=True),
     Case(name="a path with spaces", place=below("a check out")),
     Case(name="a path with letters of others", place=below("Größe-数据-é")),
     Case(name="a path with marks", place=below(MARKS)),
@@ -163,7 +165,7 @@ CASES = (
         },
     ),
     # ports
-    Case(name="all ports are taken", place=taken_ports),
+    Case(name="all ports are taken", place=taken_ports, again=True),
     Case(
         name="without IPv6",
         wrap=("unshare", "--net", "sh", "-c"),
