@@ -47,7 +47,7 @@ def start_code_server(
     ]
     child = Child(Launch(name="dagster-code", argv=command, env=env, cwd=root, log=log))
     child.wait_until(
-        lambda: _is_listening(port) and listens(child.pid, port), timeout_s=_CODE_READY_S
+        lambda: listens(child.pid, port) and _is_listening(port), timeout_s=_CODE_READY_S
     )
     return child
 
@@ -65,7 +65,7 @@ def start_webserver(*, root: Path, env: Mapping[str, str], port: int, log: Path)
         f"--workspace={root / 'workspace.yaml'}",
     ]
     child = Child(Launch(name="dagster-webserver", argv=command, env=env, cwd=root, log=log))
-    child.wait_until(lambda: _is_serving(port) and listens(child.pid, port), timeout_s=_WEB_READY_S)
+    child.wait_until(lambda: listens(child.pid, port) and _is_serving(port), timeout_s=_WEB_READY_S)
     return child
 
 

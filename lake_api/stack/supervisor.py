@@ -310,7 +310,7 @@ class Supervisor:
             )
         )
         child.wait_until(
-            lambda: _is_healthy(self.api_url) and listens(child.pid, self._ports.api),
+            lambda: listens(child.pid, self._ports.api) and _is_healthy(self.api_url),
             timeout_s=_READY_S,
         )
         return child

@@ -196,7 +196,6 @@ CASES = (
         fresh=True,
         needs=("debootstrap", "chroot", "unshare"),
         root_only=True,
-        full=True,
     ),
     # what else runs
     Case(name="three busy loops beside it", busy=3, full=True),

@@ -81,10 +81,7 @@ def bare_debian(folder: Path) -> Place:
     """A Debian with what is needed and nothing else: no compiler, no curl, no locale."""
     root = folder / "debian"
     subprocess.run(["debootstrap", "--variant=minbase", "bookworm", root], check=True)
-    for name in ("etc/resolv.conf", "etc/ssl/certs/ca-certificates.crt"):
-        if Path("/", name).exists():
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(Path("/", name), root / name)
+    _take_over(root, "etc/resolv.conf")
     subprocess.run(
         [
             *("chroot", root, "env", "DEBIAN_FRONTEND=noninteractive"),
@@ -92,6 +89,15 @@ def bare_debian(folder: Path) -> Place:
         ],
         check=True,
     )
+    # Last: installing packages writes a bundle without the machine's own certificates.
+    _take_over(root, "etc/ssl/certs/ca-certificates.crt")
     files = root / "root" / "checkout"
     files.mkdir()
     return Place(files=files, entry=Path("/root/checkout"), remove=folder, root=root)
+
+
+def _take_over(root: Path, name: str) -> None:
+    """What the network of this machine wants."""
+    if Path("/", name).exists():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(Path("/", name), root / name)
