@@ -6,6 +6,8 @@
 PYTHONS := $(or $(PYTHON),python3.11 python3.12 python3.13 python3.14 python3)
 VENV := .venv
 BIN := $(VENV)/bin
+# Not the script: the path in its first line is read by the shell where it is long or has a space.
+LAKE := $(BIN)/python -m lake_api.cli
 # One more than there are processors: tests wait half of the time for the parts that they start.
 TEST_PROCESSES ?= $(shell $(BIN)/python -c "import os; print(min(os.cpu_count() or 1, 3) + 1)")
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -44,13 +46,13 @@ help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(FOR_USE) ## the whole way once: Postgres, Dagster runs, S3, answers over HTTP
-	@$(BIN)/lake demo
+	@$(LAKE) demo
 
 up: $(FOR_USE) ## start S3, Postgres, Dagster and the service; Ctrl-C stops them
-	@$(BIN)/lake up
+	@$(LAKE) up
 
 down: $(FOR_USE) ## stop what `make up` or `lake up --detach` started
-	@$(BIN)/lake down
+	@$(LAKE) down
 
 test: $(FOR_DEVELOPMENT) ## run every test, on real parts
 	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
