@@ -19,6 +19,9 @@ from lake_api.stack.errors import StackError
 from lake_api.stack.guardian import descendants, guardian, kill_left
 
 STOP_GRACE_S = 6.0
+READY_S = 300.0
+"""How long a part may take until it answers. One that ended is noticed at once; one that lives is
+slow because the machine is busy, and gets there."""
 _POLL_S = 0.03
 _LINE_BYTES = 400
 _KEPT_LOGS = 2
@@ -97,7 +100,7 @@ class Child:
         """The exit code, or None while it runs."""
         return self._process.poll()
 
-    def wait_until(self, ready: Callable[[], bool], *, timeout_s: float) -> None:
+    def wait_until(self, ready: Callable[[], bool], *, timeout_s: float = READY_S) -> None:
         """Return once `ready` holds; a part that fails to get there is stopped.
 
         Raises:

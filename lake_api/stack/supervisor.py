@@ -8,8 +8,9 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +26,7 @@ from lake_api.stack.fakes import start_fakes
 from lake_api.stack.port_memory import PortMemory
 from lake_api.stack.ports import LOOPBACK, choose_port, is_free, listens
 from lake_api.stack.postgres import EmbeddedPostgres
-from lake_api.stack.process import STOP_GRACE_S, Child, Launch, child_environment, log_tail
+from lake_api.stack.process import READY_S, STOP_GRACE_S, Child, Launch, child_environment, log_tail
 from lake_api.stack.s3 import EmbeddedS3
 from lake_api.stack.scratch import Scratch, short_scratch
 from lake_api.stack.secret_files import secret, write_private
@@ -39,7 +40,12 @@ from lake_api.stack.state import (
 
 _RESTARTS = 3
 _RESTART_WINDOW_S = 120.0
-_READY_S = 90.0
+_PROBE_S = 10.0
+_SLOW_S = 20.0
+_BUCKET_S = 180.0
+_ANSWER_S = 60.0
+# A run is a process that imports all definitions before it says that it has begun.
+_CODE_ANSWER_S = "300"
 _WATCH_S = 0.5
 # The code server waits for its clients to hang up, which nobody needs; it keeps nothing.
 _GRACE_S = {"dagster-code": 1.0}
@@ -177,7 +183,10 @@ class Supervisor:
             self._run("dagster-daemon", lambda: self._daemon(env))
             for future in (web, api):
                 future.result()
-        self._wait_for_dagster()
+        with self._said_when_slow("Dagster"):
+            self._wait_for_dagster()
+        if self._is_new_bucket:
+            self._ensure_bucket()
 
     def _choose_ports(self, lost: Collection[int]) -> None:
         taken = set(lost)
@@ -205,9 +214,29 @@ class Supervisor:
         part = _Part(name=name, start=start)
         self._parts.append(part)
         started = time.monotonic()
-        part.child = start()
+        with self._said_when_slow(name):
+            part.child = start()
         part.state = "running"
         self._say(f"{name} is ready after {time.monotonic() - started:.1f} s")
+
+    @contextmanager
+    def _said_when_slow(self, name: str) -> Generator[None]:
+        """Say that somebody still waits, for as long as they do: a busy machine is no fault."""
+        done = threading.Event()
+
+        def remind() -> None:
+            waited_s = _SLOW_S
+            while not done.wait(_SLOW_S):
+                self._say(f"{name} is not ready after {waited_s:.0f} s; waiting")
+                waited_s += _SLOW_S
+
+        reminder = threading.Thread(target=remind, daemon=True)
+        reminder.start()
+        try:
+            yield
+        finally:
+            done.set()
+            reminder.join()
 
     def _start_s3(self) -> None:
         if self._settings.get("MINIO_URL") or self._settings.get("MINIO_ENDPOINT"):
@@ -284,6 +313,8 @@ class Supervisor:
             "LAKE_DATABASE_URL": self._settings.get("LAKE_DATABASE_URL")
             or f"sqlite:///{self._home}/service.db",
             "LAKE_SCHEDULES": "on" if self._schedules else "off",
+            "DAGSTER_GRPC_TIMEOUT_SECONDS": self._settings.get("DAGSTER_GRPC_TIMEOUT_SECONDS")
+            or _CODE_ANSWER_S,
         }
 
     def _code_server(self, env: Mapping[str, str]) -> Child:
@@ -309,10 +340,7 @@ class Supervisor:
                 log=self._log("api"),
             )
         )
-        child.wait_until(
-            lambda: listens(child.pid, self._ports.api) and _is_healthy(self.api_url),
-            timeout_s=_READY_S,
-        )
+        child.wait_until(lambda: _is_healthy(self.api_url))
         return child
 
     @property
@@ -329,7 +357,7 @@ class Supervisor:
 
     def _wait_for_dagster(self) -> None:
         url = self._settings["LAKE_DAGSTER_URL"]
-        deadline = time.monotonic() + _READY_S
+        deadline = time.monotonic() + READY_S
         while not dagster.is_ready(url):
             for part in self._parts:
                 if part.child is not None and part.child.exit_code is not None:
@@ -346,15 +374,29 @@ class Supervisor:
 
     def _ensure_bucket(self) -> None:
         """Give a new embedded S3 its bucket, the way that a user's own gets it: by its task."""
-        answer = httpx.post(
-            f"{self.api_url}/api/v1/internal/tasks/trigger",
-            json={"task": "lake.ensure_bucket"},
-            headers={"X-Internal-API-Key": self._settings["AINATIVE_INTERNAL_API_KEY"]},
-            timeout=30.0,
-            trust_env=False,
-        )
-        if answer.is_error:
-            raise StackError("the task lake.ensure_bucket could not be started", log=answer.text)
+        deadline = time.monotonic() + _BUCKET_S
+        while True:
+            problem = self._trigger("lake.ensure_bucket")
+            if problem is None:
+                return
+            # The task changes nothing that is in place, so that it may be launched again.
+            if time.monotonic() > deadline:
+                raise StackError("the task lake.ensure_bucket could not be started", log=problem)
+            time.sleep(1.0)
+
+    def _trigger(self, task: str) -> str | None:
+        """Launch a task; what the service said where it could not, else None."""
+        try:
+            answer = httpx.post(
+                f"{self.api_url}/api/v1/internal/tasks/trigger",
+                json={"task": task},
+                headers={"X-Internal-API-Key": self._settings["AINATIVE_INTERNAL_API_KEY"]},
+                timeout=_ANSWER_S,
+                trust_env=False,
+            )
+        except httpx.HTTPError as error:
+            return f"the service did not answer: {error or type(error).__name__}"
+        return answer.text if answer.is_error else None
 
     # ---- life
 
@@ -480,6 +522,6 @@ def _not_ours() -> Child:
 
 def _is_healthy(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/healthz", timeout=2.0, trust_env=False).is_success
+        return httpx.get(f"{url}/healthz", timeout=_PROBE_S, trust_env=False).is_success
     except httpx.HTTPError:
         return False

@@ -200,8 +200,9 @@ class Frames:
 
     def days(self, table: Table) -> tuple[date, ...]:
         """The days whose frames make up the table, oldest first."""
-        ago = (0,) if table.is_snapshot else range(self.spec.days - 1, -1, -1)
-        return tuple(self.spec.last_day - timedelta(days=days) for days in ago)
+        days = self.spec.days_of.get(table.partition, self.spec.days)
+        ago = (0,) if table.is_snapshot else range(days - 1, -1, -1)
+        return tuple(self.spec.last_day - timedelta(days=back) for back in ago)
 
     def parts(self, table: Table, day: date) -> tuple[int, ...]:
         """The rows of each part of a day; empty on a day without rows."""
