@@ -24,9 +24,8 @@ class Patience:
     What is looked at goes on all the same, so that one busy moment must not end the looking.
     """
 
-    def __init__(self, *, silence_s: float = _SILENCE_S, pause_s: float = _PAUSE_S) -> None:
+    def __init__(self, *, silence_s: float = _SILENCE_S) -> None:
         self._silence_s = silence_s
-        self._pause_s = pause_s
         self._heard = time.monotonic()
 
     def heard(self) -> None:
@@ -41,7 +40,7 @@ class Patience:
         """
         if not _passes(error) or time.monotonic() - self._heard > self._silence_s:
             raise error
-        time.sleep(self._pause_s)
+        time.sleep(_PAUSE_S)
 
 
 def _passes(error: CommandFailed) -> bool:
