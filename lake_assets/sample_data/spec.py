@@ -13,6 +13,10 @@ class SampleDataRefused(RuntimeError):
     """The database holds a table of that name which is not sample data; nothing was changed."""
 
 
+class SampleDataBroken(RuntimeError):
+    """Postgres did not take the rows of a table: a fault of the rows, not of the database."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleSpec:
     """How much sample data, which, and up to which day.
