@@ -40,7 +40,7 @@ $(shell rm -f $(FOR_USE) $(FOR_DEVELOPMENT))
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test machines fuzz lint bench bench-models docs lock clean
+.PHONY: help demo up down test fuzz lint bench bench-models docs snapshot lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ bench-models: $(FOR_DEVELOPMENT) ## backtest forecasts and alarms, and write the
 
 docs: $(FOR_USE) ## rewrite the generated tables of README.md
 	@$(BIN)/python docs/generate.py
+
+snapshot: $(FOR_DEVELOPMENT) ## accept a change of the definitions that is meant
+	@$(BIN)/python -m pytest -q tests/orchestration/test_definitions.py --snapshot-update
 
 lock: $(FOR_USE) ## compile the requirements files from pyproject.toml
 	@$(INSTALL) uv
