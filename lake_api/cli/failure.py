@@ -37,6 +37,6 @@ class LakeGroup(click.Group):
         except StackError as error:
             raise CommandFailed(
                 error.message,
-                hint=error.hint or "`lake logs PART` shows what the part said.",
+                hint=error.hint or "`lake doctor` shows what helps to find out why.",
                 details=error.log,
             ) from error
