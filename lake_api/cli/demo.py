@@ -106,6 +106,16 @@ QUESTIONS = (
         "ORDER BY target_date",
     ),
 )
+STEPS = (
+    "Start S3, Postgres, Dagster, the service and stand-ins for outside sources",
+    "Fill Postgres with sample data, make the bucket",
+    f"Write {DAYS} days of every Postgres dataset through Dagster runs",
+    f"Forecast the next two weeks from {FORECAST_DAYS} days, and look for anomalies",
+    "Ask over HTTP",
+    "Stop everything and remove it",
+)
+"""What it says that it does, in this order."""
+_START, _FILL, _WRITE, _DERIVE, _QUESTIONS, _STOP = STEPS
 _SHOWN_ROWS = 10
 _FORECAST = "_forecast"
 _BUSY = "Try again on a machine that is less busy."
@@ -164,7 +174,7 @@ def run_demo() -> None:
         except (KeyboardInterrupt, Exception) as error:  # noqa: BLE001 - told after the clean-up
             failure, cause = _told(error), error
         finally:
-            with ignoring(), steps.step("Stop everything and remove it"):
+            with ignoring(), steps.step(_STOP):
                 supervisor.stop()
                 EmbeddedPostgres(home / "postgres").discard()
                 if failure is not None:
@@ -206,19 +216,19 @@ def own_environment(env: Mapping[str, str], home: Path) -> dict[str, str]:
 def _play(supervisor: Supervisor, steps: Steps, console: Console) -> None:
     catalog = load_catalog()
     today = datetime.now(tz=UTC).date()
-    with steps.step("Start S3, Postgres, Dagster, service"):
+    with steps.step(_START):
         state = supervisor.start()
     with connect_to(state) as client, DagsterHttp(state.dagster_url, hint=_BUSY) as dagster:
-        with steps.step("Fill Postgres, make the bucket"):
+        with steps.step(_FILL):
             launched = client.trigger("lake.ensure_bucket", {})
             _fill(state, catalog, today, console)
             _wait_for(client, launched, console)
-        with steps.step(f"Write {DAYS} days through Dagster runs"):
+        with steps.step(_WRITE):
             _collect(client, catalog, console)
             _materialize(dagster, client, catalog, today, console)
-        with steps.step("Forecast and judge, in one run"):
+        with steps.step(_DERIVE):
             _derive(dagster, client, catalog, today, console)
-        with steps.step("Ask over HTTP"):
+        with steps.step(_QUESTIONS):
             for question in QUESTIONS:
                 _ask(client, question, console)
 

@@ -17,6 +17,7 @@ from lake_api.stack.errors import StackError
 from lake_api.stack.supervisor import Supervisor
 from lake_api.tasks.schemas import STATUS_EXAMPLE, TRIGGERED_EXAMPLE
 from lake_assets.catalog import load_catalog
+from lake_assets.models.forecast_rows import RULES
 from tests.cli.conftest import Service, lake
 
 RUN_ID = "a1b2c3d4-5e6f-4a7b-8c9d-0e1f2a3b4c5d"
@@ -205,3 +206,11 @@ def test_a_fault_that_nobody_foresaw_keeps_the_logs_too(
     assert result.stderr.startswith("lake: ValueError: strange\n")
     assert [path.name.startswith("lake-demo-") for path in temp.iterdir()] == [True]
     assert str(next(temp.iterdir())) in result.stderr
+
+
+def test_forecasts_of_the_demo_have_days_enough_for_a_choice():
+    origins = RULES.origins(demo.FORECAST_DAYS)
+    assert len(origins) == RULES.windows
+    inputs = {one.partition for one in demo._forecast_inputs(load_catalog())}
+    shown = load_catalog()["derived/predictions/token_cost_forecast"]
+    assert set(shown.upstreams) <= inputs
