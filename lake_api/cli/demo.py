@@ -108,7 +108,7 @@ QUESTIONS = (
 )
 STEPS = (
     "Start S3, Postgres, Dagster, the service and stand-ins for outside sources",
-    "Fill Postgres with sample data, make the bucket",
+    "Fill Postgres with sample data, ensure the bucket",
     f"Write {DAYS} days of every Postgres dataset through Dagster runs",
     f"Forecast the next two weeks from {FORECAST_DAYS} days, and look for anomalies",
     "Ask over HTTP",
