@@ -27,6 +27,7 @@ import psutil
 
 from lake_api.cli.secrets import address_of
 from lake_api.settings import SETTINGS, Settings, SettingsError
+from lake_api.stack.errors import StackError
 from lake_api.stack.ports import is_free
 from lake_api.stack.process import log_tail
 from lake_api.stack.state import StackState, read_state
@@ -75,22 +76,9 @@ def case_of(env: Mapping[str, str], *, home: Path, root: Path, advice: list[Advi
     """The case, also where the state can't be read."""
     try:
         state = read_state(home)
-    except PermissionError as error:
+    except StackError as error:
         state = None
-        advice.append(
-            Advice(
-                problem=f"the state directory {home} can't be read: {said(error)}",
-                do="Run as the user who ran `lake up`, or set LAKE_STATE_DIR to a folder of yours.",
-            )
-        )
-    except Exception as error:  # noqa: BLE001 - whatever is in the file, the doctor goes on
-        state = None
-        advice.append(
-            Advice(
-                problem=f"the state in {home} is broken: {type(error).__name__}",
-                do=f"Remove {home / 'stack.json'}, then stop what is left and run `lake up` again.",
-            )
-        )
+        advice.append(Advice(problem=error.message, do=error.hint))
     return Case(env=env, home=home, root=root, state=state)
 
 

@@ -96,12 +96,26 @@ def write_state(home: Path, state: StackState) -> None:
 
 
 def read_state(home: Path) -> StackState | None:
-    """The running stack, or None; what a crashed one left behind is no running stack."""
+    """The running stack, or None; what a crashed one left behind is no running stack.
+
+    Raises:
+        StackError: there is a state, and it can't be read.
+    """
     try:
         content = (home / _STATE).read_bytes()
+        return msgspec.json.decode(content, type=StackState) if is_running(home) else None
     except FileNotFoundError:
         return None
-    return msgspec.json.decode(content, type=StackState) if is_running(home) else None
+    except OSError as error:
+        raise StackError(
+            f"the state directory {home} can't be read: {error.strerror}",
+            hint="Run this as the user who ran `lake up`, or set LAKE_STATE_DIR to another folder.",
+        ) from error
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise StackError(
+            f"the state file {home / _STATE} is broken",
+            hint="Remove it, end what is left of the lake, and run `lake up` again.",
+        ) from error
 
 
 def clear_state(home: Path) -> None:

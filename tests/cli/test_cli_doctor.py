@@ -125,10 +125,10 @@ def test_a_broken_state_is_told_and_hides_nothing_else(
 
 
 def test_a_state_that_may_not_be_read_is_told(home: Path, monkeypatch: pytest.MonkeyPatch):
-    def refuse(_home: Path) -> None:
+    def refuse(_path: Path) -> bytes:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(doctor_facts, "read_state", refuse)
+    monkeypatch.setattr(Path, "read_bytes", refuse)
     report = json.loads(lake("doctor", "--json").stdout)
     (advice,) = [one for one in report["advice"] if str(home) in one["problem"]]
     assert "LAKE_STATE_DIR" in advice["do"]
