@@ -1,7 +1,7 @@
 """`lake doctor`: what a person who helps would ask for, without a secret.
 
 Belongs here: the sections, how they are printed, what is advised.
-Does not belong here: finding out a fact (`doctor_facts`), hiding secrets (`secrets`).
+Does not belong here: finding facts out (`doctor_facts`, `doctor_lake`), hiding secrets (`secrets`).
 """
 
 import json
@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from lake_api.cli import doctor_facts as facts
+from lake_api.cli import doctor_lake as lake
 from lake_api.cli import tables
 from lake_api.cli.doctor_facts import Advice, Case
 from lake_api.cli.secrets import Scrubber, secrets_of
@@ -21,17 +22,19 @@ from lake_api.cli.text import visible
 from lake_api.stack.state import default_home, project_root
 from lake_assets.sources.config import UPSTREAMS
 
+_LINE_CHARS = 400
+
 _SECTIONS: Mapping[str, Callable[[Case, list[Advice]], Mapping[str, Any]]] = {
     "versions": facts.versions,
     "system": facts.system,
     "paths": facts.paths,
     "limits": facts.limits,
     "proxies": facts.proxies,
-    "ports": facts.ports,
+    "ports": lake.ports,
     "language": facts.language,
-    "settings": facts.settings,
-    "parts": facts.parts,
-    "last errors": facts.last_errors,
+    "settings": lake.settings,
+    "parts": lake.parts,
+    "last errors": lake.last_errors,
 }
 
 
@@ -57,7 +60,14 @@ def examine(env: Mapping[str, str], *, home: Path, root: Path) -> dict[str, Any]
         except Exception as error:  # noqa: BLE001 - the other sections are wanted all the more
             report[name] = {"could not be read": facts.said(error)}
     report["advice"] = [{"problem": one.problem, "do": one.do} for one in advice]
-    return _scrubber(case).document(report)
+    clean = _scrubber(case).document(report)
+    # Cut once they are clean: half of a secret is known by nothing.
+    errors = clean["last errors"]
+    clean["last errors"] = {
+        name: [line[:_LINE_CHARS] for line in lines] if isinstance(lines, list) else lines
+        for name, lines in errors.items()
+    }
+    return clean
 
 
 def _scrubber(case: Case) -> Scrubber:
@@ -69,7 +79,7 @@ def _scrubber(case: Case) -> Scrubber:
             *secrets_of(case.env, names=names),
             *secrets_of(settings, names=names),
             *secrets_of(owner),
-            *facts.secret_files(case),
+            *lake.secret_files(case),
         ]
     )
 

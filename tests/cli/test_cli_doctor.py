@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lake_api.cli import doctor, doctor_facts
+from lake_api.cli import doctor, doctor_lake
 from lake_api.cli.secrets import Scrubber, address_of, is_secret_name, secrets_of
 from lake_api.stack.state import PartState, StackState, write_state
 from lake_assets.sources.config import UPSTREAMS
@@ -58,7 +58,7 @@ def planted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     }
     for name, value in source_secrets.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(doctor_facts, "_SHOWN_LINES", 50)
+    monkeypatch.setattr(doctor_lake, "_SHOWN_LINES", 50)
     return [*source_secrets.values(), *(text for _, texts in PLANTED.values() for text in texts)]
 
 
