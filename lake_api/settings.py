@@ -111,7 +111,10 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         name="LAKE_DAGSTER_TIMEOUT_S",
         default="10",
-        sentence="Seconds that Dagster may take to answer.",
+        sentence=(
+            "Seconds that Dagster may take to answer; a launch whose answer is late is then looked "
+            "for, and is not sent twice."
+        ),
         parse=_positive_float,
     ),
     Setting(
