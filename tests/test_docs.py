@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lake_api.cli import main
+from lake_api.cli.commands import main
 from lake_api.cli.demo import QUESTIONS, STEPS
 
 ROOT = Path(__file__).parents[1]

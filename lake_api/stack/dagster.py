@@ -45,7 +45,7 @@ def start_code_server(
         f"--working-directory={root}",
     ]
     child = Child(Launch(name="dagster-code", argv=command, env=env, cwd=root, log=log))
-    child.wait_until(lambda: _is_listening(port))
+    child.wait_until(lambda: listens(child.pid, port) and _is_listening(port))
     return child
 
 
@@ -62,7 +62,7 @@ def start_webserver(*, root: Path, env: Mapping[str, str], port: int, log: Path)
         f"--workspace={root / 'workspace.yaml'}",
     ]
     child = Child(Launch(name="dagster-webserver", argv=command, env=env, cwd=root, log=log))
-    child.wait_until(lambda: _is_serving(port))
+    child.wait_until(lambda: listens(child.pid, port) and _is_serving(port))
     return child
 
 

@@ -30,7 +30,6 @@ DAGSTER_DATABASE = "dagster"
 OWNER = "lake_owner"
 READER = "lake_reader"
 _SUPERUSER = "postgres"
-_READY_S = 30.0
 
 _SETTINGS = {
     "listen_addresses": LOOPBACK,
@@ -107,7 +106,7 @@ class EmbeddedPostgres:
                 descriptors=home.descriptors,
             )
         )
-        child.wait_until(lambda: _is_ready(home.data, child.pid), timeout_s=_READY_S)
+        child.wait_until(lambda: _is_ready(home.data, child.pid))
         passwords = {
             role: secret(directory / f"{role}.secret") for role in (_SUPERUSER, OWNER, READER)
         }

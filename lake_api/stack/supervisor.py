@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -185,8 +185,6 @@ class Supervisor:
                 future.result()
         with self._said_when_slow("Dagster"):
             self._wait_for_dagster()
-        if self._is_new_bucket:
-            self._ensure_bucket()
 
     def _choose_ports(self, lost: Collection[int]) -> None:
         taken = set(lost)
@@ -340,7 +338,7 @@ class Supervisor:
                 log=self._log("api"),
             )
         )
-        child.wait_until(lambda: _is_healthy(self.api_url))
+        child.wait_until(lambda: listens(child.pid, self._ports.api) and _is_healthy(self.api_url))
         return child
 
     @property
