@@ -6,6 +6,7 @@ Does not belong here: starting or stopping anything (`supervisor`).
 
 import fcntl
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from lake_api.stack.secret_files import write_private
 
 _STATE = "stack.json"
 _LOCK = "lock"
+_IN_A_URL = re.compile(r"\?|%[0-9A-Fa-f]{2}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,21 @@ def default_home(root: Path) -> Path:
     """The state directory: `LAKE_STATE_DIR`, or `.lake` in the checkout."""
     chosen = os.environ.get("LAKE_STATE_DIR", "").strip()
     return Path(chosen).absolute() if chosen else root / ".lake"
+
+
+def require_plain_path(home: Path) -> None:
+    """Refuse a state directory that can't be part of a database's URL.
+
+    Dagster writes the path of its storage into one as it is.
+
+    Raises:
+        StackError: the path has a question mark, or a percent sign with two digits after it.
+    """
+    if _IN_A_URL.search(os.fspath(home)):
+        raise StackError(
+            f"Dagster can't keep its storage in a path with `?` or `%20` and the like: {home}",
+            hint="set LAKE_STATE_DIR to a folder with a plainer path",
+        )
 
 
 def lock(home: Path) -> IO[str]:

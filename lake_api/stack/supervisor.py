@@ -35,6 +35,7 @@ from lake_api.stack.state import (
     StackState,
     clear_state,
     lock,
+    require_plain_path,
     write_state,
 )
 
@@ -124,6 +125,7 @@ class Supervisor:
             AlreadyRunning: a stack runs in this state directory.
             StackError: a part did not start; what had started is stopped.
         """
+        require_plain_path(self._home)
         self._lock = lock(self._home)
         try:
             self._start_parts()

@@ -8,6 +8,8 @@ import pytest
 from lake_api.stack import scratch
 from lake_api.stack.errors import StackError
 from lake_api.stack.scratch import short_scratch
+from lake_api.stack.state import require_plain_path
+from lake_api.stack.supervisor import Supervisor
 
 
 def test_a_short_folder_is_used_as_it_is() -> None:
@@ -48,3 +50,19 @@ def test_without_any_short_folder_it_is_said_what_to_set(
     with pytest.raises(StackError, match="too long") as refused:
         short_scratch({"TMPDIR": str(long)})
     assert "TMPDIR" in (refused.value.hint or "")
+
+
+@pytest.mark.parametrize("name", ["100%20 sure", "why?", "a%2Fb"])
+def test_a_state_directory_that_a_url_would_change_is_refused_before_anything_starts(
+    tmp_path: Path, name: str
+) -> None:
+    supervisor = Supervisor(home=tmp_path / name, root=tmp_path, env={})
+    with pytest.raises(StackError, match="path with") as refused:
+        supervisor.start()
+    assert "LAKE_STATE_DIR" in (refused.value.hint or "")
+    assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("name", ["100% sure", "#1 & (co)", "o'clock; Größe"])
+def test_other_marks_in_its_path_are_no_reason(tmp_path: Path, name: str) -> None:
+    require_plain_path(tmp_path / name)
