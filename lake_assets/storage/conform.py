@@ -5,6 +5,7 @@ Does not belong here: repairing data. A value that does not fit fails the write.
 """
 
 from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -83,8 +84,8 @@ def _cast(array: pa.Array, expected: pa.DataType, where: str, column: Column) ->
 def cast_exactly(array: pa.Array, expected: pa.DataType) -> pa.Array:
     """A cast that gives every value exactly.
 
-    Arrow by itself refuses every int64 as a decimal, also those that fit, and cuts numbers of
-    more digits than 128 bits can hold to others, without an error.
+    Arrow by itself refuses every int64 as a decimal, also those that fit, and makes other numbers
+    of those with more digits than 128 bits can hold, without an error; 1e-45 becomes 0.
 
     Raises:
         pyarrow.ArrowInvalid: a value does not fit.
@@ -94,8 +95,30 @@ def cast_exactly(array: pa.Array, expected: pa.DataType) -> pa.Array:
             wide = pa.decimal128(_INT64_DIGITS + expected.scale, expected.scale)
             array = pc.cast(array, wide)
         elif pa.types.is_string(array.type):
-            array = _few_digits(array)
+            array = _few_digits(_written_out(array))
     return pc.cast(array, expected, safe=True)
+
+
+def _written_out(array: pa.Array) -> pa.Array:
+    has_exponent = pc.call_function(
+        "match_substring", [array], pc.MatchSubstringOptions("e", ignore_case=True)
+    )
+    if not has_exponent.true_count:
+        return array
+    return pa.array([_plain(text) for text in array.to_pylist()], pa.string())
+
+
+def _plain(text: str | None) -> str | None:
+    """A number without an exponent, unless that would be longer than any that fits."""
+    if text is None or "e" not in text.lower():
+        return text
+    try:
+        number = Decimal(text)
+    except InvalidOperation as error:
+        raise pa.ArrowInvalid(f"{text[:_SAFE_DIGITS]!r} is no number") from error
+    if not number.is_finite() or abs(number.adjusted()) > _SAFE_DIGITS:
+        raise pa.ArrowInvalid(f"{text[:_SAFE_DIGITS]} has too many digits")
+    return f"{number:f}"
 
 
 def _few_digits(array: pa.Array) -> pa.Array:
