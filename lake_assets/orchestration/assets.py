@@ -26,9 +26,9 @@ from lake_assets.orchestration.automation import runs_by_itself
 from lake_assets.orchestration.checks import check_results, check_specs
 from lake_assets.orchestration.collect import collected
 from lake_assets.orchestration.derive import derived, inputs_of
+from lake_assets.orchestration.findings import Findings
 from lake_assets.orchestration.io_manager import column_schema
 from lake_assets.orchestration.partitions import days_of, partitions_of
-from lake_assets.orchestration.findings import Findings
 from lake_assets.orchestration.reporting import DayEvents, left_out, write_reported
 from lake_assets.orchestration.resources import PlatformResource, ServiceResource
 from lake_assets.orchestration.retries import RETRY, final_failures
@@ -39,6 +39,7 @@ from lake_assets.sources.service import open_service_export, said_of_removed
 Clock = Callable[[], datetime]
 AssetEvents = Iterator[dg.Output[Any] | dg.AssetCheckResult]
 AssetFunction = Callable[[dg.AssetExecutionContext], AssetEvents]
+
 
 def is_built(dataset: Dataset) -> bool:
     """Whether rows of this dataset can be obtained at all in this version."""
@@ -164,18 +165,17 @@ def _service_export(dataset: Dataset) -> Callable[[dg.AssetExecutionContext], Da
     def export(context: dg.AssetExecutionContext) -> DayEvents:
         service: ServiceResource = context.resources.service
         days = days_of(context.partition_keys)
-        with final_failures():
-            with open_service_export(service.url, dataset) as source:
-                removed = [day for day in days if day in source.removed]
-                if len(removed) == len(days):
-                    raise SourceMismatch(f"{dataset.partition}: {said_of_removed(days[0])}")
-                rows = DailyRows(
-                    dataset=dataset,
-                    days=[day for day in days if day not in source.removed],
-                    read=source.read,
-                    source=str(dataset.source),
-                )
-                yield from write_reported(context, rows, {day: {} for day in days})
+        with final_failures(), open_service_export(service.url, dataset) as source:
+            removed = [day for day in days if day in source.removed]
+            if len(removed) == len(days):
+                raise SourceMismatch(f"{dataset.partition}: {said_of_removed(days[0])}")
+            rows = DailyRows(
+                dataset=dataset,
+                days=[day for day in days if day not in source.removed],
+                read=source.read,
+                source=str(dataset.source),
+            )
+            yield from write_reported(context, rows, {day: {} for day in days})
         for day in removed:
             yield left_out(context, dataset, day, said_of_removed(day))
         yield from check_results(dataset, rows.facts)

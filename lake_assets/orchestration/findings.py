@@ -22,9 +22,7 @@ from lake_assets.sources.unplaced import count_unplaced
 class Findings:
     """Reads days of an export; `notes` are metadata by day, `said` reasons by day and check."""
 
-    def __init__(
-        self, source: PlatformExport, *, warn: Callable[[str], None], today: date
-    ) -> None:
+    def __init__(self, source: PlatformExport, *, warn: Callable[[str], None], today: date) -> None:
         self._source = source
         self._warn = warn
         self.notes: dict[date, dict[str, Any]] = {}

@@ -73,7 +73,9 @@ def build_late_rows(
         failed: list[str] = []
         for dataset in compared:
             try:
-                found = compare(store, url, dataset, today, lock_timeout_s=limits[0], days=limits[1])
+                found = compare(
+                    store, url, dataset, today, lock_timeout_s=limits[0], days=limits[1]
+                )
             except (SourceError, StorageError) as error:
                 # One table that is locked or gone does not keep the others from being compared.
                 failed.append(dataset.partition)
@@ -168,8 +170,10 @@ def _marked(facts: DayFacts, late: tuple[int, int] | None) -> DayFacts:
 
 
 def _said(in_table: int, in_lake: int) -> str:
-    return f"{in_table - in_lake:,} rows came after the day was written: {in_table:,} in the " + (
-        f"source, {in_lake:,} in the lake"
+    more = in_table - in_lake
+    return (
+        f"{more:,} row{'' if more == 1 else 's'} came after the day was written: {in_table:,} in "
+        f"the source, {in_lake:,} in the lake"
     )
 
 

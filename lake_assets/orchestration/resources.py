@@ -114,9 +114,7 @@ class PlatformResource:
         except ValueError:
             number = 0.0
         if not 0 < number < _LARGEST_SETTING:
-            raise dg.Failure(
-                f"{name} must be a number above 0, not {text!r}", allow_retries=False
-            )
+            raise dg.Failure(f"{name} must be a number above 0, not {text!r}", allow_retries=False)
         return number
 
     @property

@@ -48,9 +48,7 @@ def with_session(url: str, *, lock_timeout_s: float = DEFAULT_LOCK_TIMEOUT_S) ->
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query))
     session = (*_SESSION, ("lock_timeout", str(round(lock_timeout_s * 1000))))
-    settings = " ".join(
-        f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in session
-    )
+    settings = " ".join(f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in session)
     query["options"] = f"{query.get('options', '')} {settings}".strip()
     query.setdefault("connect_timeout", str(_CONNECT_TIMEOUT_S))
     return urlunsplit(parts._replace(query=urlencode(query, quote_via=quote)))

@@ -97,9 +97,7 @@ class Decoder:
             self._refuse(column, batch, at, _shown(array[at]), "which that can't hold exactly")
             raise
 
-    def _without_endless(
-        self, column: Column, array: pa.Array, batch: pa.RecordBatch
-    ) -> pa.Array:
+    def _without_endless(self, column: Column, array: pa.Array, batch: pa.RecordBatch) -> pa.Array:
         """Nulls in place of what the driver makes of infinities and of what Arrow can't hold.
 
         The driver moves Postgres's epoch by adding without a check: what leaves the range comes
@@ -134,9 +132,7 @@ class Decoder:
             except (msgspec.DecodeError, RecursionError):
                 self._refuse(column, batch, at, _shown(array[at]), "which is no JSON")
 
-    def _refuse(
-        self, column: Column, batch: pa.RecordBatch, at: int, value: str, why: str
-    ) -> None:
+    def _refuse(self, column: Column, batch: pa.RecordBatch, at: int, value: str, why: str) -> None:
         shown = self._shown_types.get(column.name, "")
         came_as = f" (`{shown}` in Postgres)" if shown else ""
         raise SchemaMismatch(
@@ -156,7 +152,9 @@ def _shown(value: pa.Scalar) -> str:
     if not value.is_valid:
         return "null"
     text = str(pc.cast(value, pa.string()))
-    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}… ({len(text):,} characters)"
+    return (
+        text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}… ({len(text):,} characters)"
+    )
 
 
 def _said_endless(number: int, *, is_day: bool) -> str:

@@ -47,17 +47,17 @@ class Unplaced:
 
     def _reasons(self) -> Iterator[str]:
         if self.without:
-            yield f"{_said(self.without)} have no `{self.watermark}`"
+            yield f"{_said(self.without)} no `{self.watermark}`"
         if self.endless:
-            yield f"{_said(self.endless)} have it at infinity"
+            yield f"{_said(self.endless)} it at infinity"
         if self.future:
-            yield f"{_said(self.future)} have it on {self.after} or later"
+            yield f"{_said(self.future)} it on {self.after} or later"
 
 
 def _said(count: int) -> str:
     if count > COUNTED_UP_TO:
-        return f"more than {COUNTED_UP_TO:,} rows"
-    return "1 row" if count == 1 else f"{count:,} rows"
+        return f"more than {COUNTED_UP_TO:,} rows have"
+    return "1 row has" if count == 1 else f"{count:,} rows have"
 
 
 def count_unplaced(export: PlatformExport, *, today: date) -> Unplaced:

@@ -13,7 +13,6 @@ import pyarrow.compute as pc
 from lake_assets.catalog import Column, Dataset
 from lake_assets.storage.schema import ARROW_TYPES, arrow_schema
 
-
 _INT64_DIGITS = 19
 _SAFE_DIGITS = 38
 """What a decimal of 128 bits holds of any digits; a longer text may only have zeros at its end."""

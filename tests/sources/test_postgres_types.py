@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
+import numpy
 import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -48,7 +49,15 @@ EDGES: dict[str, Sequence[str]] = {
     "cid": ["4294967295"],
     "xid8": ["5", "18446744073709551615"],
     "real": ["0.1", "NaN", "Infinity", "-0", "3.4028235e38", "1e-45", "7"],
-    "double precision": ["0.1", "NaN", "-Infinity", "5e-324", "1.7976931348623157e308", "3e18", "8"],
+    "double precision": [
+        "0.1",
+        "NaN",
+        "-Infinity",
+        "5e-324",
+        "1.7976931348623157e308",
+        "3e18",
+        "8",
+    ],
     "numeric": [*NUMBERS, "1" * 200, "9" * 12 + "." + "9" * 6, "7." + "0" * 60, "4.00"],
     "money": ["1234.56", "-0.05", "92233720368547758.07", "5.00"],
     "text": ["", "a\tb\n'\"\\", "Zoë 🎧", " padded "],
@@ -62,7 +71,14 @@ EDGES: dict[str, Sequence[str]] = {
     "jsonpath": ["$.a[*]"],
     "bytea": ["\\xdeadbeef00", ""],
     "uuid": ["a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"],
-    "date": ["2026-02-28", "0044-03-15 BC", "4714-11-24 BC", "5874897-12-31", "infinity", "-infinity"],
+    "date": [
+        "2026-02-28",
+        "0044-03-15 BC",
+        "4714-11-24 BC",
+        "5874897-12-31",
+        "infinity",
+        "-infinity",
+    ],
     "time without time zone": ["24:00:00", "00:00:00", "23:59:59.999999"],
     "time with time zone": ["24:00:00+15:59", "12:00:00-08"],
     "timestamp with time zone": MOMENTS,
@@ -166,11 +182,7 @@ class Zoo:
     def of(self, declared: ColumnType) -> list[str]:
         """The columns that are read as a declared type."""
         readings = READINGS[declared]
-        return [
-            name
-            for name in self.types
-            if "other" in readings or self.bases[name] in readings
-        ]
+        return [name for name in self.types if "other" in readings or self.bases[name] in readings]
 
     def put(self, name: str, at: int, text: str | None) -> None:
         with psycopg.connect(self.url) as connection:
@@ -331,15 +343,15 @@ def test_moments_and_days_are_exact_or_null_and_counted(zoo, declared):
     theirs = postgres_has(
         zoo,
         columns,
-        MICROSECONDS if declared is ColumnType.TIMESTAMP else "CASE WHEN isfinite({0}) THEN {0} - DATE '1970-01-01' END",
+        MICROSECONDS
+        if declared is ColumnType.TIMESTAMP
+        else "CASE WHEN isfinite({0}) THEN {0} - DATE '1970-01-01' END",
     )
     filled = postgres_has(zoo, columns, "{} IS NOT NULL")
     width = pa.int64() if declared is ColumnType.TIMESTAMP else pa.int32()
     for name in columns:
         mine = pc.cast(ours[name], width).to_pylist()
-        kept = [
-            None if value is None else int(value) for value in theirs[name]
-        ]
+        kept = [None if value is None else int(value) for value in theirs[name]]
         assert mine == kept, zoo.types[name]
         lost = sum(there for there, value in zip(filled[name], kept, strict=True) if value is None)
         assert nulled.get(name, 0) == lost, zoo.types[name]
@@ -388,7 +400,6 @@ def test_every_number_is_exact_or_its_row_is_named(zoo, declared):
         dataset = zoo.dataset([column(name, declared)])
         with pytest.raises(SchemaMismatch) as told:
             zoo.export(dataset)
-            pytest.fail(f"{zoo.types[name]}: {good[name][at]!r} is not refused")
         said = f"column `{name}` is declared {declared.value}"
         assert said in str(told.value)
         assert f"the row with id={at} has" in str(told.value), (zoo.types[name], str(told.value))
@@ -396,17 +407,13 @@ def test_every_number_is_exact_or_its_row_is_named(zoo, declared):
     try:
         ours, nulled = exported(zoo, columns, declared)
         for name in columns:
-            left = [
-                None if (name, at) in refused else text for at, text in enumerate(good[name])
-            ]
+            left = [None if (name, at) in refused else text for at, text in enumerate(good[name])]
             mine = ours[name].to_pylist()
             assert [value is None for value in mine] == [text is None for text in left]
             for value, text in zip(mine, left, strict=True):
                 if text is None:
                     continue
                 if declared is ColumnType.FLOAT64:
-                    import numpy
-
                     single = zoo.bases[name] == "float4"
                     wanted = float(numpy.float32(text)) if single else float(text)
                     assert repr(value) == repr(wanted), (zoo.types[name], text)
