@@ -38,7 +38,7 @@ class Reading:
 
 
 OTHER = "other"
-"""Every type that is not named: enums, arrays, ranges, composites, `inet`, `interval`, and so on."""
+"""Every type that is not named: enums, arrays, ranges, composites, `inet`, and so on."""
 
 _EXACT = Reading()
 _CAST = Reading(decode=Decode.CAST)

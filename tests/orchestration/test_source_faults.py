@@ -1,4 +1,4 @@
-"""Exports of a database at fault: values without a place, locks, cancelled statements, late rows."""
+"""Exports of a database at fault: values without a place, locks, late rows."""
 
 import threading
 import uuid

@@ -146,7 +146,7 @@ OWN_EDGES: dict[str, Sequence[str]] = {
 
 @dataclass
 class Zoo:
-    """A view with a column of each type, `types` by the column's name; rows in tables of its own."""
+    """A view with a column of each type, `types` by its name; the rows are in tables."""
 
     url: str
     schema: str
