@@ -99,7 +99,7 @@ class PlatformExport:
         with self.connection.cursor() as cursor:
             try:
                 interruptible(lambda: cursor.execute(statement), cancel=cancel)
-                yield from map(decoder.decode, read_ahead(_batches(cursor), cancel=cancel))
+                yield from read_ahead(map(decoder.decode, _batches(cursor)), cancel=cancel)
             except adbc_driver_manager.Error as error:
                 raise source_error(error, table=table_name(table.dataset)) from error
 

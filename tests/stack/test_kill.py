@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lake_api.cli.demo_runs import DagsterRuns
+from lake_api.stack.state import read_state
 from lake_assets.catalog import LakeLocation, data_key, dataset_prefix, load_catalog
 from lake_assets.storage.store import LakeStore
 from tests.conftest import boto3_client
@@ -140,12 +141,13 @@ def assert_each_day_once_and_whole(night: Night, first: date, last: date) -> Non
 
 
 def test_a_run_that_waits_for_a_lock_is_terminated_with_its_statement(night: Night) -> None:
-    secret = (night.command.home / "postgres/lake_owner.secret").read_text().strip()
-    url = f"postgresql://lake_owner@127.0.0.1:{night.state['ports']['postgres']}/platform"
+    state = read_state(night.command.home)
+    assert state is not None
+    url = state.owner_database_url or ""
     yesterday = datetime.now(tz=UTC).date() - timedelta(days=1)
     with (
-        psycopg.connect(url, password=secret) as locking,
-        psycopg.connect(url, password=secret, autocommit=True) as watching,
+        psycopg.connect(url) as locking,
+        psycopg.connect(url, autocommit=True) as watching,
     ):
         locking.execute(f"LOCK TABLE {DATASETS[0]} IN ACCESS EXCLUSIVE MODE")
 
