@@ -7,22 +7,25 @@ Does not belong here: counting (`lake_assets.sources`), verdicts (`judge`).
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import asdict
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from lake_assets.catalog import Kind
 from lake_assets.orchestration.judge import ROWS_WITHOUT_DAY, UNFIT_VALUES
 from lake_assets.orchestration.retries import final_failures
-from lake_assets.sources.platform import PlatformExport
 from lake_assets.sources.postgres_values import Nulled
-from lake_assets.sources.unplaced import count_unplaced
+
+if TYPE_CHECKING:
+    from lake_assets.sources.platform import PlatformExport
 
 
 class Findings:
     """Reads days of an export; `notes` are metadata by day, `said` reasons by day and check."""
 
-    def __init__(self, source: PlatformExport, *, warn: Callable[[str], None], today: date) -> None:
+    def __init__(
+        self, source: "PlatformExport", *, warn: Callable[[str], None], today: date
+    ) -> None:
         self._source = source
         self._warn = warn
         self.notes: dict[date, dict[str, Any]] = {}
@@ -32,6 +35,9 @@ class Findings:
         dataset = source.table.dataset
         if dataset.kind is not Kind.EVENT:
             return
+        # The driver imports pandas where that is installed: half a second for runs that need it.
+        from lake_assets.sources.unplaced import count_unplaced  # noqa: PLC0415
+
         unplaced = count_unplaced(source, today=today)
         counts = {name: count for name, count in asdict(unplaced).items() if isinstance(count, int)}
         if any(counts.values()):
