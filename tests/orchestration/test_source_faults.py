@@ -183,7 +183,7 @@ def test_a_row_that_does_not_fit_is_named_and_not_tried_again(shop):
         "the source, or declare the column otherwise"
     )
     assert not [event for event in result.all_events if event.is_step_up_for_retry]
-    assert shop.day("shop/returns", DAYS[1]).num_rows == 24
+    assert shop.day("shop/returns", DAYS[0]).num_rows == 24
 
 
 def until(condition: Callable[[], object], seconds: float = 30.0) -> object:
@@ -211,7 +211,7 @@ def test_a_locked_table_waits_by_itself_and_is_tried_again(shop):
     said = retried[0].step_retry_data.error.cause.message
     assert f"{shop.schema}.orders is locked by another session" in said
     assert "LAKE_PLATFORM_LOCK_TIMEOUT_S" in said
-    assert shop.day("shop/orders", DAYS[1]).num_rows == 24
+    assert shop.day("shop/orders", DAYS[0]).num_rows == 24
 
 
 def test_a_cancelled_statement_is_not_tried_again(shop):
@@ -232,7 +232,7 @@ def test_a_cancelled_statement_is_not_tried_again(shop):
     assert not result.success
     assert "the platform database cancelled the statement" in first_error(result)
     assert not [event for event in result.all_events if event.is_step_up_for_retry]
-    assert shop.day("shop/returns", DAYS[1]).num_rows == 24
+    assert shop.day("shop/returns", DAYS[0]).num_rows == 24
 
 
 def test_an_interrupt_ends_a_run_at_once(shop):
