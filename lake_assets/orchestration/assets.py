@@ -26,10 +26,12 @@ from lake_assets.orchestration.automation import runs_by_itself
 from lake_assets.orchestration.checks import check_results, check_specs
 from lake_assets.orchestration.collect import collected
 from lake_assets.orchestration.derive import derived, inputs_of
+from lake_assets.orchestration.findings import Findings
 from lake_assets.orchestration.io_manager import column_schema
 from lake_assets.orchestration.partitions import days_of, partitions_of
 from lake_assets.orchestration.reporting import DayEvents, left_out, write_reported
 from lake_assets.orchestration.resources import PlatformResource, ServiceResource
+from lake_assets.orchestration.retries import RETRY, final_failures
 from lake_assets.orchestration.rows import DailyRows
 from lake_assets.sources.errors import SourceMismatch
 from lake_assets.sources.service import open_service_export, said_of_removed
@@ -37,11 +39,6 @@ from lake_assets.sources.service import open_service_export, said_of_removed
 Clock = Callable[[], datetime]
 AssetEvents = Iterator[dg.Output[Any] | dg.AssetCheckResult]
 AssetFunction = Callable[[dg.AssetExecutionContext], AssetEvents]
-
-RETRY = dg.RetryPolicy(
-    max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL
-)
-"""For what may pass: a connection that broke, a store that was busy."""
 
 
 def is_built(dataset: Dataset) -> bool:
@@ -134,25 +131,32 @@ def code_version(dataset: Dataset) -> str:
 def _platform_export(dataset: Dataset, clock: Clock) -> AssetFunction:
     def export(context: dg.AssetExecutionContext) -> AssetEvents:
         days = days_of(context.partition_keys)
-        _refuse_past_snapshot(dataset, days, clock().astimezone(UTC).date())
+        today = clock().astimezone(UTC).date()
+        _refuse_past_snapshot(dataset, days, today)
         platform: PlatformResource = context.resources.platform
         # The driver imports pandas where that is installed: half a second for runs that need it.
         from lake_assets.sources.platform import open_export  # noqa: PLC0415
 
-        try:
-            with open_export(platform.url, dataset) as source:
-                if source.table.missing:
-                    context.log.warning(
-                        f"{dataset.partition}: {dataset.source} lacks "
-                        f"{', '.join(source.table.missing)}; exported as nulls"
-                    )
-                rows = DailyRows(
-                    dataset=dataset, days=days, read=source.day, source=str(dataset.source)
+        with (
+            final_failures(),
+            open_export(platform.url, dataset, lock_timeout_s=platform.lock_timeout_s) as source,
+        ):
+            if source.table.missing:
+                context.log.warning(
+                    f"{dataset.partition}: {dataset.source} lacks "
+                    f"{', '.join(source.table.missing)}; exported as nulls"
                 )
-                yield dg.Output(rows)
-        except SourceMismatch as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
-        yield from check_results(dataset, rows.facts)
+            findings = Findings(source, warn=context.log.warning, today=today)
+            rows = DailyRows(
+                dataset=dataset,
+                days=days,
+                read=findings.read,
+                source=str(dataset.source),
+                notes=findings.notes,
+                said=findings.said,
+            )
+            yield dg.Output(rows)
+        yield from check_results(dataset, rows.facts, known=rows.known)
 
     return export
 
@@ -161,20 +165,17 @@ def _service_export(dataset: Dataset) -> Callable[[dg.AssetExecutionContext], Da
     def export(context: dg.AssetExecutionContext) -> DayEvents:
         service: ServiceResource = context.resources.service
         days = days_of(context.partition_keys)
-        try:
-            with open_service_export(service.url, dataset) as source:
-                removed = [day for day in days if day in source.removed]
-                if len(removed) == len(days):
-                    raise SourceMismatch(f"{dataset.partition}: {said_of_removed(days[0])}")
-                rows = DailyRows(
-                    dataset=dataset,
-                    days=[day for day in days if day not in source.removed],
-                    read=source.read,
-                    source=str(dataset.source),
-                )
-                yield from write_reported(context, rows, {day: {} for day in days})
-        except SourceMismatch as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
+        with final_failures(), open_service_export(service.url, dataset) as source:
+            removed = [day for day in days if day in source.removed]
+            if len(removed) == len(days):
+                raise SourceMismatch(f"{dataset.partition}: {said_of_removed(days[0])}")
+            rows = DailyRows(
+                dataset=dataset,
+                days=[day for day in days if day not in source.removed],
+                read=source.read,
+                source=str(dataset.source),
+            )
+            yield from write_reported(context, rows, {day: {} for day in days})
         for day in removed:
             yield left_out(context, dataset, day, said_of_removed(day))
         yield from check_results(dataset, rows.facts)

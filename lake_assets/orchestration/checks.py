@@ -13,7 +13,7 @@ from datetime import date
 import dagster as dg
 
 from lake_assets.catalog import Dataset
-from lake_assets.orchestration.judge import checks_of
+from lake_assets.orchestration.judge import LATE_ROWS, checks_of
 from lake_assets.storage.day_facts import DayFacts
 
 
@@ -36,9 +36,15 @@ _EFFECT = {
 
 
 def check_results(
-    dataset: Dataset, facts: Mapping[date, DayFacts]
+    dataset: Dataset,
+    facts: Mapping[date, DayFacts],
+    *,
+    known: Mapping[date, DayFacts] | None = None,
 ) -> Iterator[dg.AssetCheckResult | dg.Output[None]]:
-    """The verdict of each check over all days that a run wrote; failing days are named."""
+    """The verdict of each check over all days that a run wrote; failing days are named.
+
+    Of `known` days, also those that were written before, the last word on late rows goes on.
+    """
     if not facts:
         # What Dagster wants of checks that had nothing to judge.
         for spec in check_specs(dataset):
@@ -47,7 +53,7 @@ def check_results(
     for check in checks_of(dataset):
         reasons = {
             day.isoformat(): found.failed[check.name]
-            for day, found in facts.items()
+            for day, found in (known or facts if check.name == LATE_ROWS else facts).items()
             if check.name in found.failed
         }
         first = next(iter(reasons.items()), None)

@@ -57,7 +57,7 @@ class S3ParquetIOManager(dg.IOManager):
                 step.add_asset_metadata(
                     asset_key=context.asset_key,
                     partition_key=written.day.isoformat(),
-                    metadata=partition_metadata(written),
+                    metadata={**partition_metadata(written), **obj.notes.get(written.day, {})},
                 )
                 context.log.info(written_line(written))
         context.add_output_metadata(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
@@ -26,7 +27,9 @@ from lake_assets.storage.writer import PartitionWriter, WrittenPartition
 class DailyRows:
     """The days to write and how each is read. `written_days` fills `facts`, day by day.
 
-    `days` may find out one by one which days there are; it is gone through once.
+    `days` may find out one by one which days there are; it is gone through once. `notes` are
+    metadata of a day, and `said` by check what the reader found: `read` fills them. `known` are the
+    facts of all days, also of those that were written before.
     """
 
     dataset: Dataset
@@ -34,6 +37,9 @@ class DailyRows:
     read: Callable[[date], Generator[pa.RecordBatch]]
     source: str
     facts: dict[date, DayFacts] = field(default_factory=dict[date, DayFacts])
+    notes: dict[date, dict[str, Any]] = field(default_factory=dict[date, dict[str, Any]])
+    said: dict[date, dict[str, str]] = field(default_factory=dict[date, dict[str, str]])
+    known: dict[date, DayFacts] = field(default_factory=dict[date, DayFacts])
 
 
 def written_days(
@@ -69,8 +75,10 @@ def written_days(
                 raise dg.Failure(f"{day}: {error}", allow_retries=False) from error
             stored.append(day)
             if history is None:
-                history = read_facts(store, rows.dataset)
-            history[day] = rows.facts[day] = judge(written, history=history, store=store)
+                history = rows.known = read_facts(store, rows.dataset)
+            history[day] = rows.facts[day] = judge(
+                written, history=history, store=store, said=rows.said.get(day, {})
+            )
             yield written
     finally:
         # Days that were replaced before a failure are visible too: readers must see them. They look
