@@ -17,7 +17,7 @@ import msgspec
 from lake_api.errors import NotFound, Problem, QueryUnavailable
 from lake_api.mcp.inside import RouteCall, RouteRefused
 from lake_api.query.schemas import MAX_SQL_CHARS, MIN_SQL_CHARS, QueryError
-from lake_api.web.requests import invalid_field
+from lake_api.web.requests import read_fields
 
 Ask = Callable[[RouteCall], Awaitable[bytes]]
 """Asks a route as the caller; what it refuses is raised."""
@@ -210,7 +210,4 @@ def _get(path: str, arguments: msgspec.Struct | None = None, **more: int) -> Rou
 
 
 def _read(arguments: Arguments, shape: type[_Struct]) -> _Struct:
-    try:
-        return msgspec.convert(arguments, shape)
-    except msgspec.ValidationError as error:
-        raise invalid_field(str(error)) from error
+    return read_fields(arguments, shape)

@@ -20,6 +20,7 @@ from starlette.requests import Request
 
 from lake_api.datasets.schemas import DatasetInfo
 from lake_api.datasets.visible import Visibility, VisibleCatalog
+from lake_api.doors import Door, in_words_of
 from lake_api.errors import LakeError, NotFound, Problem
 from lake_api.identity import Caller
 from lake_api.mcp.calls import dataset_route
@@ -87,7 +88,10 @@ def _as_protocol(problem: Problem, code: int) -> McpError:
 
 
 def _problem(error: RouteRefused | LakeError) -> Problem:
-    return error.problem if isinstance(error, RouteRefused) else error.to_problem()
+    problem = error.problem if isinstance(error, RouteRefused) else error.to_problem()
+    if problem.hint is None:
+        return problem
+    return msgspec.structs.replace(problem, hint=in_words_of(Door.MCP, problem.hint))
 
 
 class _Answers:
@@ -120,7 +124,7 @@ class _Answers:
     async def _result(self, tool: Tool, arguments: Mapping[str, Any]) -> protocol.CallToolResult:
         try:
             text = fitted(
-                await tool.run(self._ask, arguments),
+                _in_tools(await tool.run(self._ask, arguments)),
                 item_list=tool.item_list,
                 max_chars=self._max_chars,
                 advice=tool.advice,
@@ -191,6 +195,17 @@ class _Answers:
         grant = self._caller().grant
         off = {"jobs"} if self._app.state.jobs is None else set[str]()
         return [tool for tool in TOOLS if grant.may(tool.operation) and tool.operation not in off]
+
+
+def _in_tools(content: bytes) -> bytes:
+    """An answer whose warnings name tools in place of routes."""
+    fields = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+    warnings = msgspec.json.decode(fields.get("warnings", b"[]"), type=list[str])
+    worded = [in_words_of(Door.MCP, warning) for warning in warnings]
+    if worded == warnings:
+        return content
+    fields["warnings"] = msgspec.Raw(msgspec.json.encode(worded))
+    return msgspec.json.encode(fields)
 
 
 def _told(tool: Tool, visible: VisibleCatalog) -> protocol.Tool:

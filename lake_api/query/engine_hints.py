@@ -13,16 +13,20 @@ from lake_api.query.guard.limits import GuardLimits
 from lake_api.query.guard.text import lex
 from lake_api.query.messages import Failure
 
-_PARTS = frozenset(
-    """
+_PART_WORDS = """
     microsecond millisecond second minute hour day week isoweek month quarter year decade century
     dayofweek dow isodow dayofyear doy weekday
-    """.split()
-)
+"""
+_PARTS = frozenset(_PART_WORDS.split())
 _OF_PARTS = re.compile(
     r"\b(date_?trunc|date_?diff|date_?part|date_?sub|date_?add|timestamp_?diff|last_day)\s*\(", re.I
 )
-_CLOCKS = frozenset({"sysdate", "systimestamp", "getdate", "systime", "utc_timestamp", "utc_date"})
+_NOW = "Write now(), or current_date for the day."
+_FIRST_ROWS = "Write LIMIT 5, or row_number() OVER (ORDER BY a)."
+_PSEUDO_COLUMNS = {
+    **dict.fromkeys(("sysdate", "systimestamp", "getdate", "utc_timestamp", "utc_date"), _NOW),
+    **dict.fromkeys(("rownum", "rowid", "_rowid_"), _FIRST_ROWS),
+}
 _DAY_WORDS = {
     "today": "current_date",
     "now": "now()",
@@ -34,7 +38,6 @@ _COMPARED = re.compile(
     r"Cannot compare values of type (DATE|TIMESTAMP[A-Z ]*) and type (\w+)"
     r"|Cannot compare values of type (\w+) and type (DATE|TIMESTAMP[A-Z ]*)"
 )
-_NO_FUNCTION = re.compile(r"argument types '(\S+)\((.*)\)'")
 _ORDERS = ("%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%Y%m%d", "%b %d, %Y", "%B %d, %Y", "%d %b %Y")
 _EPOCH_FIRST_S = 10**9
 _INTEGER = re.compile(r"(?<![\w.'-])(\d{8,13})(?![\w.'-])")
@@ -59,24 +62,28 @@ def _column(failure: Failure, sql: str) -> str | None:
     name = failure.fragment
     if failure.code != "unknown_column" or not name:
         return None
+    return _part(name, sql) or _PSEUDO_COLUMNS.get(name.lower()) or _no_column(failure, name, sql)
+
+
+def _part(name: str, sql: str) -> str | None:
     part = name.lower().removesuffix("s")
     called = _OF_PARTS.search(sql) if part in _PARTS else None
-    if called:
-        return f"Write the part as a text, before the dates: {called[1].lower()}('{part}', …)."
-    if name.lower() in _CLOCKS:
-        return "Write now(), or current_date for the day."
-    if name.lower() in {"rownum", "rowid", "_rowid_"}:
-        return "Write LIMIT 5, or row_number() OVER (ORDER BY a)."
+    if called is None:
+        return None
+    return f"Write the part as a text, before the dates: {called[1].lower()}('{part}', …)."
+
+
+def _no_column(failure: Failure, name: str, sql: str) -> str | None:
+    """What stands where a column is looked for, and is none."""
+    hint = None
     if f'"{name}"' in sql and f'."{name}"' not in sql:
         text = name.replace("'", "''")
-        return (
-            f"Double quotes are for names: write the text as '{text}'. {failure.hint or ''}".strip()
-        )
-    if re.search(rf"@\s*{re.escape(name)}\b", sql):
-        return "Parameters can't be bound here: write the value into the SQL."
-    if re.search(rf"->>?\s*{re.escape(name)}\b|:\s*{re.escape(name)}\b", sql):
-        return f"Write json_extract_string(json, '$.{name}')."
-    return None
+        hint = f"Double quotes are for names: write the text as '{text}'. {failure.hint or ''}"
+    elif re.search(rf"@\s*{re.escape(name)}\b", sql):
+        hint = "Parameters can't be bound here: write the value into the SQL."
+    elif re.search(rf"->>?\s*{re.escape(name)}\b|:\s*{re.escape(name)}\b", sql):
+        hint = f"Write json_extract_string(json, '$.{name}')."
+    return hint and hint.strip()
 
 
 def _bad_date(failure: Failure, sql: str) -> str | None:
@@ -133,44 +140,53 @@ def _number_as_date(failure: Failure, sql: str) -> str | None:
     return f"Write the other side as {example}."
 
 
-def _arguments(failure: Failure, sql: str) -> str | None:
-    found = _NO_FUNCTION.search(failure.detail)
-    detail, name, types = failure.detail, "", ""
-    if found:
-        name, types = found[1].lower(), found[2]
-    is_time = "DATE" in types or "TIMESTAMP" in types
-    if name in {"~~", "!~~", "~~*", "!~~*"} and is_time:
-        return "Compare days: date BETWEEN '2026-11-01' AND '2026-11-30'; or cast with ::VARCHAR."
-    if name in {"-", "+"} and "TIMESTAMP" in types and "INTEGER" in types:
-        return "Write INTERVAL 7 DAY in place of 7; only to a DATE are days added as numbers."
-    if 'function call "-(DATE' in detail or 'function call "+(DATE' in detail:
-        return "Write INTERVAL '7 days' in place of '7 days'."
-    if name in {"date_trunc", "date_part", "date_diff", "datediff", "datetrunc", "datepart"}:
-        return f"Write the part first: {name}('day', …)."
-    if name in {"date_sub", "datesub"} or "date_add()" in detail:
-        return "Write t - INTERVAL 7 DAY or t + INTERVAL 7 DAY."
-    if name in {"sum", "avg", "mean", "stddev"} and "VARCHAR" in types:
-        return f"The column is text: {name}(TRY_CAST(a AS DOUBLE))."
-    if name == "count":
-        return "Write count(DISTINCT (a, b))."
-    if "aggregates" in detail and "WHERE" in detail:
-        return "Write conditions on aggregates in HAVING."
-    if "Window functions are not supported here" in detail:
-        return "Write first_value(a) OVER (ORDER BY b), or arg_min(a, b) as an aggregate."
-    if "Cannot extract field" in detail:
-        field = re.search(r"field '([^']*)'", detail)
-        name = field[1] if field else "key"
-        return f"JSON columns are text: write json_extract_string(json, '$.{name}')."
-    if "ORDER term out of range" in detail:
-        return "Name a column, or a place among the selected columns, counted from 1."
-    return _type(detail)
+def _message(failure: Failure, sql: str) -> str | None:
+    del sql
+    for pattern, hint in _MESSAGES:
+        found = pattern.search(failure.detail)
+        if found:
+            return found.expand(hint) if "\\" in hint else hint
+    return None
 
 
-def _type(detail: str) -> str | None:
-    found = re.search(r"There is no type `(\w+)`", detail)
-    if not found:
-        return None
-    return "Types are VARCHAR, BIGINT, DOUBLE, DECIMAL(18, 6), BOOLEAN, DATE and TIMESTAMPTZ."
+_INTERVAL = "Write t - INTERVAL 7 DAY or t + INTERVAL 7 DAY."
+_BY_MESSAGE = (
+    (
+        r"'!?~~\*?\((?:DATE|TIMESTAMP)",
+        "Compare days: date BETWEEN '2026-11-01' AND '2026-11-30'; or cast with ::VARCHAR.",
+    ),
+    (
+        r"'[-+]\(TIMESTAMP[A-Z ]*, INTEGER",
+        "Write INTERVAL 7 DAY in place of 7; only to a DATE are days added as numbers.",
+    ),
+    (r'function call "[-+]\(DATE', "Write INTERVAL '7 days' in place of '7 days'."),
+    (
+        r"'(date_trunc|datetrunc|date_part|datepart|date_diff|datediff)\(",
+        r"Write the part first: \1('day', …).",
+    ),
+    (r"'date_?sub\(", _INTERVAL),
+    (r"date_add\(\)", _INTERVAL),
+    (r"'(sum|avg|mean|stddev)\(VARCHAR", r"The column is text: \1(TRY_CAST(a AS DOUBLE))."),
+    (r"'count\(", "Write count(DISTINCT (a, b))."),
+    (r"WHERE clause cannot contain aggregates", "Write conditions on aggregates in HAVING."),
+    (
+        r"Window functions are not supported here",
+        "Write first_value(a) OVER (ORDER BY b), or arg_min(a, b) as an aggregate.",
+    ),
+    (
+        r"Cannot extract field '([^']*)'",
+        r"JSON columns are text: write json_extract_string(json, '$.\1').",
+    ),
+    (
+        r"ORDER term out of range",
+        "Name a column, or a place among the selected columns, counted from 1.",
+    ),
+    (
+        r"There is no type `",
+        "Types are VARCHAR, BIGINT, DOUBLE, DECIMAL(18, 6), BOOLEAN, DATE and TIMESTAMPTZ.",
+    ),
+)
+_MESSAGES = tuple((re.compile(pattern), hint) for pattern, hint in _BY_MESSAGE)
 
 
 _RULES: tuple[Callable[[Failure, str], str | None], ...] = (
@@ -178,5 +194,5 @@ _RULES: tuple[Callable[[Failure, str], str | None], ...] = (
     _column,
     _bad_date,
     _number_as_date,
-    _arguments,
+    _message,
 )

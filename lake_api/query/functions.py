@@ -46,7 +46,7 @@ CATEGORIES: Mapping[str, str] = MappingProxyType(
         "raises": "only raises errors",
         "settings": "reads or changes settings, logs or variables of the engine",
         "state": "keeps or hands over state between queries",
-        "table": "is a table function; only unnest, range, generate_series and json_each are allowed",
+        "table": "is a table function, and none of the few that are allowed",
         "time_waster": "only waits",
         "variant": "works on variants, which no dataset has",
     }

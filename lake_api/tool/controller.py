@@ -17,7 +17,7 @@ from litestar.openapi.spec import Example
 from litestar.params import Parameter, SkipValidation
 
 from lake_api.audit.answering import answer_audited_problem, audited
-from lake_api.datasets.discovery import NOT_FOUND, Discovery
+from lake_api.datasets.discovery import LIST_THEM, NOT_FOUND, Discovery
 from lake_api.datasets.routes import caller_of
 from lake_api.datasets.visible import VisibleCatalog
 from lake_api.errors import Forbidden, InvalidRequest, NotAuthenticated, NotFound
@@ -181,7 +181,7 @@ def _find(visible: VisibleCatalog, name: str) -> Dataset:
         raise NotFound(
             NOT_FOUND,
             code="unknown_dataset",
-            hint=visible.hint(name, otherwise="The tool definition lists the datasets."),
+            hint=visible.hint(name, otherwise=LIST_THEM),
             fragment=name[:128],
             field="datasets",
         )

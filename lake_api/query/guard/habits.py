@@ -75,12 +75,27 @@ _CATALOG_TABLES = re.compile(
     r"(information_schema|pg_catalog|pg|sqlite|duckdb|sys|svv|all|user)(_|\.|$)"
 )
 _COLUMNS_WANTED = re.compile(r"\b(COLUMNS|TABLE_INFO|DUCKDB_COLUMNS)\b")
-_WRITES = frozenset(
-    """
+_WRITE_WORDS = """
     ALTER ATTACH COPY CREATE DELETE DETACH DROP EXPORT GRANT IMPORT INSERT INSTALL LOAD MERGE
     REPLACE REVOKE TRUNCATE UPDATE UPSERT
-    """.split()
-)
+"""
+_ALONE = "Send the SELECT alone, without anything before it."
+_UNSET = "Leave it out: nothing is set between queries, and the time zone is UTC."
+_INLINE = "Write the values into one SELECT, or name parts of it in a WITH clause."
+_READ_ONLY = "The lake is read-only. Name an intermediate result in a WITH clause."
+_OPENINGS: Mapping[str, str] = {
+    **dict.fromkeys(_WRITE_WORDS.split(), _READ_ONLY),
+    **dict.fromkeys(("SET", "RESET", "USE"), _UNSET),
+    **dict.fromkeys(("DECLARE", "BEGIN", "EXEC", "EXECUTE", "CALL", "PREPARE"), _INLINE),
+    "EXPLAIN": "Send the SELECT with dry_run set to true: the answer says what would be read.",
+    "VALUES": "Write SELECT * FROM (VALUES (1, 'a')) AS t(a, b).",
+    "TABLE": "Write FROM before the name of a dataset, in place of TABLE.",
+    "PIVOT": "Write SELECT * FROM (PIVOT t ON a IN ('x', 'y') USING count(*) GROUP BY b).",
+    "UNPIVOT": "Write SELECT * FROM (UNPIVOT t ON a, b INTO NAME k VALUE v).",
+    "SQL": _ALONE,
+}
+_TELLS = frozenset({"SHOW", "DESCRIBE", "DESC", "PRAGMA", "SUMMARIZE"})
+_FIRST_WORDS = ("select", "with", "from")
 
 
 def habit_hint(tokens: Sequence[Token]) -> str | None:
@@ -98,35 +113,17 @@ def habit_hint(tokens: Sequence[Token]) -> str | None:
 def opening_hint(tokens: Sequence[Token], readable: Mapping[str, Dataset]) -> str | None:
     """What to do in place of a statement that is no SELECT."""
     word, *rest = [token.text.upper() for token in tokens if token.text != "("]
-    hint: str | None = None
-    if word in {"SHOW", "DESCRIBE", "DESC", "PRAGMA", "SUMMARIZE"}:
+    if word in _TELLS:
         named = _named(tokens, readable)
-        hint = columns_hint(named) if named else datasets_hint(readable)
-        if word == "SUMMARIZE" and named:
-            hint = f"{dataset_route(named.sql_name)} shows its columns and days."
-    elif word == "EXPLAIN":
-        hint = "Send the SELECT with dry_run set to true: the answer says what would be read."
-    elif word in {"SET", "RESET", "USE"}:
-        hint = "Leave it out: nothing is set between queries, and the time zone is UTC."
-    elif word == "VALUES":
-        hint = "Write SELECT * FROM (VALUES (1, 'a')) AS t(a, b)."
-    elif word == "TABLE":
-        hint = f"Write FROM {rest[0].lower() if rest else 'a_dataset'}."
-    elif word == "PIVOT":
-        hint = "Write SELECT * FROM (PIVOT t ON a IN ('x', 'y') USING count(*) GROUP BY b)."
-    elif word == "UNPIVOT":
-        hint = "Write SELECT * FROM (UNPIVOT t ON a, b INTO NAME k VALUE v)."
-    elif word in {"DECLARE", "BEGIN", "EXEC", "EXECUTE", "CALL", "PREPARE"}:
-        hint = "Write the values into one SELECT, or name parts of it in a WITH clause."
-    elif word in _WRITES:
-        hint = "The lake is read-only. Name an intermediate result in a WITH clause."
-    elif word.startswith('"SELECT') or word.startswith("'SELECT"):
-        hint = "Send the SQL without quotes around it."
-    elif word == "SQL" or (rest and rest[0] == "SELECT"):
-        hint = "Send the SELECT alone, without any word before it."
-    elif nearest(word, ("select", "with", "from"), count=1) and word.isalpha():
-        hint = f"Did you mean {nearest(word, ('select', 'with', 'from'), count=1)[0].upper()}?"
-    return hint
+        return columns_hint(named) if named else datasets_hint(readable)
+    if word in _OPENINGS:
+        return _OPENINGS[word]
+    if word.startswith(('"SELECT', "'SELECT")):
+        return "Send the SQL without quotes around it."
+    if rest and rest[0] == "SELECT":
+        return _ALONE
+    meant = nearest(word, _FIRST_WORDS, count=1) if word.isalpha() else ()
+    return f"Did you mean {meant[0].upper()}?" if meant else None
 
 
 def catalog_hint(name: str, tokens: Sequence[Token], readable: Mapping[str, Dataset]) -> str | None:

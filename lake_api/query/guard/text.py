@@ -152,24 +152,25 @@ def _in_its_place(sql: str, offset: int) -> str:
     """What to write in place of a character that may not stand where it does."""
     character = sql[offset]
     category = unicodedata.category(character)
+    plain = unicodedata.normalize("NFKC", character)
+    hint = "Outside of '…' use printable ASCII, tabs and line breaks only."
     if character in _SINGLE_QUOTES:
-        return "It is a typographic quote: write strings as '…', with the plain sign '."
-    if character in _DOUBLE_QUOTES:
-        return "It is a typographic quote: write strings as '…' and names as \"…\"."
-    if unicodedata.normalize("NFKC", character) in _SIGNS_OF_SQL:
-        plain = unicodedata.normalize("NFKC", character)
-        return f"Write the plain sign {plain} in its place."
-    if category == "Pd" or character == "\u2212":
-        return "Write the plain sign - in its place."
-    if category in {"Zs", "Zl", "Zp"} or character in "\r\v\f\x85":
-        return "Write an ordinary space or line break in its place."
-    if category == "Cf":
-        return "The character is invisible; remove it."
-    if category[0] in "LMN":
+        hint = "It is a typographic quote: write strings as '…', with the plain sign '."
+    elif character in _DOUBLE_QUOTES:
+        hint = "It is a typographic quote: write strings as '…' and names as \"…\"."
+    elif plain in _SIGNS_OF_SQL:
+        hint = f"Write the plain sign {plain} in its place."
+    elif category == "Pd" or character == "\u2212":
+        hint = "Write the plain sign - in its place."
+    elif category in {"Zs", "Zl", "Zp"} or character in "\r\v\f\x85":
+        hint = "Write an ordinary space or line break in its place."
+    elif category == "Cf":
+        hint = "The character is invisible; remove it."
+    elif category[0] in "LMN":
         found = _FOREIGN_WORD.search(sql, _word_start(sql, offset))
         word = found.group() if found else character
-        return f'Write names with such letters in double quotes: "{word[:40]}".'
-    return "Outside of '…' use printable ASCII, tabs and line breaks only."
+        hint = f'Write names with such letters in double quotes: "{word[:40]}".'
+    return hint
 
 
 _SINGLE_QUOTES = "\u2018\u2019\u201a\u201b\u2032\uff07"
@@ -306,13 +307,12 @@ def _refuse_ambiguous(sql: str, before: Token | None, token: Token) -> None:
 
 # Words after which both parsers begin a string or a quoted name without a space. None of them is a
 # prefix of strings in any dialect: those have one letter, two, or an ampersand.
-_BEFORE_QUOTES = frozenset(
-    """
+_BEFORE_QUOTE_WORDS = """
     DATE TIME TIMESTAMP TIMESTAMPTZ TIMETZ DATETIME INTERVAL ZONE UUID
     AND AS BETWEEN BY CASE DISTINCT ELSE ESCAPE FROM GLOB ILIKE IN JOIN LIKE LIMIT NOT ON OR SELECT
     THEN WHEN WHERE
-    """.split()
-)
+"""
+_BEFORE_QUOTES = frozenset(_BEFORE_QUOTE_WORDS.split())
 _PREFIX_HINTS = {
     "E": "Write a plain '…' string; for escapes, chr(10) is a line break and chr(9) a tab: "
     "'a' || chr(10) || 'b'. A quote inside is written twice.",
