@@ -101,7 +101,7 @@ class ResultArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     page: Annotated[
         int, msgspec.Meta(ge=1, le=10_000_000, description="Which page of rows, from 1.")
     ] = 1
-    page_size: Annotated[int, msgspec.Meta(ge=1, le=200, description="Rows per page.")] = 100
+    page_size: Annotated[int, msgspec.Meta(ge=1, le=10_000, description="Rows per page.")] = 100
     wait_s: Annotated[
         float, msgspec.Meta(ge=0, le=30, description="Seconds to wait for the job to end.")
     ] = 10

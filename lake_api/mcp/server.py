@@ -28,6 +28,7 @@ from lake_api.mcp.inside import RouteCall, RouteRefused, call_route
 from lake_api.mcp.pages import dataset_page
 from lake_api.mcp.sizing import cut, fitted
 from lake_api.mcp.tools import TOOLS, Tool, described
+from lake_api.metrics.metrics import QueryMetrics
 from lake_api.settings import Settings
 
 _PAGE_TYPE = "text/markdown"
@@ -119,7 +120,10 @@ class _Answers:
                     message=f"There is no such tool; you have {', '.join(tools) or 'none'}.",
                 )
             )
-        return protocol.ServerResult(await self._result(tool, message.params.arguments or {}))
+        result = await self._result(tool, message.params.arguments or {})
+        metrics: QueryMetrics = self._app.state.metrics
+        metrics.observe_tool(tool.name, failed=bool(result.isError))
+        return protocol.ServerResult(result)
 
     async def _result(self, tool: Tool, arguments: Mapping[str, Any]) -> protocol.CallToolResult:
         try:
