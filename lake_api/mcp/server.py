@@ -27,7 +27,7 @@ from lake_api.mcp.calls import dataset_route
 from lake_api.mcp.inside import RouteCall, RouteRefused, call_route
 from lake_api.mcp.pages import dataset_page
 from lake_api.mcp.sizing import cut, fitted
-from lake_api.mcp.tools import TOOLS, Tool, described
+from lake_api.mcp.tools import TOOLS, Tool, answer_schema, described
 from lake_api.metrics.metrics import QueryMetrics
 from lake_api.settings import Settings
 
@@ -219,6 +219,7 @@ def _told(tool: Tool, visible: VisibleCatalog) -> protocol.Tool:
         title=tool.title,
         description=description,
         inputSchema=schema,
+        outputSchema=answer_schema(tool.answers),
         annotations=protocol.ToolAnnotations(
             readOnlyHint=tool.reads_only, destructiveHint=False, openWorldHint=False
         ),
@@ -227,4 +228,5 @@ def _told(tool: Tool, visible: VisibleCatalog) -> protocol.Tool:
 
 def _text(text: str, *, is_error: bool = False) -> protocol.CallToolResult:
     content: list[protocol.ContentBlock] = [protocol.TextContent(type="text", text=text)]
-    return protocol.CallToolResult(content=content, isError=is_error)
+    structured = None if is_error else msgspec.json.decode(text)
+    return protocol.CallToolResult(content=content, structuredContent=structured, isError=is_error)

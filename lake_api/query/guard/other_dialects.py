@@ -35,7 +35,6 @@ _NAMES = {
     "approx_count_distinct(a)": "approx_distinct uniqcombined uniqhll12 ndv hll_count_distinct",
     "TRY_CAST(s AS BIGINT)": "to_number toint64 toint32 try_to_number tofloat64",
     "arg_max(a, b)": "last_by",
-    "unnest([a, b])": "posexplode",
     "CASE WHEN a > b THEN a ELSE b END": "iif",
     "a / nullif(b, 0)": "safe_divide div0",
     "count(DISTINCT a)": "uniq uniqexact countdistinct",
