@@ -21,9 +21,7 @@ from lake_api.doors import LAKE
 _MIN_BYTES = 1_024
 _LARGE_BYTES = 256 * 1024
 _LEVEL = 4
-_TYPES = frozenset(
-    {"application/json", "application/problem+json", "text/csv", "text/plain", "text/html"}
-)
+_TYPES = frozenset({"application/json", "text/csv", "text/plain", "text/html"})
 _WITH_SECRETS = (f"{LAKE}/tokens",)
 
 
@@ -59,7 +57,7 @@ async def _compressed(start: Any, message: Any, *, takes_gzip: bool) -> Message:
     headers = MutableScopeHeaders(start)
     body = cast("bytes", message.get("body", b""))
     kind = headers.get("content-type", "").partition(";")[0].strip()
-    if kind not in _TYPES or headers.get("content-encoding"):
+    if not (kind in _TYPES or kind.endswith("+json")) or headers.get("content-encoding"):
         return message
     headers.extend_header_value("vary", "Accept-Encoding")
     # What is streamed is sent as it comes; what is short is not worth it.

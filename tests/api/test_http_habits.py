@@ -55,7 +55,7 @@ def ask(service: Any, **body: Any) -> Any:
         ("SELEC count(*) FROM agent_run_log", "Did you mean SELECT?"),
     ],
 )
-def test_a_refusal_says_what_to_write(service: Any, problem: Any, sql: str, hint: str) -> None:
+def test_a_refusal_says_what_to_write(service: Any, sql: str, hint: str) -> None:
     answer = ask(service, sql=sql)
     assert answer.status_code == 400, answer.text
     assert hint in answer.json()["hint"]

@@ -282,7 +282,7 @@ def test_a_column_of_an_impossible_type_sets_the_day_aside(lake):
     [
         ("SELECT * FROM agent_run_log WHERE date = 20261110", "DATE '2026-11-10'"),
         ("SELECT * FROM agent_run_log WHERE date >= 'yesterday'", "current_date - 1"),
-        ("SELECT * FROM agent_run_log WHERE date = '10.11.2026'", "2026-1"),
+        ("SELECT * FROM agent_run_log WHERE date = '10.11.2026'", "2026-11-10"),
         ("SELECT * FROM agent_run_log WHERE date = '20261110'", "'2026-11-10'"),
         ("SELECT * FROM agent_run_log WHERE date = '2026-11'", "date < '2026-12-01'"),
         ("SELECT * FROM agent_run_log WHERE created_at > 1760000000", "to_timestamp(1760000000)"),
