@@ -83,6 +83,10 @@ def _origin(text: str) -> str:
     return text.rstrip("/")
 
 
+def _origins(text: str) -> tuple[str, ...]:
+    return tuple(_origin(part) for part in _names(text))
+
+
 SETTINGS: tuple[Setting, ...] = (
     Setting(
         name="AINATIVE_INTERNAL_API_KEY",
@@ -102,6 +106,13 @@ SETTINGS: tuple[Setting, ...] = (
         sentence="Host names (`lake.example.com`, `*.example.com`, `*`) that requests may name in "
         "`Host`, beside loopback names and IP addresses.",
         parse=_names,
+    ),
+    Setting(
+        name="LAKE_ALLOWED_ORIGINS",
+        default="",
+        sentence="Origins (`https://app.example.com`, with its port) whose pages may call "
+        "the service from a browser, `/mcp` included, beside its own.",
+        parse=_origins,
     ),
     Setting(
         name="LAKE_DAGSTER_URL",
@@ -397,6 +408,7 @@ class Settings:
     ainative_internal_api_key: str = field(repr=False)
     internal_networks: tuple[Network, ...]
     allowed_hosts: tuple[str, ...]
+    allowed_origins: tuple[str, ...]
     dagster_url: str
     dagster_timeout_s: float
     database_url: str = field(repr=False)

@@ -21,6 +21,7 @@ from lake_api.cli.progress import Line, live_line
 from lake_api.cli.query import Style, print_warnings
 from lake_api.cli.signals import interrupting
 from lake_api.cli.text import visible
+from lake_api.doors import Door, in_words_of
 from lake_api.errors import Problem
 from lake_api.exports.schemas import ExportInfo
 from lake_api.jobs.schemas import JobInfo, JobList, JobPage
@@ -193,7 +194,10 @@ def refuse_failure(what: str, state: str, error: Problem | None) -> None:
     if error is not None:
         raise CommandFailed(
             f"{what} failed: {visible(error.detail)} [{error.code}]",
-            hint=visible(error.hint or ("Try again." if error.retry else "Ask for less.")),
+            hint=visible(
+                in_words_of(Door.COMMAND, error.hint or "")
+                or ("Try again." if error.retry else "Ask for less.")
+            ),
         )
     if state == "cancelled":
         raise CommandFailed(f"{what} was cancelled", hint="Start it again if it was not meant.")

@@ -32,6 +32,7 @@ from lake_api.jobs.results import problem_of, stored_result
 from lake_api.jobs.schemas import (
     JOB_EXAMPLE,
     JOB_REQUEST_EXAMPLE,
+    MAX_PAGE_ROWS,
     MAX_PAGE_SIZE,
     PAGE_EXAMPLE,
     QUEUED_JOB_EXAMPLE,
@@ -79,6 +80,7 @@ Jobs = NamedDependency[SkipValidation[JobService | None]]
 JobId = Annotated[UUID, Parameter(description="The job's id.")]
 PageNumber = Annotated[int, Parameter(description="Which page, from 1.", ge=1, le=10_000_000)]
 PageSize = Annotated[int, Parameter(description="How many per page.", ge=1, le=MAX_PAGE_SIZE)]
+PageRows = Annotated[int, Parameter(description="Rows per page.", ge=1, le=MAX_PAGE_ROWS)]
 IdempotencyKey = Annotated[
     str | None,
     HeaderParameter(
@@ -219,7 +221,7 @@ async def get_job_results(
     request: LakeRequest,
     jobs: Jobs,
     page: PageNumber = 1,
-    page_size: PageSize = 100,
+    page_size: PageRows = 100,
 ) -> JobPage:
     """Rows, as the worker encoded them."""
     service, caller = enabled(jobs, "jobs"), caller_of(request)

@@ -16,6 +16,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
+from lake_api.doors import START_JOB
 from lake_api.errors import QueryRejected, QueryUnavailable
 from lake_api.query.documents import arrow_metadata
 from lake_api.query.file_book import Part
@@ -435,7 +436,7 @@ class QueryEngine:
             row_count=answer.row_count,
             truncated=answer.truncated,
             freshness=freshness_of_parts(parts),
-            warnings=(*warnings, *answer.warnings),
+            warnings=(*warnings, *answer.warnings, *_about_text(query, answer)),
             stages_ms=query.stages.taken_ms,
         )
 
@@ -478,3 +479,15 @@ class QueryEngine:
         )
         query.stages.merge(ran)
         return ran.answer
+
+
+def _about_text(query: QueryRun, answer: Answer) -> tuple[str, ...]:
+    """Warnings about the caller's text itself."""
+    checked = query.checked
+    if not (checked.has_limit and answer.truncated and answer.row_count >= query.row_cap):
+        return checked.warnings
+    return (
+        *checked.warnings,
+        f"The LIMIT of the SQL was cut: one answer has at most {query.row_cap:,} rows. "
+        f"Aggregate, page with LIMIT and OFFSET over an ORDER BY, or start a job: {START_JOB}.",
+    )

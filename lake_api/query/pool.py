@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from lake_api.errors import Position, QueryRejected, QueryUnavailable
+from lake_api.query.engine_hints import engine_hint
 from lake_api.query.messages import (
     Answer,
     Cancel,
@@ -410,7 +411,7 @@ def _error(failure: Failure, sql: str) -> QueryRejected | QueryUnavailable:
         return QueryRejected(
             failure.detail,
             code=failure.code,
-            hint=failure.hint,
+            hint=engine_hint(failure, sql) or failure.hint,
             fragment=failure.fragment,
             position=position,
         )

@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from lake_api.nearest import did_you_mean
+from lake_api.query.functions import MAX_DISTANCE_CHARS
+from lake_api.query.worker.bounded_functions import TOO_LONG
 
 _FILE = re.compile(r"""["']?[^\s"',]*/[^\s"',]*\.(parquet|duckdb)[^\s"',]*["']?""")
 _FUNCTION_KINDS = ("Function", "Macro")
@@ -23,6 +25,7 @@ _MISSING_COLUMN = re.compile(
     r"""does not have a column named "(.+?)"|Column "(.+?)" (?:in EXCLUDE|does not exist)"""
 )
 _MISSING_TABLE = re.compile(r'Referenced table "(.+?)" not found!(?:\s*Candidate tables: (.+))?')
+_QUOTED_TEXT = re.compile(rf"""['"](\w+ {TOO_LONG} \d+ characters)['"]""")
 _QUOTED = re.compile(r'"([^"]+)"')
 _KNOWN_MESSAGES = (
     (
@@ -190,6 +193,8 @@ def _rejected(raw: _Raw, *, sql: str | None, columns: Sequence[str]) -> Explaine
     code, hint, name = _CODES[raw.exception_type], None, raw.name
     message = raw.exception_message
     detail = _scrubbed(message)
+    if TOO_LONG in message:
+        return _too_long(message)
     missing = _MISSING_COLUMN.search(message)
     if missing or (raw.error_subtype == "COLUMN_NOT_FOUND" and raw.name):
         name = (missing[1] or missing[2]) if missing else raw.name
@@ -223,6 +228,18 @@ def _rejected(raw: _Raw, *, sql: str | None, columns: Sequence[str]) -> Explaine
         fragment=name or None,
         offset=_character_offset(sql, raw.position),
         span=_span(raw.location),
+    )
+
+
+def _too_long(message: str) -> Explained:
+    """The bound of `bounded_functions`; the engine's position would be inside of the macro."""
+    told = _QUOTED_TEXT.search(message)
+    detail = told[1] if told else f"A function {TOO_LONG} {MAX_DISTANCE_CHARS} characters"
+    return Explained(
+        rejected=True,
+        code="argument_too_large",
+        detail=f"{detail}.",
+        hint=f"Cut one of them: left(x, {MAX_DISTANCE_CHARS}).",
     )
 
 

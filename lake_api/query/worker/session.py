@@ -30,6 +30,7 @@ from lake_api.query.messages import (
     Work,
 )
 from lake_api.query.worker.arrow_rows import encode_arrow, first_row
+from lake_api.query.worker.bounded_functions import bound_functions
 from lake_api.query.worker.csv_rows import encode_csv
 from lake_api.query.worker.encode import EncodedRows, RowTooLarge, encode_rows
 from lake_api.query.worker.execute import (
@@ -219,6 +220,7 @@ class Session:
             facts.extend(found)
             self._attach(view)
             cursor.execute(view_sql(with_facts(view, found)))
+        bound_functions(cursor, job.sql)
         self._check_cancelled(job)
 
     def _extract(
