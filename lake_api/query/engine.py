@@ -30,7 +30,8 @@ from lake_api.query.messages import (
     StoredRows,
     View,
 )
-from lake_api.query.object_cache import CacheSlot, ObjectChanged
+from lake_api.query.cache_slot import CacheSlot
+from lake_api.query.object_cache import ObjectChanged
 from lake_api.query.plan import rows_wanted, wants_first_rows
 from lake_api.query.pool import PoolLimits, WorkerPool
 from lake_api.query.query_run import (
@@ -52,7 +53,7 @@ from lake_api.query.results import (
 )
 from lake_api.query.snapshot import Snapshot, SnapshotStore
 from lake_api.query.stats import EngineStats
-from lake_api.query.stored_rows import StoredRowFiles
+from lake_api.query.stored_rows import FilesDamaged, StoredRowFiles
 from lake_api.query.value_filters import value_filters
 from lake_api.settings import Settings
 from lake_assets.catalog import Catalog, Dataset, LakeLocation, version_key
@@ -117,6 +118,7 @@ class QueryEngine:
             slot.release()
             raise
         engine._snapshots.start()
+        engine._files.start()
         return engine
 
     async def close(self) -> None:
@@ -216,14 +218,17 @@ class QueryEngine:
         """
         query = self._query(checked, limit=limit, timeout_s=timeout_s, agent=agent, form=form)
         try:
+            again: Exception | None = None
             for _ in range(_LOOKS):
                 try:
                     return await self._run(query)
                 except ObjectChanged as changed:
-                    again = self._snapshots.look_again(changed.dataset)
-                    await before_deadline(query.deadline, again)
-            # Objects are replaced faster than they can be read.
-            raise storage_unavailable()
+                    again = changed
+                    look = self._snapshots.look_again(changed.dataset)
+                    await before_deadline(query.deadline, look)
+                except FilesDamaged as damaged:
+                    again = damaged
+            raise _in_vain(again)
         except (QueryRejected, QueryUnavailable) as error:
             query.stages.add("failed")
             error.stages_ms = query.stages.taken_ms
@@ -250,12 +255,26 @@ class QueryEngine:
             QueryUnavailable: it is fine and could not be run.
         """
         deadline = time.monotonic() + order.timeout_s
+        is_begun = False
+
+        async def begin(chunk: Chunk) -> None:
+            nonlocal is_begun
+            is_begun = True
+            await write(chunk)
+
+        again: Exception | None = None
         for _ in range(_LOOKS):
             try:
-                return await self._extract(order, deadline, write)
+                return await self._extract(order, deadline, begin)
             except ObjectChanged as changed:
+                again = changed
                 await before_deadline(deadline, self._snapshots.look_again(changed.dataset))
-        raise storage_unavailable()
+            except FilesDamaged as damaged:
+                again = damaged
+                if is_begun:
+                    # What was written can't be taken back: whoever asked begins a new file.
+                    break
+        raise _in_vain(again)
 
     async def _extract(
         self,
@@ -478,3 +497,11 @@ class QueryEngine:
         )
         query.stages.merge(ran)
         return ran.answer
+
+
+def _in_vain(again: Exception | None) -> QueryUnavailable:
+    """What is told of a query that had to be begun again too often."""
+    if isinstance(again, FilesDamaged):
+        return again.as_unavailable()
+    # Objects are replaced faster than they can be read.
+    return storage_unavailable()

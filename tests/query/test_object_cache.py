@@ -8,8 +8,9 @@ import obstore
 import pytest
 
 from lake_api.errors import QueryUnavailable
-from lake_api.query import object_cache as object_cache_module
-from lake_api.query.object_cache import CacheSlot, ObjectCache, ObjectChanged, Wanted
+from lake_api.query import object_fetch as object_fetch_module
+from lake_api.query.cache_slot import CacheSlot
+from lake_api.query.object_cache import ObjectCache, ObjectChanged, Wanted
 from lake_api.query.reader_store import open_small, open_whole
 from lake_api.query.snapshot import SnapshotStore
 from tests.query.conftest import RUNS
@@ -45,7 +46,7 @@ class Cache:
 
     async def _read(self, wanted) -> list[bytes]:
         async with self.cache.pinned(wanted) as paths:
-            return [Path(path).read_bytes() for path in paths]
+            return [Path(one.path).read_bytes() for one in paths]
 
     def read(self, *wanted: Wanted) -> list[bytes]:
         return self.lake.background.run(self._read(wanted))
@@ -68,7 +69,7 @@ def fetches(monkeypatch):
             with lock:
                 counts["now"] -= 1
 
-    monkeypatch.setattr(object_cache_module.obstore, "get", get)
+    monkeypatch.setattr(object_fetch_module.obstore, "get", get)
     return counts
 
 
@@ -153,7 +154,7 @@ def test_pinned_objects_stay(lake, directory):
         async with cache.cache.pinned([one, two]) as paths:
             with pytest.raises(QueryUnavailable) as caught:
                 await cache._read([three])
-            return caught.value.code, [Path(path).exists() for path in paths]
+            return caught.value.code, [Path(one.path).exists() for one in paths]
 
     assert lake.background.run(hold()) == ("too_busy", [True, True])
     assert cache.read(three) == [bytes(100)]
@@ -198,7 +199,7 @@ def test_one_who_leaves_stops_only_what_nobody_else_waits_for(lake, directory, m
         return real(*args, **kwargs)
 
     async def run():
-        monkeypatch.setattr(object_cache_module.obstore, "get", gated)
+        monkeypatch.setattr(object_fetch_module.obstore, "get", gated)
         leaving = asyncio.create_task(cache._read([shared, lonely]))
         staying = asyncio.create_task(cache._read([shared]))
         while len(asked) < 2:

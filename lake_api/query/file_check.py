@@ -1,0 +1,84 @@
+"""Whether a local file still has the content that was once checked.
+
+Belongs here: stamps (what the file system says of a file) and digests (what is in it).
+Does not belong here: which files there are and what happens to a damaged one (`object_cache`).
+
+A digest costs a read of the whole file; a stamp costs about two microseconds. Whoever writes to a
+file, replaces it or changes its rights also changes its stamp, for nobody can set a ctime. Only a
+medium that returns other bytes than were written leaves the stamp as it was: the scrub in the
+background finds that.
+"""
+
+import hashlib
+import os
+from dataclasses import dataclass
+
+_CHUNK_BYTES = 1024 * 1024
+
+Digest = hashlib.md5
+"""MD5, because the ETag of an object that was stored with one PUT is its MD5: one digest compares
+the file with what storage says and with what was written. It guards against damage, not attacks:
+whoever may write the cache directory owns the service."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What the file system says of a file; another stamp means that it was touched."""
+
+    device: int
+    inode: int
+    size_bytes: int
+    mtime_ns: int
+    ctime_ns: int
+    mode: int
+
+
+def stamp_of(path: str) -> Stamp | None:
+    """The stamp of a file, or None when it is not there."""
+    try:
+        return _stamp(os.stat(path))
+    except OSError:
+        return None
+
+
+def _stamp(found: os.stat_result) -> Stamp:
+    return Stamp(
+        found.st_dev,
+        found.st_ino,
+        found.st_size,
+        found.st_mtime_ns,
+        found.st_ctime_ns,
+        found.st_mode,
+    )
+
+
+def new_digest() -> "hashlib._Hash":
+    """A digest to feed."""
+    return Digest(usedforsecurity=False)
+
+
+def checked_stamp(path: str, digest: str) -> Stamp | None:
+    """The stamp of a file whose whole content has this digest; None for any other file.
+
+    A file that can't be read, or that changes while it is read, is any other file.
+    """
+    try:
+        found, stamp = digest_of(path)
+    except OSError:
+        return None
+    return stamp if found == digest and stamp_of(path) == stamp else None
+
+
+def digest_of(path: str) -> tuple[str, Stamp]:
+    """The digest of a file's content, and its stamp from before it was read.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    found = new_digest()
+    with open(path, "rb", buffering=0) as file:
+        stamp = _stamp(os.fstat(file.fileno()))
+        buffer = memoryview(bytearray(min(_CHUNK_BYTES, stamp.size_bytes + 1)))
+        while count := file.readinto(buffer):
+            found.update(buffer[:count])
+    return found.hexdigest(), stamp
