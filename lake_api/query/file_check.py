@@ -11,6 +11,7 @@ background finds that.
 
 import hashlib
 import os
+import stat
 from dataclasses import dataclass
 
 _CHUNK_BYTES = 1024 * 1024
@@ -36,7 +37,7 @@ class Stamp:
 def stamp_of(path: str) -> Stamp | None:
     """The stamp of a file, or None when it is not there."""
     try:
-        return _stamp(os.stat(path))
+        return _stamp(os.lstat(path))
     except OSError:
         return None
 
@@ -76,9 +77,17 @@ def digest_of(path: str) -> tuple[str, Stamp]:
         OSError: it can't be read.
     """
     found = new_digest()
-    with open(path, "rb", buffering=0) as file:
-        stamp = _stamp(os.fstat(file.fileno()))
+    with open(path, "rb", buffering=0, opener=_open_file) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise FileNotFoundError(path)
+        stamp = _stamp(status)
         buffer = memoryview(bytearray(min(_CHUNK_BYTES, stamp.size_bytes + 1)))
         while count := file.readinto(buffer):
             found.update(buffer[:count])
     return found.hexdigest(), stamp
+
+
+def _open_file(path: str, flags: int) -> int:
+    """Opens a file itself: no link, and no pipe that nobody writes to."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)

@@ -19,9 +19,9 @@ what does not agree is removed and fetched again. See `file_check` for what a st
 """
 
 import asyncio
-import contextlib
 import hashlib
 import os
+import shutil
 import stat
 import threading
 from collections import OrderedDict
@@ -506,8 +506,13 @@ def _adopt(directory: Path) -> "OrderedDict[str, tuple[str, int]]":
 
 
 def _unlink(path: str) -> None:
-    with contextlib.suppress(OSError):
+    try:
         os.unlink(path)
+    except FileNotFoundError:
+        return
+    except OSError:
+        # Whoever put a folder there, nothing but files is the cache's.
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _remove_fetched(done: "Future[Fetched | None]") -> None:

@@ -203,6 +203,7 @@ class ScriptedEngine:
             cache_hits=7,
             cache_misses=8,
             cache_fetched_bytes=9,
+            cache_damaged=0,
             answers_bytes=10,
             answers_hits=11,
             answers_misses=12,
