@@ -11,6 +11,7 @@
     ├─ NotFound              404
     ├─ MethodNotAllowed      405
     ├─ Conflict              409  what is asked for does not go with what is there
+    ├─ CallerLeft            499  the connection was closed: nobody reads this
     ├─ UnknownHost           421  the Host header names a machine that this service is not
     ├─ RateLimited           429  says when to come back
     ├─ TaskRejected          400  unknown task; 422 kwargs or dates that can't be run
@@ -218,6 +219,14 @@ class Conflict(LakeError):
     status = 409
     title = "Conflict"
     default_code = "conflict"
+
+
+class CallerLeft(LakeError):
+    """The caller closed the connection before the answer; it is written for the record only."""
+
+    status = 499
+    title = "Caller left"
+    default_code = "caller_left"
 
 
 class UnknownHost(LakeError):

@@ -25,6 +25,7 @@ from lake_api.identity import Connection, requires_agent
 from lake_api.mcp.server import mcp_server
 from lake_api.query.rate_limit import counts_look
 from lake_api.settings import Settings
+from lake_api.web.leaving import while_here
 
 MCP_PATH = "/mcp"
 _LISTS = ("tools/list", "resources/list", "resources/templates/list")
@@ -65,7 +66,12 @@ async def mcp_endpoint(scope: Scope, receive: Receive, send: Send) -> None:
         await counts_look(connection, connection.route_handler)
     manager: StreamableHTTPSessionManager = app.state.mcp
     untyped: Any = scope
-    await manager.handle_request(untyped, _replaying(body, receive), _as_sender(send))
+    await while_here(
+        receive,
+        lambda caller: manager.handle_request(
+            untyped, _replaying(body, caller.receive), _as_sender(send)
+        ),
+    )
 
 
 async def _read(receive: Receive, max_bytes: int) -> bytes:

@@ -17,6 +17,7 @@ from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from lake_api.errors import QueryRejected, QueryUnavailable
+from lake_api.query.cache_slot import CacheSlot
 from lake_api.query.documents import arrow_metadata
 from lake_api.query.file_book import Part
 from lake_api.query.guard import CheckedQuery
@@ -30,7 +31,6 @@ from lake_api.query.messages import (
     StoredRows,
     View,
 )
-from lake_api.query.cache_slot import CacheSlot
 from lake_api.query.object_cache import ObjectChanged
 from lake_api.query.plan import rows_wanted, wants_first_rows
 from lake_api.query.pool import PoolLimits, WorkerPool
@@ -51,7 +51,8 @@ from lake_api.query.results import (
     QueryResult,
     ResultCache,
 )
-from lake_api.query.snapshot import Snapshot, SnapshotStore
+from lake_api.query.snapshot import Look, Snapshot, SnapshotStore
+from lake_api.query.snapshot_files import SnapshotFiles
 from lake_api.query.stats import EngineStats
 from lake_api.query.stored_rows import FilesDamaged, StoredRowFiles
 from lake_api.query.value_filters import value_filters
@@ -80,6 +81,7 @@ class QueryEngine:
             self._small,
             check_s=settings.snapshot_check_s,
             relist_s=settings.snapshot_relist_s,
+            files=SnapshotFiles(slot.snapshots, lake=f"{location.endpoint}/{location.bucket}"),
         )
         self._planner = Planner()
         self._files = StoredRowFiles(location=location, settings=settings, slot=slot)
@@ -129,8 +131,12 @@ class QueryEngine:
         self._slot.release()
 
     async def status(self) -> Mapping[str, bool]:
-        """Whether storage answers the read side's key, and whether a worker serves."""
-        return {"storage": await self._storage_answers(), "workers": self._pool.is_ready}
+        """Whether storage answers, a worker serves, and the cache can take what queries need."""
+        return {
+            "storage": await self._storage_answers(),
+            "workers": self._pool.is_ready,
+            "cache": await self._files.objects.is_writable(),
+        }
 
     def stats(self) -> EngineStats:
         """How its parts are doing."""
@@ -167,14 +173,23 @@ class QueryEngine:
         looks = (self._snapshots.glance(one, max_age_s=max_age_s) for one in datasets)
         return await before_deadline(deadline, asyncio.gather(*looks))
 
+    async def survey(
+        self, datasets: Sequence[Dataset], *, max_age_s: float, wait_s: float
+    ) -> Sequence[Look]:
+        """What is known of many datasets after at most `wait_s`.
+
+        Raises:
+            QueryUnavailable: nothing is known of any, because storage does not answer.
+        """
+        return await self._snapshots.survey(datasets, max_age_s=max_age_s, wait_s=wait_s)
+
     async def relist(self, datasets: Sequence[Dataset]) -> int:
         """List datasets anew, whatever their version tokens say; how many days they have.
 
         Raises:
             QueryUnavailable: storage does not answer.
         """
-        looks = (self._snapshots.look_again(one) for one in datasets)
-        return sum(len(one.days) for one in await asyncio.gather(*looks))
+        return sum(len(one.days) for one in await self._snapshots.look_again_at(datasets))
 
     def drop_caches(self) -> int:
         """Drop answers, objects and segments that no running query needs; how many bytes."""

@@ -173,8 +173,9 @@ class ObjectCache:
         if not self._refused_bytes:
             return True
         size_bytes = self._refused_bytes
-        evictable = sum(file.size_bytes for name, file in self._files.items()
-                        if self._is_idle(name, file))
+        evictable = sum(
+            file.size_bytes for name, file in self._files.items() if self._is_idle(name, file)
+        )
         if evictable < size_bytes and not await asyncio.to_thread(
             disk_room.can_write, self.directory, size_bytes
         ):
@@ -349,9 +350,7 @@ class ObjectCache:
         _unlink(path)
         self._on_removed(path)
 
-    async def _fetch_making_room(
-        self, one: Wanted, file: _File, gone: threading.Event
-    ) -> Fetched:
+    async def _fetch_making_room(self, one: Wanted, file: _File, gone: threading.Event) -> Fetched:
         """Fetch; where the disk turns out to be full, evict what nobody needs and try again."""
         folder, _, digest = self._key(_name_of(one)).rpartition("/")
         for _ in range(_FULL_TRIES):

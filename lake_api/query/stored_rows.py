@@ -24,7 +24,9 @@ from lake_api.query.segments import Segment, SegmentStore
 from lake_api.settings import Settings
 from lake_assets.catalog import LakeLocation
 
-_MAYBE_DAMAGE = frozenset({"engine_error", "invalid_input", "stored_data_unreadable", "worker_lost"})
+_MAYBE_DAMAGE = frozenset(
+    {"engine_error", "invalid_input", "stored_data_unreadable", "worker_lost"}
+)
 """Codes of failures that a damaged file may have caused."""
 
 _SCRUB_BYTES_PER_S = 4 * 1024 * 1024

@@ -67,7 +67,7 @@ def flip(path: Path, place: random.Random) -> None:
 
 
 def test_sixty_flipped_bits_while_the_service_runs(damaged_lake):
-    truth, place = damaged_lake.rows(SQL), random.Random(22)  # noqa: S311 - no secret
+    truth, place = damaged_lake.rows(SQL), random.Random(22)
     for _ in range(60):
         flip(cached(damaged_lake, place.choice(DAYS)), place)
         assert damaged_lake.rows(SQL) == truth
@@ -75,7 +75,7 @@ def test_sixty_flipped_bits_while_the_service_runs(damaged_lake):
 
 
 def test_flipped_bits_between_two_runs_of_the_service(damaged_lake):
-    truth, place = damaged_lake.rows(SQL), random.Random(23)  # noqa: S311 - no secret
+    truth, place = damaged_lake.rows(SQL), random.Random(23)
     for day in DAYS:
         flip(cached(damaged_lake, day), place)
     restart(damaged_lake)
@@ -165,7 +165,7 @@ def other_rows_of_the_same_size(path: Path) -> None:
     content = path.read_bytes()
     with duckdb.connect() as connection:
         connection.execute(
-            f"COPY (SELECT * REPLACE (tokens + 1 AS tokens) FROM '{path}') "  # noqa: S608 - ours
+            f"COPY (SELECT * REPLACE (tokens + 1 AS tokens) FROM '{path}') "
             f"TO '{path}.new' (FORMAT parquet)"
         )
     other = Path(f"{path}.new").read_bytes()
@@ -214,7 +214,7 @@ def test_files_that_were_harmed_between_two_runs_are_fetched_again(damaged_lake)
 
 def test_a_file_that_is_harmed_while_the_query_reads_it(damaged_lake, monkeypatch):
     """The stamp is looked at again when the worker has answered."""
-    truth, place = damaged_lake.rows(SQL), random.Random(24)  # noqa: S311 - no secret
+    truth, place = damaged_lake.rows(SQL), random.Random(24)
     real, harmed = stored_rows_module.HeldRows.views, []
 
     def views(self):
@@ -252,14 +252,14 @@ def test_the_scrub_finds_what_no_stamp_shows(damaged_lake):
     truth = damaged_lake.rows(SQL)
     objects = damaged_lake.engine._files.objects
     before = objects.damaged
-    flip(cached(damaged_lake), random.Random(25))  # noqa: S311 - no secret
+    flip(cached(damaged_lake), random.Random(25))
     rotten = cached(damaged_lake)
     # A medium that returns other bytes leaves the stamp as it was.
     (file,) = (one for one in objects._files.values() if one.path == str(rotten))
     file.stamp = stamp_of(str(rotten))
 
     async def scrub_all() -> None:
-        for _ in objects._files:
+        for _ in list(objects._files):
             await objects.scrub()
 
     damaged_lake.background.run(scrub_all())
@@ -272,7 +272,7 @@ def test_rot_that_stops_a_worker_is_found_at_once(damaged_lake):
     """A failure that damage may have caused has the files read, whatever their stamps say."""
     truth = damaged_lake.rows(SQL)
     objects = damaged_lake.engine._files.objects
-    for rot in (lambda size: bytes(size), lambda size: b"PAR1" + bytes(size - 8) + b"PAR1"):
+    for rot in (bytes, lambda size: b"PAR1" + bytes(size - 8) + b"PAR1"):
         rotten = cached(damaged_lake)
         write_over(rotten, rot(rotten.stat().st_size))
         (file,) = (one for one in objects._files.values() if one.path == str(rotten))
@@ -327,7 +327,7 @@ def test_a_harmed_segment_is_read_no_more(segment_lake, harm: Callable[[Path], N
 
 
 def test_flipped_bits_in_segments(segment_lake):
-    truth, place = segment_lake.rows(SQL), random.Random(26)  # noqa: S311 - no secret
+    truth, place = segment_lake.rows(SQL), random.Random(26)
     for _ in range(5):
         flip(build_segment(segment_lake), place)
         assert segment_lake.rows(SQL) == truth
@@ -344,8 +344,6 @@ def test_rot_in_a_segment_is_found_by_the_failure_or_the_scrub(segment_lake):
     segment_lake.background.run(store.scrub())
     assert not path.exists()
     assert segment_lake.rows(SQL) == truth
-
-
 
 
 def test_an_object_that_was_stored_damaged_is_told_with_its_day(lake):
