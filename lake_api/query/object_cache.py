@@ -441,10 +441,10 @@ class ObjectCache:
             if file is None or name in self._running or file.stamp is None:
                 continue
             # A query that pins it later fetches it again, for it has no stamp then.
-            if not await self._is_right(file) and self._is_idle(name, file):
-                if self._files.get(name) is file:
-                    self.damaged += 1
-                    self._evict(name, file)
+            is_damaged = not await self._is_right(file)
+            if is_damaged and self._files.get(name) is file and self._is_idle(name, file):
+                self.damaged += 1
+                self._evict(name, file)
             return file.size_bytes
         return 0
 

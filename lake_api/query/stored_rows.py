@@ -64,7 +64,7 @@ class StoredRowFiles:
             directory=slot.objects,
             budget_bytes=settings.cache_bytes,
             on_removed=self._book.forget,
-            make_room=lambda: self.segments.remove_all(),
+            make_room=self._give_up_segments,
         )
         self.segments = SegmentStore(
             directory=slot.segments,
@@ -74,6 +74,9 @@ class StoredRowFiles:
         )
         self._suspects: set[str] = set()
         self._scrubbing: asyncio.Task[None] | None = None
+
+    def _give_up_segments(self) -> int:
+        return self.segments.remove_all()
 
     def start(self) -> None:
         """Begin to compare the files with their digests in the background."""

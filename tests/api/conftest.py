@@ -124,7 +124,7 @@ class ScriptedEngine:
         self.limits: list[int] = []
         self.agents: list[str] = []
         self.failure: Exception | None = None
-        self.parts = {"storage": True, "workers": True}
+        self.parts = {"storage": True, "workers": True, "cache": True}
         self.rows_json: bytes | None = None
         self.available_rows = 5
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from lake_api.query.engine import QueryEngine
+from lake_api.stack.s3 import S3Server
 from tests.api.conftest import ADMIN, QUERY
 from tests.api.real_lake import RealLake
 
@@ -28,9 +29,15 @@ SOON_S = 3.0
 
 
 @pytest.fixture(scope="module")
-def one_worker(open_lake) -> Iterator[RealLake]:
+def one_worker(open_lake, s3: S3Server) -> Iterator[RealLake]:
     """A service with one worker, whose queries may take longer than any test."""
-    with open_lake(LAKE_QUERY_TIMEOUT_S="50", LAKE_QUERY_GRACE_S="0.5") as lake:
+    env = {
+        "LAKE_QUERY_TIMEOUT_S": "50",
+        "LAKE_QUERY_GRACE_S": "0.5",
+        "LAKE_EXPORT_ACCESS_KEY": s3.writer.access_key,
+        "LAKE_EXPORT_SECRET_KEY": s3.writer.secret_key,
+    }
+    with open_lake(**env) as lake:
         lake.write("agent_run_log", DAY, ["aurora", "nova"])
         yield lake
 
@@ -161,7 +168,7 @@ def test_every_route_that_reads_is_left_at_once(one_worker, asked, monkeypatch):
         finally:
             ended.append(1)
 
-    for name in ("run", "preview", "snapshots"):
+    for name in ("run", "preview", "snapshots", "survey"):
         monkeypatch.setattr(QueryEngine, name, held)
     with closing(connect(one_worker)) as connection:
         connection.sendall(asked)

@@ -84,12 +84,17 @@ def test_ready_with_all_parts_by_name(service: Any) -> None:
     good = {"ok": True, "reason": None}
     assert answer.json() == {
         "state": "ready",
-        "parts": {"storage": good, "workers": good, "dagster": good},
+        "parts": dict.fromkeys(("storage", "workers", "cache", "database", "dagster"), good),
     }
 
 
 @pytest.mark.parametrize(
-    ("part", "reason"), [("storage", "storage_unavailable"), ("workers", "workers_not_ready")]
+    ("part", "reason"),
+    [
+        ("storage", "storage_unavailable"),
+        ("workers", "workers_not_ready"),
+        ("cache", "cache_full"),
+    ],
 )
 def test_not_ready_without_what_queries_need(
     service: Any, problem: Any, part: str, reason: str
