@@ -29,6 +29,11 @@ class CacheSlot:
         shutil.rmtree(self.segments, ignore_errors=True)
         # Kept results are in the bucket; here are copies that pages were read from.
         shutil.rmtree(self.kept, ignore_errors=True)
+        self._inode = 0
+        self.make_folders()
+
+    def make_folders(self) -> None:
+        """Have all folders, those included that somebody has removed."""
         for directory in (
             self.data,
             self.objects,
@@ -37,7 +42,19 @@ class CacheSlot:
             self.engine,
             self.snapshots,
         ):
-            directory.mkdir(mode=0o700, exist_ok=True)
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._inode = self._inode_now()
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether the folder that workers may read is not the one that they were shown."""
+        return self._inode_now() != self._inode
+
+    def _inode_now(self) -> int:
+        try:
+            return self.data.stat().st_ino
+        except OSError:
+            return 0
 
     def release(self) -> None:
         """Let another process take the slot."""

@@ -84,6 +84,7 @@ class QueryEngine:
             files=SnapshotFiles(slot.snapshots, lake=f"{location.endpoint}/{location.bucket}"),
         )
         self._planner = Planner()
+        self._mending = asyncio.Lock()
         self._files = StoredRowFiles(location=location, settings=settings, slot=slot)
         self._results = ResultCache(budget_bytes=settings.result_cache_bytes)
         self._pool = WorkerPool(
@@ -301,6 +302,7 @@ class QueryEngine:
         checked = order.checked
         snapshots = await before_deadline(deadline, self._look(checked.datasets if checked else ()))
         parts = [self._planner.part(checked, snapshot) for snapshot in snapshots] if checked else []
+        await self._mend_slot()
         async with self._files.held(parts, deadline=deadline) as held:
             views = held.views()
             streamed = await self._pool.stream(
@@ -450,7 +452,16 @@ class QueryEngine:
                 return result
             count *= _MORE_DAYS_FACTOR
 
+    async def _mend_slot(self) -> None:
+        """Show the workers the cache's folder again, where somebody has removed it."""
+        if self._mending.locked() or self._slot.is_replaced:
+            async with self._mending:
+                if self._slot.is_replaced:
+                    await asyncio.to_thread(self._slot.make_folders)
+                    await self._pool.recycle()
+
     async def _read(self, query: QueryRun, parts: Sequence[Part]) -> QueryResult:
+        await self._mend_slot()
         async with self._files.held(parts, deadline=query.deadline) as held:
             query.stages.add("fetch")
             known = held.warnings()

@@ -7,19 +7,21 @@ A digest costs a read of the whole file; a stamp costs about two microseconds. W
 file, replaces it or changes its rights also changes its stamp, for nobody can set a ctime. Only a
 medium that returns other bytes than were written leaves the stamp as it was: the scrub in the
 background finds that.
+
+The digest is MD5, because the ETag of an object that was stored with one PUT is its MD5: one digest
+compares the file with what storage says and with what was written. It guards against damage, not
+against attacks: whoever may write the cache directory owns the service.
 """
 
 import hashlib
 import os
 import stat
 from dataclasses import dataclass
+from typing import Protocol
+
+from typing_extensions import Buffer
 
 _CHUNK_BYTES = 1024 * 1024
-
-Digest = hashlib.md5
-"""MD5, because the ETag of an object that was stored with one PUT is its MD5: one digest compares
-the file with what storage says and with what was written. It guards against damage, not attacks:
-whoever may write the cache directory owns the service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +55,25 @@ def _stamp(found: os.stat_result) -> Stamp:
     )
 
 
-def new_digest() -> "hashlib._Hash":
+class Digest(Protocol):
+    """A digest that is fed piece by piece."""
+
+    def update(self, data: Buffer, /) -> None:
+        """Add bytes."""
+        ...
+
+    def digest(self) -> bytes:
+        """The digest of all bytes so far."""
+        ...
+
+    def hexdigest(self) -> str:
+        """The same as text."""
+        ...
+
+
+def new_digest() -> Digest:
     """A digest to feed."""
-    return Digest(usedforsecurity=False)
+    return hashlib.md5(usedforsecurity=False)
 
 
 def checked_stamp(path: str, digest: str) -> Stamp | None:

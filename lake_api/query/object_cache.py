@@ -173,13 +173,15 @@ class ObjectCache:
         if not self._refused_bytes:
             return True
         size_bytes = self._refused_bytes
-        evictable = sum(
+        idle_bytes = sum(
             file.size_bytes for name, file in self._files.items() if self._is_idle(name, file)
         )
-        if evictable < size_bytes and not await asyncio.to_thread(
-            disk_room.can_write, self.directory, size_bytes
-        ):
-            return False
+        if idle_bytes < size_bytes:
+            has_room = disk_room.room_bytes(self.directory) + idle_bytes >= size_bytes
+            if not has_room or not await asyncio.to_thread(
+                disk_room.can_write, self.directory, size_bytes
+            ):
+                return False
         self._refused_bytes = 0
         return True
 

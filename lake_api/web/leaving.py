@@ -44,7 +44,7 @@ class StopsForLeavers(ASGIMiddleware):
 
         async def watch() -> None:
             nonlocal has_left
-            await caller.leaves(reads_body=scope["method"] not in _BODILESS)
+            await caller.leaves(reads_body=scope.get("method") not in _BODILESS)
             # An answer that is on its way is recorded as one.
             if not is_answering and running is not None:
                 has_left = True

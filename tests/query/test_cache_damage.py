@@ -212,6 +212,15 @@ def test_files_that_were_harmed_between_two_runs_are_fetched_again(damaged_lake)
     assert damaged_lake.rows(SQL) == truth
 
 
+def test_the_whole_cache_is_removed_while_the_service_runs(damaged_lake):
+    """Workers may read the folder that they were shown: they are shown the new one."""
+    truth = damaged_lake.rows(SQL)
+    for folder in ("data", "engine", "snapshots"):
+        shutil.rmtree(damaged_lake.cache / "slot-0" / folder)
+        assert damaged_lake.rows(SQL) == truth
+        assert damaged_lake.query(SQL).warnings == ()
+
+
 def test_a_file_that_is_harmed_while_the_query_reads_it(damaged_lake, monkeypatch):
     """The stamp is looked at again when the worker has answered."""
     truth, place = damaged_lake.rows(SQL), random.Random(24)
