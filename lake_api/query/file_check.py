@@ -16,16 +16,12 @@ against attacks: whoever may write the cache directory owns the service.
 import hashlib
 import os
 import stat
-from dataclasses import dataclass
-from typing import Protocol
-
-from typing_extensions import Buffer
+from typing import NamedTuple, Protocol
 
 _CHUNK_BYTES = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(NamedTuple):
     """What the file system says of a file; another stamp means that it was touched."""
 
     device: int
@@ -58,7 +54,7 @@ def _stamp(found: os.stat_result) -> Stamp:
 class Digest(Protocol):
     """A digest that is fed piece by piece."""
 
-    def update(self, data: Buffer, /) -> None:
+    def update(self, data: bytes | memoryview, /) -> None:
         """Add bytes."""
         ...
 

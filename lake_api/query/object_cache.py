@@ -89,7 +89,7 @@ class Wanted:
     partition: StoredPartition
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class PinnedFile:
     """A file that stays while it is pinned, as it was when its content was known to be right."""
 

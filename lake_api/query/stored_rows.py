@@ -155,6 +155,9 @@ class StoredRowFiles:
         if not touched and doubtful:
             self._suspects.difference_update(pin.path for pin in doubtful)
             touched = await self.objects.find_damaged(doubtful)
+        for pin in touched:
+            # What the worker took from a damaged footer may not outlive the damage.
+            self._book.forget(pin.path)
         segments = await self.segments.find_damaged(used, is_thorough=is_thorough)
         return [
             *(f"`{pin.wanted.dataset.sql_name}` for {pin.wanted.partition.day}" for pin in touched),
