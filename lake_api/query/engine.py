@@ -18,6 +18,7 @@ from obstore.store import S3Store
 
 from lake_api.errors import QueryRejected, QueryUnavailable
 from lake_api.query.cache_slot import CacheSlot
+from lake_api.query.cached_files import ObjectChanged
 from lake_api.query.documents import arrow_metadata
 from lake_api.query.file_book import Part
 from lake_api.query.guard import CheckedQuery
@@ -31,7 +32,6 @@ from lake_api.query.messages import (
     StoredRows,
     View,
 )
-from lake_api.query.object_cache import ObjectChanged
 from lake_api.query.plan import rows_wanted, wants_first_rows
 from lake_api.query.pool import PoolLimits, WorkerPool
 from lake_api.query.query_run import (

@@ -20,9 +20,6 @@ what does not agree is removed and fetched again. See `file_check` for what a st
 
 import asyncio
 import hashlib
-import os
-import shutil
-import stat
 import threading
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -37,6 +34,7 @@ from obstore.store import S3Store
 
 from lake_api.errors import QueryUnavailable
 from lake_api.query import disk_room
+from lake_api.query.cached_files import ObjectChanged, PinnedFile, Wanted, adopt, remove
 from lake_api.query.file_check import Stamp, checked_stamp, stamp_of
 from lake_api.query.object_fetch import (
     Fetched,
@@ -47,20 +45,11 @@ from lake_api.query.object_fetch import (
     read_name,
 )
 from lake_api.query.reader_store import storage_unavailable
-from lake_api.query.snapshot import StoredPartition
-from lake_assets.catalog import PARTITION_COLUMN, Dataset
+from lake_assets.catalog import PARTITION_COLUMN
 
 _PARALLEL_FETCHES = 16
 _MIN_EVICTED_BYTES = 16 * 1024 * 1024
 _FULL_TRIES = 4
-
-
-class ObjectChanged(Exception):
-    """An object is no longer what the snapshot says: look again."""
-
-    def __init__(self, dataset: Dataset) -> None:
-        super().__init__(dataset.partition)
-        self.dataset = dataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,28 +68,6 @@ class _File:
     stamp: Stamp | None = None
     pins: int = 0
     unwritten_bytes: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """One object that a query needs."""
-
-    dataset: Dataset
-    partition: StoredPartition
-
-
-@dataclass(slots=True, kw_only=True)
-class PinnedFile:
-    """A file that stays while it is pinned, as it was when its content was known to be right."""
-
-    wanted: Wanted
-    path: str
-    stamp: Stamp | None
-
-    @property
-    def is_touched(self) -> bool:
-        """Whether anybody has written to it, replaced or removed it since."""
-        return self.stamp is None or stamp_of(self.path) != self.stamp
 
 
 @dataclass(slots=True)
@@ -138,7 +105,7 @@ class ObjectCache:
         # In threads: a thousand small objects cost the event loop more than they cost the network.
         self._threads = ThreadPoolExecutor(_PARALLEL_FETCHES, thread_name_prefix="fetch")
         # Files of an earlier process: nobody knows yet which ETag each belongs to.
-        self._adopted = _adopt(directory)
+        self._adopted = adopt(directory)
         self._used_bytes = sum(size for _, size in self._adopted.values())
         self._unwritten_bytes = 0
         self._refused_bytes = 0
@@ -349,7 +316,7 @@ class ObjectCache:
         path, file.path = file.path, ""
         self.damaged += 1
         self._count_unwritten(file)
-        _unlink(path)
+        remove(path)
         self._on_removed(path)
 
     async def _fetch_making_room(self, one: Wanted, file: _File, gone: threading.Event) -> Fetched:
@@ -462,7 +429,7 @@ class ObjectCache:
         self._used_bytes -= file.size_bytes
 
     def _drop(self, path: str, size_bytes: int) -> None:
-        _unlink(path)
+        remove(path)
         self._used_bytes -= size_bytes
         self._on_removed(path)
 
@@ -482,44 +449,10 @@ def _damaged_on_the_way(one: Wanted) -> QueryUnavailable:
     )
 
 
-def _adopt(directory: Path) -> "OrderedDict[str, tuple[str, int]]":
-    """Path and size by key of the files that are there, oldest first; all others are removed."""
-    found: list[tuple[float, str, str, int]] = []
-    for parent, _, files in os.walk(directory):
-        for file in files:
-            path = os.path.join(parent, file)
-            named = read_name(path)
-            try:
-                status = os.lstat(path)
-            except OSError:
-                continue
-            if named is None or not stat.S_ISREG(status.st_mode):
-                _unlink(path)
-            else:
-                key = f"{parent}/{named.object_digest}"
-                found.append((status.st_mtime, key, path, status.st_size))
-    adopted: OrderedDict[str, tuple[str, int]] = OrderedDict()
-    for _, key, path, size_bytes in sorted(found):
-        if key in adopted:
-            _unlink(adopted.pop(key)[0])
-        adopted[key] = path, size_bytes
-    return adopted
-
-
-def _unlink(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        return
-    except OSError:
-        # Whoever put a folder there, nothing but files is the cache's.
-        shutil.rmtree(path, ignore_errors=True)
-
-
 def _remove_fetched(done: "Future[Fetched | None]") -> None:
     """Remove what a thread has fetched for nobody."""
     if not done.cancelled() and done.exception() is None and (fetched := done.result()):
-        _unlink(fetched.path)
+        remove(fetched.path)
 
 
 async def _all_of(tasks: Sequence["asyncio.Task[int]"]) -> None:

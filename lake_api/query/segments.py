@@ -26,10 +26,11 @@ from msgspec import structs
 
 from lake_api.errors import QueryUnavailable
 from lake_api.query import disk_room
+from lake_api.query.cached_files import ObjectChanged, Wanted
 from lake_api.query.file_book import FileBook, Part
 from lake_api.query.file_check import Stamp, checked_stamp, digest_of, stamp_of
 from lake_api.query.messages import CompactJob, SegmentScan, to_frame
-from lake_api.query.object_cache import ObjectCache, ObjectChanged, Wanted
+from lake_api.query.object_cache import ObjectCache
 from lake_api.query.snapshot import Snapshot
 from lake_assets.catalog import Dataset
 

@@ -14,9 +14,10 @@ from msgspec import structs
 
 from lake_api.errors import QueryRejected, QueryUnavailable
 from lake_api.query.cache_slot import CacheSlot
+from lake_api.query.cached_files import PinnedFile
 from lake_api.query.file_book import FileBook, Part
 from lake_api.query.messages import FileFacts, SegmentScan, View
-from lake_api.query.object_cache import ObjectCache, PinnedFile
+from lake_api.query.object_cache import ObjectCache
 from lake_api.query.query_run import before_deadline, size_bytes
 from lake_api.query.reader_store import open_whole
 from lake_api.query.results import DatasetReads

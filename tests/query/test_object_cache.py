@@ -10,7 +10,8 @@ import pytest
 from lake_api.errors import QueryUnavailable
 from lake_api.query import object_fetch as object_fetch_module
 from lake_api.query.cache_slot import CacheSlot
-from lake_api.query.object_cache import ObjectCache, ObjectChanged, Wanted
+from lake_api.query.cached_files import ObjectChanged, Wanted
+from lake_api.query.object_cache import ObjectCache
 from lake_api.query.reader_store import open_small, open_whole
 from lake_api.query.snapshot import SnapshotStore
 from tests.query.conftest import RUNS
