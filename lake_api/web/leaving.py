@@ -38,13 +38,13 @@ class StopsForLeavers(ASGIMiddleware):
             is_answering = True
             await send(message)
 
-        caller = Caller(receive)
+        caller = Caller(receive, has_body=scope.get("method") not in _BODILESS)
         running = asyncio.current_task()
         has_left = False
 
         async def watch() -> None:
             nonlocal has_left
-            await caller.leaves(reads_body=scope.get("method") not in _BODILESS)
+            await caller.leaves()
             # An answer that is on its way is recorded as one.
             if not is_answering and running is not None:
                 has_left = True
@@ -65,11 +65,15 @@ class StopsForLeavers(ASGIMiddleware):
 
 
 class Caller:
-    """The receiving side of a request: its body for the route, and whether anybody is there."""
+    """The receiving side of a request: its body for the route, and whether anybody is there.
 
-    def __init__(self, receive: Receive, *, is_read: bool = False) -> None:
+    With `has_body` the route reads the body, as fast as it will: before it has, nobody else
+    listens. Without, whatever is sent is dropped. With `is_read` there is nothing left of it.
+    """
+
+    def __init__(self, receive: Receive, *, has_body: bool, is_read: bool = False) -> None:
         self._receive = receive
-        self._first: Any = None
+        self._has_body = has_body
         self._is_read = asyncio.Event()
         if is_read:
             self._is_read.set()
@@ -77,22 +81,19 @@ class Caller:
 
     async def receive(self) -> Any:
         """The next message, for the route."""
-        if self._first is not None:
-            message, self._first = self._first, None
-            return message
-        if self._is_read.is_set():
-            await self._has_left.wait()
-            return {"type": "http.disconnect"}
-        return self._note(await self._receive())
+        if self._has_body and not self._is_read.is_set():
+            return self._note(await self._receive())
+        if not self._has_body:
+            self._has_body = True
+            self._is_read.set()
+            return {"type": "http.request", "body": b"", "more_body": False}
+        await self._has_left.wait()
+        return {"type": "http.disconnect"}
 
-    async def leaves(self, *, reads_body: bool) -> None:
-        """Wait until the caller has left.
-
-        A body is the route's to read, as fast as it will: before it has, nobody else listens.
-        """
-        if not reads_body:
-            self._first = self._note(await self._receive())
-        await self._is_read.wait()
+    async def leaves(self) -> None:
+        """Wait until the caller has left."""
+        if self._has_body:
+            await self._is_read.wait()
         while not self._has_left.is_set():
             self._note(await self._receive())
 
@@ -107,9 +108,9 @@ class Caller:
 
 async def while_here(receive: Receive, work: Callable[[Caller], Coroutine[Any, Any, None]]) -> None:
     """Do the work of a request whose body is read; it is cancelled when the caller leaves."""
-    caller = Caller(receive, is_read=True)
+    caller = Caller(receive, has_body=True, is_read=True)
     task = asyncio.create_task(work(caller))
-    left = asyncio.create_task(caller.leaves(reads_body=True))
+    left = asyncio.create_task(caller.leaves())
     try:
         await asyncio.wait({task, left}, return_when=asyncio.FIRST_COMPLETED)
         if task.done():

@@ -137,6 +137,25 @@ def test_one_who_stays_gets_the_answer_beside_one_who_leaves(one_worker):
         assert b'"rows":[["nova"]]' in staying.recv(65_536)
 
 
+def test_a_body_that_no_route_reads_hides_nobody(one_worker, monkeypatch):
+    """A GET that announces a body and never sends it."""
+    begun, ended = [], []
+
+    async def held(*_args: object, **_options: object) -> None:
+        begun.append(1)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(1)
+
+    monkeypatch.setattr(QueryEngine, "snapshots", held)
+    sent = request("GET", DATASET).replace(b"Content-Length: 0", b"Content-Length: 1000")
+    with closing(connect(one_worker)) as connection:
+        connection.sendall(sent + b"only this")
+        until(lambda: bool(begun))
+    until(lambda: bool(ended), within_s=SOON_S)
+
+
 def test_a_caller_who_leaves_before_its_body_is_whole(one_worker):
     with closing(connect(one_worker)) as connection:
         connection.sendall(ASKED["json"][:-20])
