@@ -158,8 +158,9 @@ class SnapshotStore:
             QueryUnavailable: nothing is known of any of them, because storage does not answer.
         """
         entries = [self._entry(one) for one in datasets]
+        began_at = self._clock()
         for entry in entries:
-            entry.surveyed_at = self._clock()
+            entry.surveyed_at = began_at
         tasks = [
             self._survey(entry)
             for entry in entries
@@ -167,7 +168,7 @@ class SnapshotStore:
         ]
         if tasks:
             await asyncio.wait(tasks, timeout=wait_s)
-        looks = [self._known(entry, max_age_s=max_age_s + wait_s) for entry in entries]
+        looks = [self._known(entry, since=began_at - max_age_s) for entry in entries]
         if looks and not any(look.snapshot for look in looks):
             failed = [task for task in tasks if task.done() and task.exception() is not None]
             if failed:
@@ -203,14 +204,14 @@ class SnapshotStore:
         async with self._turns:
             await self._refresh(entry, is_survey=True)
 
-    def _known(self, entry: _Entry, *, max_age_s: float) -> Look:
+    def _known(self, entry: _Entry, *, since: float) -> Look:
         if entry.snapshot is not None:
             age_s = self._clock() - entry.checked_at
             return Look(
                 dataset=entry.dataset,
                 snapshot=entry.snapshot,
                 as_of=datetime.fromtimestamp(time.time() - age_s, tz=UTC),
-                is_current=age_s <= max_age_s,
+                is_current=entry.checked_at >= since,
             )
         saved = entry.saved
         return Look(
