@@ -18,7 +18,7 @@ from pathlib import Path
 
 from lake_api.errors import QueryRejected, QueryUnavailable
 from lake_api.exports.objects import ExportObjects
-from lake_api.query.file_check import Stamp, stamp_of
+from lake_api.query.file_check import Stamp, is_untouched, stamp_of
 
 DAMAGED = "cached_data_damaged"
 
@@ -30,7 +30,7 @@ class _Copy:
 
     @property
     def is_touched(self) -> bool:
-        return stamp_of(str(self.path)) != self.stamp
+        return not is_untouched(str(self.path), self.stamp)
 
 
 class KeptFiles:

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
-from lake_api.query.file_check import Stamp, stamp_of
+from lake_api.query.file_check import Stamp, is_untouched
 from lake_api.query.object_fetch import read_name
 from lake_api.query.stored_partition import StoredPartition
 from lake_assets.catalog import Dataset
@@ -44,7 +44,7 @@ class PinnedFile:
     @property
     def is_touched(self) -> bool:
         """Whether anybody has written to it, replaced or removed it since."""
-        return self.stamp is None or stamp_of(self.path) != self.stamp
+        return not is_untouched(self.path, self.stamp)
 
 
 def adopt(directory: Path) -> "OrderedDict[str, tuple[str, int]]":

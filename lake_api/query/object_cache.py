@@ -35,7 +35,7 @@ from obstore.store import S3Store
 from lake_api.errors import QueryUnavailable
 from lake_api.query import disk_room
 from lake_api.query.cached_files import ObjectChanged, PinnedFile, Wanted, adopt, remove
-from lake_api.query.file_check import Stamp, checked_stamp, stamp_of
+from lake_api.query.file_check import Stamp, checked_stamp, is_untouched
 from lake_api.query.object_fetch import (
     Fetched,
     OtherObject,
@@ -223,8 +223,7 @@ class ObjectCache:
         else:
             self._files.move_to_end(name)
         file.pins += 1
-        is_right = file.stamp is not None and stamp_of(file.path) == file.stamp
-        if not is_right and name not in self._running:
+        if not is_untouched(file.path, file.stamp) and name not in self._running:
             own.append(self._begin(name, one, file))
         return name, file
 

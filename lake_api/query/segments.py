@@ -28,7 +28,7 @@ from lake_api.errors import QueryUnavailable
 from lake_api.query import disk_room
 from lake_api.query.cached_files import ObjectChanged, Wanted
 from lake_api.query.file_book import FileBook, Part
-from lake_api.query.file_check import Stamp, checked_stamp, digest_of, stamp_of
+from lake_api.query.file_check import Stamp, checked_stamp, digest_of, is_untouched
 from lake_api.query.messages import CompactJob, SegmentScan, to_frame
 from lake_api.query.object_cache import ObjectCache
 from lake_api.query.snapshot import Snapshot
@@ -71,7 +71,7 @@ class Segment:
     @property
     def is_touched(self) -> bool:
         """Whether anybody has written to the file, replaced or removed it."""
-        return stamp_of(str(self.path)) != self.stamp
+        return not is_untouched(str(self.path), self.stamp)
 
     def covers(self, one: Wanted) -> bool:
         """Whether the segment has this object's rows."""
