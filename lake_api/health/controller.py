@@ -9,6 +9,7 @@ elsewhere. Dagster only launches runs: its absence is told and makes the
 service `degraded`, but it stays ready.
 """
 
+import asyncio
 from typing import Any, Literal
 
 import msgspec
@@ -133,14 +134,16 @@ async def get_readiness(
     dagster: NamedDependency[SkipValidation[DagsterClient]],
     database: NamedDependency[SkipValidation[Database]],
 ) -> Response[Readiness]:
-    """Ask every part."""
-    found = {**await engine.status(), "database": await database.answers()}
+    """Ask every part, all at the same time: each has a patience of its own."""
+    status, answers, reason = await asyncio.gather(
+        engine.status(), database.answers(), dagster.not_ready()
+    )
+    found = {**status, "database": answers}
     parts = {
         name: PartState(ok=ok, reason=None if ok else _REASONS.get(name, f"{name}_not_ready"))
         for name, ok in found.items()
     }
     reads = all(part.ok for part in parts.values())
-    reason = await dagster.not_ready()
     parts["dagster"] = PartState(ok=reason is None, reason=reason)
     if not reads:
         refusal: Any = msgspec.json.encode(_not_ready(parts))
