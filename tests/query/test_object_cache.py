@@ -247,7 +247,7 @@ def damage(monkeypatch, changes) -> list[int]:
     """Downloads give what the next of `changes` makes of them; which have been made."""
     real, made = obstore.get, []
 
-    def get(store, path, *, options=None):
+    def get(store, path, **_):
         change = changes[min(len(made), len(changes) - 1)]
         made.append(len(made))
         # Whatever ETag a test invents, the object is the one that is there.
