@@ -50,6 +50,9 @@ from lake_assets.catalog import PARTITION_COLUMN
 _PARALLEL_FETCHES = 16
 _MIN_EVICTED_BYTES = 16 * 1024 * 1024
 _FULL_TRIES = 4
+# More files are looked at only once, when they have been read (`PinnedFile.is_touched`): a look
+# costs four microseconds, and a query that has read a damaged file is begun again.
+_LOOKED_AT = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +199,8 @@ class ObjectCache:
         own: list[asyncio.Task[int]] = []
         try:
             # A generator, so that what is pinned so far is let go when one can't be.
-            pins.extend(self._pin(one, own) for one in wanted)
+            is_looked_at = len(wanted) <= _LOOKED_AT
+            pins.extend(self._pin(one, own, is_looked_at=is_looked_at) for one in wanted)
             await _all_of(
                 [running.task for name, _ in pins if (running := self._running.get(name))]
             )
@@ -213,7 +217,9 @@ class ObjectCache:
                 if not file.pins and self._files.get(name) is file and name in self._running:
                     self._abandon(name, file)
 
-    def _pin(self, one: Wanted, own: "list[asyncio.Task[int]]") -> tuple[_Name, _File]:
+    def _pin(
+        self, one: Wanted, own: "list[asyncio.Task[int]]", *, is_looked_at: bool
+    ) -> tuple[_Name, _File]:
         name = _name_of(one)
         self.asked += 1
         file = self._files.get(name)
@@ -223,7 +229,9 @@ class ObjectCache:
         else:
             self._files.move_to_end(name)
         file.pins += 1
-        if not is_untouched(file.path, file.stamp) and name not in self._running:
+        if is_looked_at and not is_untouched(file.path, file.stamp):
+            file.stamp = None
+        if file.stamp is None and name not in self._running:
             own.append(self._begin(name, one, file))
         return name, file
 
@@ -389,6 +397,13 @@ class ObjectCache:
                     if self._used_bytes <= floor:
                         break
         return before - self._used_bytes
+
+    def distrust(self, pins: Sequence[PinnedFile]) -> None:
+        """Have the content of files compared before they are used again."""
+        for pin in pins:
+            file = self._files.get(_name_of(pin.wanted))
+            if file is not None and file.path == pin.path:
+                file.stamp = None
 
     async def find_damaged(self, pins: Sequence[PinnedFile]) -> list[PinnedFile]:
         """Which files do not have their content, by reading all of it; these are fetched again."""

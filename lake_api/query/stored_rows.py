@@ -32,6 +32,7 @@ _MAYBE_DAMAGE = frozenset(
 
 _SCRUB_BYTES_PER_S = 4 * 1024 * 1024
 _SCRUB_PAUSE_S = 5.0
+_SCRUBBED_AT_ONCE = 256
 _NAMED = 3
 
 
@@ -156,6 +157,7 @@ class StoredRowFiles:
         if not touched and doubtful:
             self._suspects.difference_update(pin.path for pin in doubtful)
             touched = await self.objects.find_damaged(doubtful)
+        self.objects.distrust(touched)
         for pin in touched:
             # What the worker took from a damaged footer may not outlive the damage.
             self._book.forget(pin.path)
@@ -168,7 +170,11 @@ class StoredRowFiles:
     async def _scrub(self) -> None:
         """Read all files again and again, slowly: a medium may lose what nobody has touched."""
         while True:
-            read_bytes = await self.objects.scrub() + await self.segments.scrub()
+            read_bytes = await self.segments.scrub()
+            for _ in range(_SCRUBBED_AT_ONCE):
+                if read_bytes >= _SCRUB_PAUSE_S * _SCRUB_BYTES_PER_S:
+                    break
+                read_bytes += await self.objects.scrub()
             await asyncio.sleep(max(_SCRUB_PAUSE_S, read_bytes / _SCRUB_BYTES_PER_S))
 
     def consider_segments(self, held: "HeldRows") -> None:

@@ -12,6 +12,7 @@ import duckdb
 import pytest
 
 from lake_api.errors import QueryUnavailable
+from lake_api.query import object_cache as object_cache_module
 from lake_api.query import segments as segments_module
 from lake_api.query import stored_rows as stored_rows_module
 from lake_api.query.file_check import stamp_of
@@ -72,6 +73,17 @@ def test_sixty_flipped_bits_while_the_service_runs(damaged_lake):
         flip(cached(damaged_lake, place.choice(DAYS)), place)
         assert damaged_lake.rows(SQL) == truth
     assert damaged_lake.engine.stats().cache_damaged == 60
+
+
+def test_flipped_bits_in_more_files_than_are_looked_at_first(damaged_lake, monkeypatch):
+    monkeypatch.setattr(object_cache_module, "_LOOKED_AT", 0)
+    truth, place = damaged_lake.rows(SQL), random.Random(27)
+    for _ in range(10):
+        flip(cached(damaged_lake, place.choice(DAYS)), place)
+        assert damaged_lake.rows(SQL) == truth
+    for harm in HARMS:
+        harm(cached(damaged_lake))
+        assert damaged_lake.rows(SQL) == truth
 
 
 def test_flipped_bits_between_two_runs_of_the_service(damaged_lake):
