@@ -98,6 +98,7 @@ def create_app(
             stack.push_async_callback(call_counter.close)
             database = await Database.open(settings.database_url)
             stack.push_async_callback(database.close)
+            app.state.database = database
             writer = await stack.enter_async_context(GroupWriter(settings.database_url))
             app.state.audit = AuditLog(writer, clock=clock, with_sql=settings.log_sql)
             app.state.day_sums = DaySums(database, clock=clock, dialect=writer.dialect)
@@ -193,6 +194,7 @@ def create_app(
             "usage_book": Provide(_usage_book, sync_to_thread=False),
             "dagster": Provide(_dagster, sync_to_thread=False),
             "artifacts": _from_state("artifacts"),
+            "database": _from_state("database"),
             "operation_sources": _from_state("operation_sources"),
             "command_operations": _from_state("command_operations"),
             "command_runner": _from_state("command_runner"),

@@ -142,7 +142,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         name="LAKE_CACHE_BYTES",
         default="10737418240",
-        sentence="Byte budget of the object cache.",
+        sentence="Byte budget of the object cache; less where its disk has less, for 512 MiB or a "
+        "twentieth of the disk stay free.",
         parse=_positive_int,
     ),
     Setting(

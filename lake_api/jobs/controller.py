@@ -45,6 +45,7 @@ from lake_api.jobs.schemas import (
 from lake_api.jobs.service import JobService, disabled, unknown
 from lake_api.jobs.table import JobRow
 from lake_api.query.rate_limit import LIMIT_ERRORS, counts_look, counts_request
+from lake_api.web.leaving import StopsForLeavers
 from lake_api.web.problems import problem_responses
 from lake_api.web.requests import LakeRequest
 
@@ -196,7 +197,7 @@ async def get_job(job_id: JobId, request: LakeRequest, jobs: Jobs) -> JobInfo:
     "change while the job lives.",
     tags=["jobs"],
     guards=_USE_GUARDS,
-    middleware=[audited("read_job")],
+    middleware=[audited("read_job"), StopsForLeavers()],
     exception_handlers={Exception: answer_audited_problem},
     responses={
         200: ResponseSpec(

@@ -109,7 +109,9 @@ class ResultArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 async def lake_query(ask: Ask, arguments: Arguments) -> bytes:
     """Rows. The route checks the arguments: what it refuses is counted and logged there."""
-    content = await ask(RouteCall(method="POST", path=f"{_LAKE}/query", body=arguments))
+    content = await ask(
+        RouteCall(method="POST", path=f"{_LAKE}/query", body=arguments, only_reads=True)
+    )
     answer = msgspec.json.decode(content, type=_QueryAnswer)
     if answer.error is None:
         return content

@@ -26,6 +26,7 @@ from lake_api.mcp.server import mcp_server
 from lake_api.query.rate_limit import counts_look
 from lake_api.settings import Settings
 from lake_api.web.accept import preferred
+from lake_api.web.leaving import while_here
 
 MCP_PATH = "/mcp"
 _JSON = "application/json"
@@ -68,7 +69,12 @@ async def mcp_endpoint(scope: Scope, receive: Receive, send: Send) -> None:
     manager: StreamableHTTPSessionManager = app.state.mcp
     scope["headers"] = _accepting(scope["headers"])
     untyped: Any = scope
-    await manager.handle_request(untyped, _replaying(body, receive), _as_sender(send))
+    await while_here(
+        receive,
+        lambda caller: manager.handle_request(
+            untyped, _replaying(body, caller.receive), _as_sender(send)
+        ),
+    )
 
 
 _EVERY_FORM = (b"accept", b"application/json, text/event-stream")

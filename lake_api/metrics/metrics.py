@@ -158,6 +158,7 @@ class _EngineCollector(Collector):
             ("lake_worker_respawns", "Workers that replaced a lost one.", stats.worker_respawns),
             ("lake_object_cache_hits", "Needed objects that were cached.", stats.cache_hits),
             ("lake_object_cache_misses", "Needed objects that were fetched.", stats.cache_misses),
+            ("lake_object_cache_damaged", "Cached files found damaged.", stats.cache_damaged),
             ("lake_fetched_bytes", "Bytes fetched from storage.", stats.cache_fetched_bytes),
             ("lake_answer_cache_hits", "Queries that were answered again.", stats.answers_hits),
             ("lake_answer_cache_misses", "Queries that were not.", stats.answers_misses),

@@ -407,13 +407,18 @@ def test_storage_down_is_told_within_three_seconds(lake):
         lake.query("SELECT * FROM agent_run_log")
     assert time.monotonic() - started < 3.5
     assert caught.value.code == "storage_unavailable"
-    assert lake.background.run(lake.engine.status()) == {"storage": False, "workers": True}
+    assert lake.background.run(lake.engine.status()) == {
+        "storage": False,
+        "workers": True,
+        "cache": True,
+    }
 
 
 def test_status(shared_lake):
     assert shared_lake.background.run(shared_lake.engine.status()) == {
         "storage": True,
         "workers": True,
+        "cache": True,
     }
 
 

@@ -27,6 +27,12 @@ _MISSING_COLUMN = re.compile(
 _MISSING_TABLE = re.compile(r'Referenced table "(.+?)" not found!(?:\s*Candidate tables: (.+))?')
 _QUOTED_TEXT = re.compile(rf"""['"](\w+ {TOO_LONG} \d+ characters)['"]""")
 _QUOTED = re.compile(r'"([^"]+)"')
+_UNDECODABLE = re.compile(
+    r"Failed to read file|Parquet file is likely corrupted|TProtocolException|TTransportException"
+    r"|Malformed Parquet|No magic bytes|Out of buffer|don't know what type|IO Error: Could not read"
+)
+"""What the engine says of files whose content makes no sense."""
+
 _KNOWN_MESSAGES = (
     (
         "Max expression depth",
@@ -148,6 +154,19 @@ def engine_failed(*, recycle: bool = True) -> Explained:
     )
 
 
+def stored_data_unreadable(*, dataset: str = "", day: str = "") -> Explained:
+    """The answer when stored data can't be decoded: whose it is, and never the caller's fault."""
+    what = f"The stored data of `{dataset}` for {day}" if dataset else "Stored data that is read"
+    leave_out = f"WHERE date <> DATE '{day}'" if day else "with a filter on `date`"
+    return Explained(
+        rejected=False,
+        code="stored_data_unreadable",
+        detail=f"{what} can't be decoded.",
+        hint=f"Nothing is wrong with the query. Leave the day out: {leave_out}. Whoever writes the "
+        "dataset must write the day again.",
+    )
+
+
 def explain(text: str, *, sql: str | None, columns: Sequence[str]) -> Explained:
     """What the caller is told about an engine error.
 
@@ -161,6 +180,8 @@ def explain(text: str, *, sql: str | None, columns: Sequence[str]) -> Explained:
         raw = msgspec.json.decode(text[start:] if start >= 0 else "", type=_Raw)
     except (msgspec.DecodeError, msgspec.ValidationError):
         return engine_failed()
+    if _UNDECODABLE.search(raw.exception_message):
+        return stored_data_unreadable()
     if raw.exception_type not in _CODES:
         return engine_failed(recycle=raw.exception_type in {"INTERNAL", "FATAL"})
     return _rejected(raw, sql=sql, columns=columns)

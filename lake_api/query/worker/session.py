@@ -51,6 +51,7 @@ from lake_api.query.worker.failures import (
     row_too_large,
     timed_out,
 )
+from lake_api.query.worker.stored_damage import unreadable_day
 from lake_api.query.worker.stored_types import stored_mismatch
 from lake_api.query.worker.value_hints import found_nothing, value_hints
 from lake_api.query.worker.views import (
@@ -130,6 +131,8 @@ class Session:
             if outcome.code == "type_mismatch":
                 at = outcome.span
                 outcome = stored_mismatch(cursor, job.views, facts, span=at) or outcome
+            elif outcome.code == "stored_data_unreadable":
+                outcome = unreadable_day(cursor, job.views, facts) or outcome
         finally:
             self._current = None
             cursor.close()
