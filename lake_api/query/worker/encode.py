@@ -108,9 +108,11 @@ class _Column:
             convert = self._float
         elif kind == "JSON":
             convert = self._json
+        elif kind.endswith("]"):
+            convert = self._nested
         elif kind.startswith("DECIMAL"):
             convert = self._decimal
-        elif kind.endswith(("]", ")")):
+        elif kind.endswith(")"):
             convert = self._nested
         return convert
 

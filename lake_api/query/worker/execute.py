@@ -10,15 +10,17 @@ relation refuses is executed once more, to be refused in better words.
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 
 from lake_api.query.value_types import Door
 from lake_api.query.worker.lowering import lowered
+from lake_api.query.worker.views import quoted_name
 
 _FETCH_ROWS = 64
 _WHOLE = "lake whole text"
+_Derived = TypeVar("_Derived")
 
 _REFUSALS = (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError)
 """What binding a relation raises about a text."""
@@ -93,8 +95,13 @@ def execute_rows(
     names, kinds = list(relation.columns), list(relation.types)
     change = lowered(names, kinds, Door.ROWS, exact=exact)
     if is_capped or change.is_needed:
-        capped = derived(cursor, sql, relation, lambda whole: change.apply(whole.limit(rows)))
-        return _shape(names, kinds, capped.types), iter(_read(capped.fetchall))
+
+        def fetch(whole: duckdb.DuckDBPyRelation) -> tuple[Shape, Rows]:
+            capped = change.apply(whole.limit(rows))
+            carried = capped.types if change.is_needed else kinds
+            return _shape(names, kinds, carried), iter(_read(capped.fetchall))
+
+        return derived(cursor, sql, relation, fetch)
     cursor.execute(sql)
     return _shape(names, kinds), _chunked(cursor.fetchmany)
 
@@ -110,23 +117,26 @@ def execute_table(
     relation = bound(cursor, sql)
     names, kinds = list(relation.columns), list(relation.types)
     change = lowered(names, kinds, Door.ARROW, text_columns=text_columns)
-    capped = derived(cursor, sql, relation, lambda whole: change.apply(whole.limit(rows)))
-    return _shape(names, kinds, capped.types), _read(capped.to_arrow_table)
+
+    def fetch(whole: duckdb.DuckDBPyRelation) -> Any:
+        return _read(change.apply(whole.limit(rows)).to_arrow_table)
+
+    return _shape(names, kinds), derived(cursor, sql, relation, fetch)
 
 
 def derived(
     cursor: duckdb.DuckDBPyConnection,
     sql: str,
     relation: duckdb.DuckDBPyRelation,
-    derive: Callable[[duckdb.DuckDBPyRelation], duckdb.DuckDBPyRelation],
-) -> duckdb.DuckDBPyRelation:
-    """What is derived from a bound text."""
+    derive: Callable[[duckdb.DuckDBPyRelation], _Derived],
+) -> _Derived:
+    """What is made of a relation over a bound text."""
     try:
         return derive(relation)
     except duckdb.ParserException:
         # A comment follows the semicolon, and a relation is put into another as text.
-        cursor.execute(f"CREATE OR REPLACE TEMP VIEW {_WHOLE} AS {sql}")
-        return derive(cursor.view(_WHOLE))
+        cursor.execute(f"CREATE OR REPLACE TEMP VIEW {quoted_name(_WHOLE)} AS {sql}")
+        return derive(cursor.sql(f"FROM {quoted_name(_WHOLE)}"))
 
 
 def _shape(

@@ -126,9 +126,10 @@ def of_query(
     relation = bound(cursor, sql)
     columns, kinds = tuple(relation.columns), relation.types
     change = lowered(columns, kinds, _DOORS[form], text_columns=text_columns)
-    if change.is_needed:
-        relation = derived(cursor, sql, relation, change.apply)
-    return _source(relation, columns, tuple(map(str, kinds)))
+    types = tuple(map(str, kinds))
+    return derived(
+        cursor, sql, relation, lambda whole: _source(change.apply(whole), columns, types)
+    )
 
 
 def of_stored(
