@@ -36,7 +36,7 @@ def test_every_column_of_the_engines_own_test_table_passes_every_door(
     for name in whole.columns:
         relation = engine.sql(f'SELECT "{name}" FROM test_all_types()')
         expected = engine.sql(f'SELECT CAST("{name}" AS VARCHAR) FROM test_all_types()').fetchall()
-        read = _through(engine, relation, door)
+        read = _through(relation, door)
         assert len(read) == len(expected) == 3
         if door is Door.KEPT:
             kind = str(relation.types[0])
@@ -52,14 +52,16 @@ def test_every_column_of_the_engines_own_test_table_passes_every_door(
             assert column.is_null().to_pylist() == nulls, name
 
 
-def _through(engine: Any, relation: Any, door: Door) -> Any:
+def _through(relation: Any, door: Door) -> Any:
     """The one column as the door has it."""
+    text_columns: set[int] = set()
     try:
         change = lowered(relation.columns, relation.types, door, exact=True)
         table = change.apply(relation).to_arrow_table()
     except duckdb.Error as error:
-        assert beyond(error) == 0
-        change = lowered(relation.columns, relation.types, door, text_columns={0})
+        text_columns = {beyond(error)} - {None}
+    if text_columns:
+        change = lowered(relation.columns, relation.types, door, text_columns=text_columns)
         table = change.apply(relation).to_arrow_table()
     if door is Door.PARQUET:
         file = io.BytesIO()
