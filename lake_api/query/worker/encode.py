@@ -162,8 +162,7 @@ class _Column:
             if token.lstrip("-")[0] in "NI":
                 self.lost_numbers = True
                 return "null"
-            is_safe = not isinstance(_safe_number(_number(token)), str)
-            return token if is_safe else f'"{token}"'
+            return token if _is_safe(token) else f'"{token}"'
 
         return _JSON_TOKEN.sub(written, text)
 
@@ -230,11 +229,15 @@ def _safe_number(value: int | Decimal) -> int | float | str:
     return number if is_exact else str(value)
 
 
-def _number(token: str) -> int | Decimal:
-    """A number of a JSON text."""
+def _is_safe(token: str) -> bool:
+    """Whether a JavaScript number holds a number of a JSON text."""
     # Longer ones are beyond what Python turns into a number, and beyond a double in any case.
     is_whole = token.lstrip("-").isdecimal() and len(token) <= _LONGEST_WHOLE
-    return int(token) if is_whole else Decimal(token)
+    try:
+        number = int(token) if is_whole else Decimal(token)
+    except ArithmeticError:
+        return False
+    return not isinstance(_safe_number(number), str)
 
 
 def _map_key(key: Any) -> str:
