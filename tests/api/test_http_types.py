@@ -178,6 +178,12 @@ def _same(found: Any, value: Any, own: str) -> bool:
         return _same(found[found["tag"]], value, own)
     if isinstance(found, list) and isinstance(value, list):
         return all(_same(one, other, own) for one, other in zip(found, value, strict=True))
+    if isinstance(found, dict) and isinstance(value, dict):
+        pairs = zip(found.items(), value.items(), strict=True)
+        return all(
+            _same(str(key).lower(), name, own) and _same(one, other, own)
+            for (key, one), (name, other) in pairs
+        )
     if isinstance(found, dict) and isinstance(value, list):
         return _same(list(found.values()), value, own)
     if isinstance(found, str) and isinstance(value, dict):

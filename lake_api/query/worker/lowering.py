@@ -102,12 +102,16 @@ class Lowered:
             return relation
         return relation.project(
             ", ".join(
-                f"#{place}"
-                if template is None
-                else template.replace(_VALUE, f"#{place}").replace(_PLACE, str(place - 1))
+                f"#{place}" if template is None else _at(template, place)
                 for place, template in enumerate(self.templates, start=1)
             )
         )
+
+
+def _at(template: str, place: int) -> str:
+    """The template for a column; its name also becomes that of a map's values in Arrow."""
+    filled = template.replace(_VALUE, f"#{place}").replace(_PLACE, str(place - 1))
+    return f"{filled} AS c{place - 1}"
 
 
 def lowered(
@@ -271,7 +275,11 @@ class _Builder:
 
     def _array(self, kind: _Kind, value: str) -> _Piece:
         # As a list, whose items may change their type.
-        return self._list(kind, f"CAST({value} AS {kind.parts[0][1].sql}[])")
+        item = kind.parts[0][1]
+        items = self._list(kind, f"CAST({value} AS {item.sql}[])")
+        if items.type == f"{item.sql}[]":
+            return _Piece(f"CAST({items.sql} AS {kind.sql})", kind.sql)
+        return items
 
     def _struct(self, kind: _Kind, value: str) -> _Piece:
         fields = {
