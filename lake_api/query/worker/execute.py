@@ -90,6 +90,8 @@ def execute_rows(
         kinds = [column[1] for column in described]
         if not lowered(names, kinds, Door.ROWS).is_needed:
             return _shape(names, kinds), _chunked(cursor.fetchmany)
+        # An unfinished result is in the way of what runs next.
+        cursor.abort()
     relation = bound(cursor, sql)
     # A relation over another renames columns that share a name, so the names are the text's own.
     names, kinds = list(relation.columns), list(relation.types)

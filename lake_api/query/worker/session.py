@@ -364,6 +364,8 @@ def _run_rows(job: Job, cursor: duckdb.DuckDBPyConnection, clock: "_Clock") -> _
     try:
         shape, encoded, truncated, first = _rows_once(job, cursor, clock, exact=False)
     except Ambiguous:
+        # An unfinished result is in the way of what runs next.
+        cursor.abort()
         shape, encoded, truncated, first = _rows_once(job, cursor, clock, exact=True)
     if job.filters and found_nothing(first, encoded.count):
         hints = value_hints(cursor, job.filters)
