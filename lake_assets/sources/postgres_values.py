@@ -151,7 +151,10 @@ def _row_of(dataset: Dataset, batch: pa.RecordBatch, at: int) -> str:
 def _shown(value: pa.Scalar) -> str:
     if not value.is_valid:
         return "null"
-    text = str(pc.cast(value, pa.string()))
+    try:
+        text = str(value.as_py())
+    except (ValueError, OverflowError):
+        return "a time outside of the years 1 to 9999"
     return (
         text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}… ({len(text):,} characters)"
     )

@@ -81,8 +81,8 @@ def _plain(watermark: pa.Scalar | None) -> Watermark:
     try:
         return watermark.as_py()
     except (ValueError, OverflowError):
-        # Before the year 1 or after 9999, which a snapshot may have and Python has not.
-        return str(pc.cast(watermark, pa.string()))
+        # A snapshot may have such a time; Python has not, and Arrow writes another one.
+        return "outside of the years 1 to 9999"
 
 
 def _found(column: pa.Array, values: pa.Array) -> int:
