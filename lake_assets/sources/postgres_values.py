@@ -79,7 +79,7 @@ class Decoder:
                 pass
         if column.required and array.null_count:
             at = pc.call_function("index", [array.is_null()], pc.IndexOptions(pa.scalar(True)))
-            self._refuse(column, batch, at.as_py(), "null", "which is declared to have a value")
+            self._refuse(column, batch, at.as_py(), "null", "where a value is required")
         return array
 
     def _cast(
