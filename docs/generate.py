@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from lake_api.query.value_types import NESTED, SCALARS, Door, EngineType, Fit
 from lake_api.settings import SETTINGS
 from lake_assets.catalog import Dataset, load_catalog
 from lake_assets.sources.config import HTTP, PLATFORM, UPSTREAMS, SourceSetting, Upstream
@@ -85,6 +86,31 @@ def postgres_table() -> str:
     return table(header, list(policy_rows()))
 
 
+_DOORS = (Door.ARROW, Door.PARQUET, Door.AVRO)
+
+
+def types_table() -> str:
+    """Every type of the engine at every door."""
+    rows = [
+        (f"`{one.name}`", one.json, *(_fit(one, door) for door in _DOORS))
+        for one in SCALARS.values()
+    ]
+    rows += [
+        (f"`{one.name}`", one.json, "the same", one.parquet, one.avro) for one in NESTED.values()
+    ]
+    return table(("type", "JSON, CSV, pages", "Arrow", "Parquet", "Avro"), rows)
+
+
+def _fit(one: EngineType, door: Door) -> str:
+    match one.fit(door):
+        case Fit.TEXT:
+            return "text"
+        case Fit.CHECKED:
+            return f"exact; text where a value is {one.beyond}"
+        case _:
+            return "exact"
+
+
 PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {
         "settings": settings_table,
@@ -92,6 +118,7 @@ PARTS: dict[str, dict[str, Callable[[], str]]] = {
         "datasets": datasets_table,
     },
     "docs/postgres.md": {"types": postgres_table},
+    "docs/types.md": {"types": types_table},
 }
 
 

@@ -274,9 +274,10 @@ class QueryUnavailable(LakeError):
 
     CSV and Arrow have no place for a reason: where rows were wanted as these, it is a 503.
 
-    Codes: `storage_unavailable`, `query_timeout`, `out_of_memory`, `worker_lost`, `too_busy`,
-    `object_too_large`, `result_too_large`, `stored_type_mismatch`, `stored_data_unreadable`,
-    `stored_data_damaged`, `cached_data_damaged`, `cache_full`, `cache_unwritable`, `engine_error`.
+    Codes: `storage_unavailable`, `query_timeout`, `out_of_memory`, `worker_lost`,
+    `query_ends_worker`, `too_busy`, `object_too_large`, `result_too_large`,
+    `stored_type_mismatch`, `stored_data_unreadable`, `stored_data_damaged`,
+    `cached_data_damaged`, `cache_full`, `cache_unwritable`, `engine_error`.
     """
 
     status = 200

@@ -35,6 +35,7 @@ from lake_api.query.messages import (
     Work,
     WorkerConfig,
 )
+from lake_api.query.refused_texts import RefusedTexts, is_crash
 from lake_api.query.turns import Turns
 from lake_api.query.worker_process import WorkerFailed, WorkerProcess
 
@@ -98,6 +99,7 @@ class WorkerPool:
         self._tasks: set[asyncio.Task[None]] = set()
         self._outdated: set[WorkerProcess] = set()
         self._closing = False
+        self._refused = RefusedTexts()
         self.respawns = 0
         """Workers that were started in the place of a lost one."""
 
@@ -187,9 +189,10 @@ class WorkerPool:
             QueryUnavailable: too busy, timeout, out of memory, worker lost, or engine error.
         """
         queued_at = time.monotonic()
+        job = make_job(next(self._ids))
+        self._refused.check(job)
         slot = await self._turns.take(agent, deadline=deadline, heavy=heavy)
         started_at = time.monotonic()
-        job = make_job(next(self._ids))
         try:
             reply = await self._ask(slot, job, deadline=deadline)
         finally:
@@ -232,9 +235,10 @@ class WorkerPool:
             QueryUnavailable: too busy, timeout, out of memory, worker lost, or engine error.
         """
         queued_at = time.monotonic()
+        work = make_work(next(self._ids))
+        self._refused.check(work)
         slot = await self._turns.take(agent, deadline=deadline, heavy=True)
         queue_ms = (time.monotonic() - queued_at) * 1_000
-        work = make_work(next(self._ids))
         try:
             on_start()
             end = await self._follow(self._workers[slot], work, deadline, on_chunk)
@@ -272,8 +276,7 @@ class WorkerPool:
                     case _:
                         raise WorkerFailed("it spoke out of turn")
         except WorkerFailed as error:
-            await _end(worker)
-            raise _worker_lost() from error
+            raise await self._lost(worker, work) from error
         except TimeoutError:
             await _surely(self._drain(worker, work, reading))
             raise _timed_out() from None
@@ -331,14 +334,21 @@ class WorkerPool:
         try:
             reply = reading.result()
         except WorkerFailed as error:
-            await _end(worker)
-            raise _worker_lost() from error
+            raise await self._lost(worker, job) from error
         if not isinstance(reply, Answer | Failure) or reply.id != job.id:
             await _end(worker)
             raise _worker_lost()
         if isinstance(reply, Failure) and reply.recycle:
             await _end(worker)
         return reply
+
+    async def _lost(self, worker: WorkerProcess, work: Work) -> QueryUnavailable:
+        """What to tell of work whose worker ended; a text whose fault it is, is remembered."""
+        returncode = await worker.ended()
+        await _end(worker)
+        if is_crash(returncode) and not self._closing:
+            return self._refused.add(work)
+        return _worker_lost()
 
     async def _stop(
         self, worker: WorkerProcess, job: Work, reading: "asyncio.Task[FromWorker]"
