@@ -67,8 +67,8 @@ from lake_api.query.worker.failures import (
     unencodable,
     unsupported_type,
 )
-from lake_api.query.worker.stored_damage import unreadable_day
 from lake_api.query.worker.lowering import Unsupported, beyond, text_warnings
+from lake_api.query.worker.stored_damage import unreadable_day
 from lake_api.query.worker.stored_types import stored_mismatch
 from lake_api.query.worker.value_hints import found_nothing, value_hints
 from lake_api.query.worker.views import (
