@@ -97,8 +97,8 @@ def lake_env(tmp_path: Any) -> dict[str, str]:
     # Nothing listens on port 9 (discard): the service starts and says that storage is away.
     return {
         "MINIO_URL": "http://127.0.0.1:9",
-        "MINIO_ACCESS_KEY": "a",
-        "MINIO_SECRET_KEY": "b",
+        "LAKE_READER_ACCESS_KEY": "a",
+        "LAKE_READER_SECRET_KEY": "b",
         "LAKE_DAGSTER_URL": "http://127.0.0.1:9",
         "LAKE_CACHE_DIR": str(tmp_path / "cache"),
         "LAKE_DATABASE_URL": f"sqlite:///{tmp_path}/service.db",
