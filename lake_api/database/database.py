@@ -69,21 +69,23 @@ class Database:
 
     @staticmethod
     def require_usable(url: str) -> None:
-        """Connect once, so that a database that can't serve is found before the service starts.
+        """Bring the tables up to date, so that a database that can't serve is found at the start.
 
         Raises:
             SettingsError: the URL is none, the database does not answer, or it holds the tables
                 of another program or of a newer version of the service.
         """
         parsed = _parse(url)
-        engine = _plain_engine(parsed)
         try:
-            with engine.connect() as connection:
-                _require_ours(connection)
+            engine = _plain_engine(parsed)
+            try:
+                with engine.connect() as connection:
+                    _require_ours(connection)
+            finally:
+                engine.dispose()
+            _migrate(parsed)
         except (OSError, SQLAlchemyError) as error:
             raise _unusable(error) from error
-        finally:
-            engine.dispose()
 
     @asynccontextmanager
     async def session(self) -> AsyncGenerator[AsyncSession]:
