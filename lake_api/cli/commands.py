@@ -29,7 +29,7 @@ _WITHOUT_SETTINGS = {"demo", "doctor", "down", "logs", "status"}
 def main(ctx: click.Context) -> None:
     """A data lake that agents can be trusted with."""
     if ctx.invoked_subcommand not in _WITHOUT_SETTINGS:
-        from lake_api.cli.failure import require_known_settings
+        from lake_api.cli.environment import require_known_settings
 
         require_known_settings()
 

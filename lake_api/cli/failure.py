@@ -4,14 +4,11 @@ Belongs here: the one error of the command line, and turning the errors of other
 Does not belong here: the errors that the service answers with (`client` reads those).
 """
 
-import os
 from typing import IO, Any
 
 import click
 
-from lake_api.settings import SettingsError, all_names
 from lake_api.stack.errors import StackError
-from lake_assets.catalog.settings import check_names
 
 
 class CommandFailed(click.ClickException):
@@ -28,18 +25,6 @@ class CommandFailed(click.ClickException):
         if self.details:
             click.echo(self.details, file=file, err=True)
         click.echo(f"  {self.hint}", file=file, err=True)
-
-
-def require_known_settings() -> None:
-    """Refuse an environment with a setting of the lake that nothing reads.
-
-    Raises:
-        CommandFailed: there is one; the message names it and the nearest that exists.
-    """
-    try:
-        check_names(os.environ, all_names())
-    except SettingsError as error:
-        raise CommandFailed(str(error), hint="Unset it, or correct its name.") from error
 
 
 class LakeGroup(click.Group):

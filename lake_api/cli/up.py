@@ -11,15 +11,14 @@ from collections.abc import Mapping
 import click
 
 from lake_api.cli import tables
+from lake_api.cli.environment import require_usable_settings
 from lake_api.cli.failure import CommandFailed
 from lake_api.cli.signals import ignoring, interrupting, setting
 from lake_api.cli.status import print_state
-from lake_api.settings import SettingsError, check_environment
 from lake_api.stack.detached import start_detached, stop_running
 from lake_api.stack.fakes import require_fakes
 from lake_api.stack.state import default_home, project_root, read_state
 from lake_api.stack.supervisor import Ports, Supervisor
-from lake_assets.catalog import LakeLocation
 from lake_assets.sources.config import setting_names
 
 
@@ -39,7 +38,7 @@ def run_up(*, detach: bool, schedules: bool, with_fakes: bool, ports: Mapping[st
             f"{running.dagster_url}",
             hint="`lake status` shows it, `lake down` stops it.",
         )
-    _require_usable_settings()
+    require_usable_settings()
     if with_fakes:
         require_fakes(root)
     if detach:
@@ -63,17 +62,6 @@ def run_up(*, detach: bool, schedules: bool, with_fakes: bool, ports: Mapping[st
         on_event=click.echo,
     )
     _run_until_told(supervisor)
-
-
-def _require_usable_settings() -> None:
-    """Refuse what a part would end with minutes later."""
-    try:
-        check_environment(os.environ)
-        if os.environ.get("MINIO_URL") or os.environ.get("MINIO_ENDPOINT"):
-            LakeLocation.from_mapping(os.environ)
-            LakeLocation.from_mapping(os.environ, reader=True)
-    except SettingsError as error:
-        raise CommandFailed(str(error), hint="README.md lists the settings.") from error
 
 
 def run_down() -> None:
