@@ -24,7 +24,7 @@ from uuid import UUID
 from litestar.handlers.base import BaseRouteHandler
 
 from lake_api.errors import Forbidden, InvalidRequest, NotAuthenticated
-from lake_api.peers import Connection, is_internal
+from lake_api.peers import Connection, client_address, is_internal
 from lake_api.settings import Settings
 from lake_api.tokens.grants import EVERYTHING, Grant
 from lake_api.tokens.secret import TokenKind, is_token
@@ -56,7 +56,8 @@ class Caller:
     """An authenticated caller; `cron_run` is the run that the request belongs to.
 
     `token_id` is that of the token it showed, and `swarm_id` that of the swarm it belongs to (its
-    own, for a swarm); both are None for the admin and for agents by network.
+    own, for a swarm); both are None for the admin and for agents by network. `peer` is the address
+    that an agent by network is known by.
     """
 
     role: Role
@@ -65,6 +66,14 @@ class Caller:
     grant: Grant = EVERYTHING
     token_id: UUID | None = None
     swarm_id: UUID | None = None
+    peer: str = ""
+
+    @property
+    def share(self) -> str:
+        """Whose share of the workers its queries take: its group and itself (`query.turns`)."""
+        if self.swarm_id is not None:
+            return f"swarm:{self.swarm_id} {self.key}"
+        return f"peer:{self.peer} {self.key}" if self.peer else self.key
 
     @property
     def key(self) -> str:
@@ -97,6 +106,7 @@ def identify(connection: Connection, settings: Settings) -> Caller | None:
             role=Role.AGENT,
             name=_name(connection, AGENT_HEADER) or _DEFAULT_AGENT,
             cron_run=_name(connection, CRON_RUN_HEADER),
+            peer=client_address(connection, settings),
         )
     return None
 

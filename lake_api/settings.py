@@ -121,6 +121,13 @@ SETTINGS: tuple[Setting, ...] = (
         parse=positive_int,
     ),
     Setting(
+        name="LAKE_HEAVY_AFTER_S",
+        default="2",
+        sentence="A query that has run for so long is a heavy one: where a light query of another "
+        "agent waits, it gives up its worker and starts again among the heavy ones.",
+        parse=positive_float,
+    ),
+    Setting(
         name="LAKE_QUERY_THREADS",
         default="2",
         sentence="DuckDB threads in each worker.",
@@ -278,8 +285,10 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         name="LAKE_EXPORT_LINK_S",
-        default="3600",
-        sentence="Seconds that a signed link to an export is good for, at most 604800.",
+        default="300",
+        sentence="Seconds that a signed link to an export or an artifact is good for, at most "
+        "604800. Whoever has a link may use it until then, also where its token is revoked; each "
+        "new link asks for the rights again.",
         parse=positive_int,
     ),
     Setting(
@@ -370,6 +379,7 @@ class Settings:
     query_workers: int
     heavy_workers: int
     heavy_bytes: int
+    heavy_after_s: float
     query_threads: int
     query_memory_bytes: int
     query_address_space_bytes: int
