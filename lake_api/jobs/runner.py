@@ -198,9 +198,10 @@ class JobRunner:
         """Why the job's owner may not have its rows any more; None while it may."""
         try:
             asker = await asker_of(job, self.tokens, clock=self.clock)
-            if not asker.grant.may(_OPERATIONS[job.kind]):
+            operation = _OPERATIONS[job.kind]
+            if not asker.grant.may(operation):
                 return Forbidden(
-                    f"The token that asked for it does not allow `{_OPERATIONS[job.kind]}` any more.",
+                    f"The token that asked for it does not allow `{operation}` any more.",
                     code="operation_not_allowed",
                 )
             self.guard.check(job.sql, may_read=asker.may_read)

@@ -24,7 +24,11 @@ def test_a_loopback_peer_is_an_internal_agent(service: Any) -> None:
     assert service.query(SQL).status_code == 200
     assert service.query(SQL, headers={"X-Agent-ID": "aurora"}).status_code == 200
     assert service.query(SQL, headers={"X-Internal-API-Key": KEY}).status_code == 200
-    assert service.engine.agents == ["agent:internal", "agent:aurora", "admin:admin"]
+    assert service.engine.agents == [
+        "peer:127.0.0.1 agent:internal",
+        "peer:127.0.0.1 agent:aurora",
+        "admin:admin",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,68 @@ def test_agents_take_turns(background):
     assert sorted(order) == ["a", "a", "b", "heavy", "heavy", "heavy", "heavy"]
 
 
+def test_a_swarm_with_many_agents_has_one_turn(background):
+    async def run():
+        agents = [f"swarm:s token:{number}" for number in range(6)]
+        return await served_in_order(turns(), [*agents, "token:other", "peer:p agent:x"])
+
+    order = background.run(run())
+    assert set(order[:4]) >= {"token:other", "peer:p agent:x"}
+
+
+def test_a_group_leaves_room_in_the_queue(background):
+    async def run():
+        line = turns(slots=0, queue=4)
+        waiting = [
+            asyncio.create_task(line.take(f"peer:p agent:{number}", deadline=soon()))
+            for number in range(3)
+        ]
+        await asyncio.sleep(0)
+        other = asyncio.create_task(line.take("token:other", deadline=soon()))
+        await asyncio.sleep(0)
+        assert not other.done()
+        other.cancel()
+        await asyncio.wait({other})
+        try:
+            await line.take("peer:p agent:4", deadline=soon())
+        finally:
+            for task in waiting:
+                task.cancel()
+
+    assert "swarm or address" in refusal(background, run()).detail
+
+
+def test_a_group_never_has_all_heavy_slots(background):
+    async def run():
+        line = with_lanes(light=2, heavy=1, heavy_beside=1)
+        await line.take("swarm:s token:1", deadline=soon(), heavy=True)
+        second = asyncio.create_task(line.take("swarm:s token:2", deadline=soon(), heavy=True))
+        await asyncio.sleep(0.01)
+        assert not second.done()
+        slot = await line.take("token:other", deadline=soon(), heavy=True)
+        second.cancel()
+        return slot
+
+    assert background.run(run()) in {0, 1}
+
+
+def test_whom_a_long_query_keeps_waiting_is_known(background):
+    async def run():
+        line = turns(slots=1)
+        await line.take("a", deadline=soon())
+        waiting = [asyncio.create_task(line.take("a", deadline=soon()))]
+        await asyncio.sleep(0.02)
+        assert not line.is_awaited("a", longer_than_s=0)
+        waiting.append(asyncio.create_task(line.take("b", deadline=soon())))
+        await asyncio.sleep(0.02)
+        assert line.is_awaited("a", longer_than_s=0.01)
+        assert not line.is_awaited("a", longer_than_s=10)
+        for task in waiting:
+            task.cancel()
+
+    background.run(run())
+
+
 def test_one_agent_leaves_a_slot_for_others(background):
     async def run():
         line = turns(slots=2, agent_running=1)
