@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lake_api.cli import main
+from lake_api.cli.commands import main
 
 ROOT = Path(__file__).parents[1]
 GENERATE = runpy.run_path(str(ROOT / "docs/generate.py"))

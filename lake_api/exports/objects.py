@@ -22,6 +22,7 @@ from obstore.exceptions import BaseError
 from lake_api.exports.signing import signed_url
 from lake_api.query.reader_store import open_whole, storage_unavailable
 from lake_assets.catalog import LakeLocation
+from lake_assets.catalog.proxies import proxy_for
 
 PART_BYTES = 8 * 1024 * 1024
 _PIECE_BYTES = 1024 * 1024
@@ -47,7 +48,11 @@ class ExportObjects:
         self._link_location = link_location
         self._store = open_whole(location)
         self._http = httpx.AsyncClient(
-            timeout=httpx.Timeout(30.0, connect=2.0), trust_env=False, follow_redirects=False
+            timeout=httpx.Timeout(30.0, connect=2.0),
+            follow_redirects=False,
+            # Of the environment it may know the proxy, and no passwords of `.netrc`.
+            trust_env=False,
+            proxy=proxy_for(location.endpoint),
         )
 
     async def close(self) -> None:

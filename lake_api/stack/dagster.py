@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from lake_api.stack.ports import LOOPBACK
+from lake_api.stack.ports import LOOPBACK, listens
 from lake_api.stack.process import Child, Launch
 
 MODULE = "lake_assets.definitions"
@@ -46,7 +46,9 @@ def start_code_server(
         f"--working-directory={root}",
     ]
     child = Child(Launch(name="dagster-code", argv=command, env=env, cwd=root, log=log))
-    child.wait_until(lambda: _is_listening(port), timeout_s=_CODE_READY_S)
+    child.wait_until(
+        lambda: listens(child.pid, port) and _is_listening(port), timeout_s=_CODE_READY_S
+    )
     return child
 
 
@@ -63,7 +65,7 @@ def start_webserver(*, root: Path, env: Mapping[str, str], port: int, log: Path)
         f"--workspace={root / 'workspace.yaml'}",
     ]
     child = Child(Launch(name="dagster-webserver", argv=command, env=env, cwd=root, log=log))
-    child.wait_until(lambda: _is_serving(port), timeout_s=_WEB_READY_S)
+    child.wait_until(lambda: listens(child.pid, port) and _is_serving(port), timeout_s=_WEB_READY_S)
     return child
 
 

@@ -17,6 +17,7 @@ import pyarrow.fs
 from obstore.store import S3Store
 
 from lake_assets.catalog import Dataset, LakeLocation, dataset_prefix, day_of_key, version_key
+from lake_assets.catalog.proxies import proxy_for
 
 _PART_BYTES = 8 * 1024 * 1024
 _PARTS_AT_ONCE = 4
@@ -33,6 +34,12 @@ class VersionToken(msgspec.Struct, frozen=True):
     version: str
     written_at: datetime
     days: tuple[date, ...]
+
+
+def _proxy_for(endpoint: str) -> str | None:
+    """The proxy for a client that looks for none, and knows no SOCKS."""
+    found = proxy_for(endpoint)
+    return found if found and found.startswith(("http://", "https://")) else None
 
 
 class LakeStore:
@@ -114,6 +121,7 @@ class LakeStore:
             region=self.location.region,
             connect_timeout=5,
             request_timeout=60,
+            proxy_options=_proxy_for(self.location.endpoint),
         )
 
     def days(self, dataset: Dataset) -> Sequence[date]:

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from dagster_graphql.schema import create_schema
 from graphql import parse, validate
 
-from lake_api.cli import main
+from lake_api.cli.commands import main
 from lake_api.cli.demo import QUESTIONS, own_environment
 from lake_api.cli.demo_runs import RUN_PROGRESS
 from lake_api.cli.failure import CommandFailed

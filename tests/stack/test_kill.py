@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from lake_api.cli.demo_runs import DagsterRuns
-from lake_api.stack.postgres_home import remove_outside_home
 from lake_assets.catalog import LakeLocation, data_key, dataset_prefix, load_catalog
 from lake_assets.storage.store import LakeStore
 from tests.conftest import boto3_client
@@ -101,7 +100,6 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
         yield Night(command, state)
     finally:
         command("down")
-        remove_outside_home(command.home / "postgres")
         shutil.rmtree(command.home)
 
 
