@@ -29,7 +29,7 @@ from lake_assets.orchestration.derive import derived, inputs_of
 from lake_assets.orchestration.io_manager import column_schema
 from lake_assets.orchestration.partitions import days_of, partitions_of
 from lake_assets.orchestration.reporting import DayEvents, left_out, write_reported
-from lake_assets.orchestration.resources import PlatformResource, ServiceResource
+from lake_assets.orchestration.resources import LakeResource, PlatformResource, ServiceResource
 from lake_assets.orchestration.rows import DailyRows
 from lake_assets.sources.errors import SourceMismatch
 from lake_assets.sources.service import open_service_export, said_of_removed
@@ -136,6 +136,9 @@ def _platform_export(dataset: Dataset, clock: Clock) -> AssetFunction:
         days = days_of(context.partition_keys)
         _refuse_past_snapshot(dataset, days, clock().astimezone(UTC).date())
         platform: PlatformResource = context.resources.platform
+        lake: LakeResource = context.resources.lake
+        # Before the source's state: what another run writes after this is newer than ours.
+        seen = lake.store().etags(dataset)
         # The driver imports pandas where that is installed: half a second for runs that need it.
         from lake_assets.sources.platform import open_export  # noqa: PLC0415
 
@@ -147,7 +150,12 @@ def _platform_export(dataset: Dataset, clock: Clock) -> AssetFunction:
                         f"{', '.join(source.table.missing)}; exported as nulls"
                     )
                 rows = DailyRows(
-                    dataset=dataset, days=days, read=source.day, source=str(dataset.source)
+                    dataset=dataset,
+                    days=days,
+                    read=source.day,
+                    source=str(dataset.source),
+                    seen=seen,
+                    absent=frozenset(source.table.missing),
                 )
                 yield dg.Output(rows)
         except SourceMismatch as error:
@@ -160,7 +168,9 @@ def _platform_export(dataset: Dataset, clock: Clock) -> AssetFunction:
 def _service_export(dataset: Dataset) -> Callable[[dg.AssetExecutionContext], DayEvents]:
     def export(context: dg.AssetExecutionContext) -> DayEvents:
         service: ServiceResource = context.resources.service
+        lake: LakeResource = context.resources.lake
         days = days_of(context.partition_keys)
+        seen = lake.store().etags(dataset)
         try:
             with open_service_export(service.url, dataset) as source:
                 removed = [day for day in days if day in source.removed]
@@ -171,6 +181,7 @@ def _service_export(dataset: Dataset) -> Callable[[dg.AssetExecutionContext], Da
                     days=[day for day in days if day not in source.removed],
                     read=source.read,
                     source=str(dataset.source),
+                    seen=seen,
                 )
                 yield from write_reported(context, rows, {day: {} for day in days})
         except SourceMismatch as error:

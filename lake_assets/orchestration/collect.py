@@ -58,7 +58,9 @@ def collected(
                 yield left_out(context, dataset, day, f"Skipped: {missing}")
             yield from check_results(dataset, {})
             return
+        replaces = _is_tagged(context, REPLACE_TAG)
         with http:
+            seen = lake.store().etags(dataset)
             collection = Collection(
                 dataset=dataset,
                 collector=collector,
@@ -69,7 +71,7 @@ def collected(
                 now=clock().astimezone(UTC),
                 warn=lambda text: context.log.warning(http.redacted(text)),
                 keep_stored=_keeps_stored(context, days=len(days)),
-                replace=_is_tagged(context, REPLACE_TAG),
+                replace=replaces,
             )
             with _as_failures(collection):
                 rows = DailyRows(
@@ -77,6 +79,8 @@ def collected(
                     days=collection.published(collection.wanted()),
                     read=collection.read,
                     source=str(dataset.source),
+                    seen=seen,
+                    joined=collector.fades and not replaces,
                 )
                 yield from write_reported(context, rows, collection.notes)
             context.log.info(f"{dataset.partition}: {http.requests} requests")
