@@ -35,7 +35,7 @@ from lake_assets.sources.batches import to_batches
 from lake_assets.sources.errors import SourceMismatch
 from lake_assets.storage.conform import SchemaMismatch
 from lake_assets.storage.reader import StoredDays
-from lake_assets.storage.shrink import Inputs
+from lake_assets.storage.shrink import DayInputs
 
 STAMP_COLUMN = "generated_at"
 """Filled in with the moment of the run where a derivation leaves it out."""
@@ -108,7 +108,7 @@ class _DerivedDays:
         init=False, default_factory=dict[date, Mapping[str, Any]]
     )
     left_out: dict[date, str] = field(init=False, default_factory=dict[date, str])
-    inputs: dict[date, Inputs] = field(init=False, default_factory=dict[date, Inputs])
+    inputs: dict[date, DayInputs] = field(init=False, default_factory=dict[date, DayInputs])
     _inputs: dict[str, pa.Table] = field(init=False, default_factory=dict[str, pa.Table])
 
     def computable(self) -> Iterator[date]:
@@ -119,17 +119,19 @@ class _DerivedDays:
                 continue
             missing: dict[str, str] = {}
             read_days: dict[str, frozenset[date]] = {}
+            absent_days: dict[str, frozenset[date]] = {}
             for upstream, window in self.derivation.windows.items():
                 wanted = window.of(day)
                 table, absent = self.stored[_input_name(upstream)].window(wanted)
                 self._inputs[upstream] = table
-                read_days[upstream] = frozenset(wanted) - frozenset(absent)
+                absent_days[upstream] = frozenset(absent)
+                read_days[upstream] = frozenset(wanted) - absent_days[upstream]
                 if absent:
                     missing[upstream] = in_ranges(absent)
             if any(read_days.values()):
                 counts = {upstream: len(days) for upstream, days in read_days.items()}
                 self.notes[day] = {"input_days": counts, "missing_inputs": missing}
-                self.inputs[day] = read_days
+                self.inputs[day] = DayInputs(read=read_days, missing=absent_days)
                 yield day
             else:
                 said = "; ".join(f"{upstream} {days}" for upstream, days in missing.items())

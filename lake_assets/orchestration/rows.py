@@ -20,7 +20,7 @@ from lake_assets.sources.fading import REPLACE_TAG
 from lake_assets.storage.conform import SchemaMismatch
 from lake_assets.storage.day_facts import DayFacts, merge_facts, read_facts
 from lake_assets.storage.evolution import ACCEPT_TAG
-from lake_assets.storage.shrink import ALLOW_TAG, DayShrinks, Inputs
+from lake_assets.storage.shrink import ALLOW_TAG, DayInputs, DayShrinks
 from lake_assets.storage.store import LakeStore
 from lake_assets.storage.writer import Origin, PartitionWriter, WrittenPartition
 
@@ -42,7 +42,7 @@ class DailyRows:
     source: str
     seen: Mapping[date, str] | None = None
     absent: frozenset[str] = frozenset()
-    inputs: Mapping[date, Inputs] = field(default_factory=dict[date, Inputs])
+    inputs: Mapping[date, DayInputs] = field(default_factory=dict[date, DayInputs])
     joined: bool = False
     facts: dict[date, DayFacts] = field(default_factory=dict[date, DayFacts])
     failed: dict[date, str] = field(default_factory=dict[date, str])

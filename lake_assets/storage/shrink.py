@@ -38,6 +38,15 @@ MIN_VALUES = 50
 _BATCH_ROWS = 65_536
 
 Inputs = Mapping[str, frozenset[date]]
+"""Days by the dataset that they are of."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayInputs:
+    """The days that a derived day is computed from, and those that it asked for in vain."""
+
+    read: Inputs
+    missing: Inputs
 
 
 class DayShrinks(ValueError):
@@ -87,7 +96,7 @@ class StoredFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loss:
-    """What is lost of a stored day: rows, and values by column as `(stored, new)`."""
+    """What is lost of a stored day: rows, values by column as `(stored, new)`, input days."""
 
     rows: int
     columns: Mapping[str, tuple[int, int]]
@@ -99,7 +108,7 @@ class Loss:
         return Loss(rows=self.rows, columns=kept, inputs=self.inputs)
 
 
-def loss(dataset: Dataset, stored: StoredFacts, new: RowMeasure, inputs: Inputs | None) -> Loss:
+def loss(dataset: Dataset, stored: StoredFacts, new: RowMeasure, inputs: DayInputs | None) -> Loss:
     """Compare a stored day with the measures of the one that would take its place."""
     fewer = max(0, stored.rows - new.rows)
     # As many rows as before may be other rows: a watermark that was stamped anew moves them.
@@ -109,14 +118,13 @@ def loss(dataset: Dataset, stored: StoredFacts, new: RowMeasure, inputs: Inputs 
         for name, count in stored.filled.items()
         if count > new.filled.get(name, 0) and not _may_vanish(dataset, name)
     }
-    missing: dict[str, frozenset[date]] = {}
-    if stored.inputs is not None and inputs is not None:
-        missing = {
-            upstream: days - inputs.get(upstream, frozenset())
-            for upstream, days in stored.inputs.items()
-            if days - inputs.get(upstream, frozenset())
-        }
-    return Loss(rows=max(fewer, other), columns=columns, inputs=missing)
+    gone: dict[str, frozenset[date]] = {}
+    if inputs is not None:
+        for upstream, days in (stored.inputs or {}).items():
+            # Not all that is no longer read: a derivation may have got a smaller window.
+            if lacking := days & inputs.missing.get(upstream, frozenset()):
+                gone[upstream] = lacking
+    return Loss(rows=max(fewer, other), columns=columns, inputs=gone)
 
 
 def refuse_loss(
@@ -143,13 +151,13 @@ def refuse_loss(
             f"the stored object can't be compared with: {stored.unreadable}",
             new_has=f"{new.rows:,} rows",
         )
-    is_less = bool(found.rows or found.columns)
-    if found.inputs and is_less:
+    if found.inputs:
+        # As many rows as before say nothing here: they would be sums of less.
         days = "; ".join(f"{name} {_days(found.inputs[name])}" for name in sorted(found.inputs))
         raise _refused(
-            f"the stored day has {stored.rows:,} rows and was computed also from {days}, which "
-            "the lake does not have now",
-            new_has=f"{new.rows:,} rows, {found.rows:,} of the stored ones are not among them",
+            f"the stored day has {stored.rows:,} rows and was computed also from {days}",
+            new_has=f"{new.rows:,} rows without that, since those days are missing or failed a "
+            "check",
         )
     if is_mirror:
         return

@@ -21,6 +21,7 @@ from lake_assets.storage.schema import arrow_schema
 from lake_assets.storage.shrink import (
     FILLED_METADATA,
     INPUTS_METADATA,
+    DayInputs,
     Inputs,
     Loss,
     StoredFacts,
@@ -68,7 +69,7 @@ class Origin:
     """
 
     seen: Mapping[date, str] | None = None
-    inputs: Inputs | None = None
+    inputs: DayInputs | None = None
     absent: frozenset[str] = frozenset()
     strict: bool = False
 
@@ -134,7 +135,7 @@ class PartitionWriter:
         )
         footer = dict(self._footer)
         if origin.inputs is not None:
-            footer[INPUTS_METADATA] = msgspec.json.encode(_sorted(origin.inputs)).decode()
+            footer[INPUTS_METADATA] = msgspec.json.encode(_sorted(origin.inputs.read)).decode()
         encoder = _Encoder(dataset, day, footer, at_end=replacing.judge)
         if replacing.keeps:
             batches = self._with_stored(batches, dataset, day, encoder.measure, replacing)
