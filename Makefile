@@ -16,7 +16,7 @@ FOR_DEVELOPMENT := $(VENV)/.installed-for-development
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test fuzz lint bench bench-models docs lock clean
+.PHONY: help demo up down test fuzz soak lint bench bench-models docs lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,10 @@ test: $(FOR_DEVELOPMENT) ## run every test, on real parts
 fuzz: MINUTES ?= 10
 fuzz: $(FOR_DEVELOPMENT) ## hostile and mutated SQL until a canary is seen or MINUTES=10 are over
 	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
+
+soak: STEPS ?= 2000
+soak: $(FOR_DEVELOPMENT) ## random writes, purges, renames, kills and runs over a month of days, STEPS=2000
+	@$(BIN)/python -m tests.soak --steps $(STEPS)
 
 lint: $(FOR_DEVELOPMENT) ## ruff, its format, pyright in strict mode
 	@$(BIN)/ruff check .

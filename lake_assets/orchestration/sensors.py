@@ -26,6 +26,7 @@ from lake_assets.orchestration.alerts import (
     without_secrets,
 )
 from lake_assets.orchestration.assets import Clock, is_built
+from lake_assets.orchestration.lost_runs import awaits_retry
 from lake_assets.orchestration.schedules import why_not
 
 FAILED_SENSOR = "failed_datasets"
@@ -134,6 +135,8 @@ def _failed_datasets(
         run = record.dagster_run
         memory.looked_until = max(memory.looked_until, record.update_timestamp.timestamp())
         if run.run_id in memory.seen or run.tags.get(WILL_RETRY_TAG) == "true":
+            continue
+        if awaits_retry(instance, run):
             continue
         memory.seen = [*memory.seen, run.run_id][-_SEEN_RUNS:]
         outcome = _outcome(instance, run)

@@ -149,31 +149,31 @@ def refuse_loss(
             return
         raise _refused(
             f"the stored object can't be compared with: {stored.unreadable}",
-            new_has=f"{new.rows:,} rows",
+            new_has=f"{_rows(new.rows)}",
         )
     if found.inputs:
         # As many rows as before say nothing here: they would be sums of less.
         days = "; ".join(f"{name} {_days(found.inputs[name])}" for name in sorted(found.inputs))
         raise _refused(
-            f"the stored day has {stored.rows:,} rows and was computed also from {days}",
-            new_has=f"{new.rows:,} rows without that, since those days are missing or failed a "
+            f"the stored day has {_rows(stored.rows)} and was computed also from {days}",
+            new_has=f"{_rows(new.rows)} without that, since those days are missing or failed a "
             "check",
         )
     if is_mirror:
         return
     if stored.rows and not new.rows:
-        raise _refused(f"the stored day has {stored.rows:,} rows", new_has="none")
+        raise _refused(f"the stored day has {_rows(stored.rows)}", new_has="none")
     share = 0.0 if strict else dataset.shrink.share
     if found.rows > share * stored.rows:
         raise _refused(
-            f"the stored day has {stored.rows:,} rows",
-            new_has=f"{new.rows:,} rows, and {found.rows:,} of the stored ones are not among them "
+            f"the stored day has {_rows(stored.rows)}",
+            new_has=f"{_rows(new.rows)}, and {found.rows:,} of the stored ones are not among them "
             f"(at most {share:.0%} may go)",
         )
     if emptied := [name for name, (_, after) in found.columns.items() if not after]:
         raise _refused(
             f"the stored day has {_counts(found, emptied, stored=True)}",
-            new_has=f"none in {new.rows:,} rows" + _absent(emptied, absent),
+            new_has=f"none in {_rows(new.rows)}" + _absent(emptied, absent),
         )
     thinner = [
         name
@@ -273,6 +273,10 @@ def _refused(stored_has: str, *, new_has: str) -> DayShrinks:
         f"{stored_has}, the new one has {new_has}; it was not replaced. A run with the tag "
         f"{ALLOW_TAG}=true replaces it"
     )
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'' if count == 1 else 's'}"
 
 
 def _counts(found: Loss, names: list[str], *, stored: bool) -> str:
