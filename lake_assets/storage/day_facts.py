@@ -47,6 +47,22 @@ def read_facts(store: LakeStore, dataset: Dataset) -> dict[date, DayFacts]:
     return _decoded(store.get_small(checks_key(dataset)))
 
 
+def good_days(store: LakeStore, dataset: Dataset) -> frozenset[date]:
+    """The days that the bucket has, but for those whose object failed a check that blocks.
+
+    Raises:
+        StorageError: the store did not answer; a retry may help.
+    """
+    etags = store.etags(dataset)
+    facts = read_facts(store, dataset) if etags else {}
+    return frozenset(
+        day
+        for day, etag in etags.items()
+        # A verdict is about one object: a day that was replaced since has none.
+        if not ((known := facts.get(day)) and known.blocks and known.etag == etag.strip('"'))
+    )
+
+
 def _decoded(content: bytes | None) -> dict[date, DayFacts]:
     if content is None:
         return {}

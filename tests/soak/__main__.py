@@ -1,6 +1,7 @@
 """`python -m tests.soak`: as many steps as asked for, on an S3 server and a Postgres of its own."""
 
 import argparse
+import logging
 import sys
 import tempfile
 import time
@@ -19,6 +20,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     given = parser.parse_args()
+    logging.disable()
     home = Path(tempfile.mkdtemp(prefix="soak-"))
     s3, database = EmbeddedS3(home / "s3"), EmbeddedPostgres(home / "postgres")
     location = s3.start().writer

@@ -4,6 +4,7 @@ Belongs here: random changes of a database, runs of Dagster, some of them killed
 Does not belong here: how long it goes on (`__main__`, `test_soak`).
 """
 
+import logging
 import multiprocessing
 import os
 import random
@@ -116,6 +117,12 @@ def run_until_killed(
         return etag
 
     LakeStore._put = counted  # type: ignore[method-assign]
+    run_quietly(part, partition, days)
+
+
+def run_quietly(part: Part, partition: str, days: Sequence[date]) -> None:
+    """The same in a process of its own."""
+    logging.disable()
     run(part, partition, days, {})
 
 
@@ -241,7 +248,9 @@ class Soak:
 
     def _run_twice(self, name: str, days: Sequence[date]) -> None:
         """Two at once, in two processes; what one has written the other does not undo."""
-        both = [self._spawn.Process(target=run, args=(self.part, name, days, {})) for _ in range(2)]
+        both = [
+            self._spawn.Process(target=run_quietly, args=(self.part, name, days)) for _ in range(2)
+        ]
         for process in both:
             process.start()
         for process in both:
