@@ -7,7 +7,7 @@ Does not belong here: any single dataset; reading or writing rows.
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 
 import dagster as dg
@@ -77,9 +77,6 @@ def build_asset(
         tags={"lake/kind": dataset.kind.value},
         metadata=_metadata(dataset),
         code_version=code_version(dataset),
-        freshness_policy=dg.FreshnessPolicy.time_window(
-            fail_window=timedelta(hours=dataset.freshness_h)
-        ),
         check_specs=check_specs(dataset),
         retry_policy=RETRY,
         io_manager_key="lake_io",
@@ -112,7 +109,7 @@ def _producer(dataset: Dataset, clock: Clock) -> Callable[..., Any]:
     if isinstance(dataset.source, LakeSource):
         return derived(dataset, clock)
     if isinstance(dataset.source, ServiceSource):
-        return _service_export(dataset)
+        return _service_export(dataset, clock)
     return _platform_export(dataset, clock)
 
 
@@ -160,12 +157,14 @@ def _platform_export(dataset: Dataset, clock: Clock) -> AssetFunction:
                 yield dg.Output(rows)
         except SourceMismatch as error:
             raise dg.Failure(str(error), allow_retries=False) from error
-        yield from check_results(dataset, rows.facts)
+        yield from check_results(dataset, rows.facts, stored=seen, now=clock())
 
     return export
 
 
-def _service_export(dataset: Dataset) -> Callable[[dg.AssetExecutionContext], DayEvents]:
+def _service_export(
+    dataset: Dataset, clock: Clock
+) -> Callable[[dg.AssetExecutionContext], DayEvents]:
     def export(context: dg.AssetExecutionContext) -> DayEvents:
         service: ServiceResource = context.resources.service
         lake: LakeResource = context.resources.lake
@@ -188,7 +187,7 @@ def _service_export(dataset: Dataset) -> Callable[[dg.AssetExecutionContext], Da
             raise dg.Failure(str(error), allow_retries=False) from error
         for day in removed:
             yield left_out(context, dataset, day, said_of_removed(day))
-        yield from check_results(dataset, rows.facts)
+        yield from check_results(dataset, rows.facts, stored=seen, now=clock())
 
     return export
 

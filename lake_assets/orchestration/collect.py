@@ -56,7 +56,7 @@ def collected(
         except NotConfigured as missing:
             for day in days:
                 yield left_out(context, dataset, day, f"Skipped: {missing}")
-            yield from check_results(dataset, {})
+            yield from check_results(dataset, {}, stored=(), now=clock())
             return
         replaces = _is_tagged(context, REPLACE_TAG)
         with http:
@@ -91,7 +91,7 @@ def collected(
                 yield materialized(context, rows, day, note | counted(stored and stored.rows))
             elif day in collection.missing:
                 yield left_out(context, dataset, day, str(note["reason"]))
-        yield from check_results(dataset, rows.facts)
+        yield from check_results(dataset, rows.facts, stored=seen, now=clock())
 
     return collect
 

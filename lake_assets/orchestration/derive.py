@@ -64,6 +64,8 @@ def derived(dataset: Dataset, clock: Callable[[], datetime]) -> Callable[..., Da
 
     def derive(context: dg.AssetExecutionContext, **stored: StoredDays) -> DayEvents:
         engine: DuckDBResource = context.resources.duckdb
+        lake: LakeResource = context.resources.lake
+        seen = lake.store().etags(dataset)
         with engine.get_connection() as connection:
             work = _DerivedDays(
                 dataset=dataset,
@@ -73,20 +75,19 @@ def derived(dataset: Dataset, clock: Callable[[], datetime]) -> Callable[..., Da
                 now=clock().astimezone(UTC),
                 connection=connection,
             )
-            lake: LakeResource = context.resources.lake
             rows = DailyRows(
                 dataset=dataset,
                 days=work.computable(),
                 read=work.read,
                 source=str(dataset.source),
-                seen=lake.store().etags(dataset),
+                seen=seen,
                 inputs=work.inputs,
             )
             with _as_failures(dataset):
                 yield from write_reported(context, rows, work.notes)
         for day, reason in work.left_out.items():
             yield left_out(context, dataset, day, reason)
-        yield from check_results(dataset, rows.facts)
+        yield from check_results(dataset, rows.facts, stored=seen, now=clock())
 
     return derive
 

@@ -59,7 +59,7 @@ class S3ParquetIOManager(dg.IOManager):
             code_version=code_version,
             tags=step.run_tags,
         )
-        about = {"source": obj.source, "dagster/column_schema": column_schema(dataset)}
+        about: dict[str, Any] = {"source": obj.source, "dagster/column_schema": column_schema(dataset)}
         reports: dict[str, Mapping[str, Any]] = {}
         try:
             with closing(days):
@@ -77,7 +77,7 @@ class S3ParquetIOManager(dg.IOManager):
                 event = dg.AssetMaterialization(
                     asset_key=context.asset_key,
                     partition=partition,
-                    metadata=about | metadata,
+                    metadata={**about, **metadata},
                     tags={CODE_VERSION_TAG: code_version},
                 )
                 yield DagsterEvent.asset_materialization(step, event)

@@ -75,7 +75,7 @@ class KeyCounter:
         quoted = ", ".join(f'"{name}"' for name in self._key)
         self._connection.register("batch", pa.Table.from_batches([batch.select(list(self._key))]))
         query = f"SELECT hash({quoted}) AS h FROM batch"  # noqa: S608 - declared column names
-        return self._connection.execute(query).fetchnumpy()["h"]
+        return np.asarray(self._connection.execute(query).fetchnumpy()["h"], dtype=np.uint64)
 
     def _sorted(self, place: int) -> Hashes:
         parts = self._buckets[place]

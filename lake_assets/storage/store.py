@@ -95,13 +95,13 @@ class LakeStore:
     def _put(self, key: str, content: bytes, *, mode: Any) -> str:
         try:
             result = obstore.put(self._store, key, content, mode=mode, use_multipart=False)
-        except obstore.exceptions.BaseError as error:
+        except (FileNotFoundError, obstore.exceptions.BaseError) as error:
             changed = (
                 obstore.exceptions.AlreadyExistsError,
                 obstore.exceptions.PreconditionError,
             )
             # Some stores say of a condition on an object that is gone that there is none.
-            is_gone = isinstance(error, FileNotFoundError | obstore.exceptions.NotFoundError)
+            is_gone = isinstance(error, FileNotFoundError)
             if isinstance(error, changed) or (is_gone and isinstance(mode, dict)):
                 raise _changed(key) from error
             raise StorageError(f"writing to object storage failed: {_first_line(error)}") from error

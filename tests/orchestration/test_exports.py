@@ -105,6 +105,7 @@ def test_checks_hold_for_good_rows_and_name_the_failing_day(music):
         "unique_key": True,
         "null_rate": True,
         "row_count": True,
+        "newest_day": True,
     }
 
     insert_plays(music, (1, utc(21)))
@@ -117,6 +118,7 @@ def test_checks_hold_for_good_rows_and_name_the_failing_day(music):
         "unique_key": False,
         "null_rate": True,
         "row_count": True,
+        "newest_day": True,
     }
     verdicts = {check.check_name: check for check in result.get_asset_check_evaluations()}
     assert verdicts["not_empty"].description == "2026-11-20: no rows"
