@@ -7,6 +7,7 @@ Does not belong here: which days are due (`lake_assets.catalog.due`), the servic
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from functools import partial
 
 import msgspec
 import obstore
@@ -25,6 +26,7 @@ from lake_assets.catalog import (
 )
 
 _LISTED_AT_ONCE = 8
+_STATUS = "`lake status` says whether S3 runs."
 
 
 class _Verdict(msgspec.Struct, frozen=True):
@@ -47,13 +49,11 @@ def stored_days(
     try:
         store = open_whole(LakeLocation.from_mapping(settings, reader=True))
         with ThreadPoolExecutor(_LISTED_AT_ONCE) as pool:
-            found = list(pool.map(lambda dataset: _good_days(store, dataset), datasets))
+            found = list(pool.map(partial(_good_days, store), datasets))
     except LocationError as error:
-        raise CommandFailed(f"the bucket is not configured: {error}") from error
+        raise CommandFailed(f"the bucket is not configured: {error}", hint=_STATUS) from error
     except BaseError as error:
-        raise CommandFailed(
-            "the bucket does not answer", hint="`lake status` says whether S3 runs."
-        ) from error
+        raise CommandFailed("the bucket does not answer", hint=_STATUS) from error
     return {dataset.partition: days for dataset, days in zip(datasets, found, strict=True)}
 
 

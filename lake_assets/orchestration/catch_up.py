@@ -15,6 +15,7 @@ history may be lost, or know of objects that are gone.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 
 import dagster as dg
 import msgspec
@@ -121,7 +122,7 @@ def stored_days(store: LakeStore, datasets: Sequence[Dataset]) -> Stored:
         StorageError: the store did not answer; a retry may help.
     """
     with ThreadPoolExecutor(_LISTED_AT_ONCE) as pool:
-        found = list(pool.map(lambda dataset: good_days(store, dataset), datasets))
+        found = list(pool.map(partial(good_days, store), datasets))
     return {dataset.partition: days for dataset, days in zip(datasets, found, strict=True)}
 
 

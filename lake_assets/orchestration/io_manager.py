@@ -38,7 +38,9 @@ class S3ParquetIOManager(dg.IOManager):
         self._lake = lake
         self._catalog = catalog
 
-    def handle_output(self, context: dg.OutputContext, obj: DailyRows) -> Iterator[Any]:
+    def handle_output(  # pyright: ignore[reportIncompatibleMethodOverride] - may be a generator
+        self, context: dg.OutputContext, obj: DailyRows
+    ) -> Iterator[Any]:
         """Write every day of `obj`, oldest first, and report each as its own partition.
 
         Days that were written before a failure are reported as they are; where nothing fails, the
@@ -59,7 +61,10 @@ class S3ParquetIOManager(dg.IOManager):
             code_version=code_version,
             tags=step.run_tags,
         )
-        about: dict[str, Any] = {"source": obj.source, "dagster/column_schema": column_schema(dataset)}
+        about: dict[str, Any] = {
+            "source": obj.source,
+            "dagster/column_schema": column_schema(dataset),
+        }
         reports: dict[str, Mapping[str, Any]] = {}
         try:
             with closing(days):
