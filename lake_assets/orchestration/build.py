@@ -52,7 +52,7 @@ def build_defs(*, catalog: Catalog, env: Mapping[str, str], clock: Clock = _now)
         sensors = [
             *([automation_sensor(computed, running=running)] if computed else []),
             *alert_sensors(catalog, running=running, env=env, clock=clock),
-            lost_runs_sensor(),
+            lost_runs_sensor(catalog),
             catch_up_sensor(catalog, running=running, env=env, clock=clock),
         ]
     return dg.Definitions(

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -78,7 +79,7 @@ def reindex(
                 _pause(instance, time.time() + _PAUSE_S)
                 some = work[start : start + _FOOTERS_AT_ONCE]
                 for (day, dataset), about in zip(
-                    some, pool.map(lambda one: _described(store, *one), some), strict=True
+                    some, pool.map(partial(_described, store), some), strict=True
                 ):
                     if about is not None:
                         _record(instance, store, dataset, day, about)
@@ -108,9 +109,10 @@ def _has_partition(dataset: Dataset, day: date, today: date) -> bool:
 
 
 def _described(
-    store: LakeStore, day: date, dataset: Dataset
+    store: LakeStore, one: tuple[date, Dataset]
 ) -> tuple[Mapping[str, Any], Mapping[str, str]] | None:
     """Metadata and tags of a stored day, by its footer; None where the object is gone again."""
+    day, dataset = one
     uri = store.uri(data_key(dataset, day))
     base: dict[str, Any] = {"dagster/uri": uri, REINDEXED: True, "source": str(dataset.source)}
     try:
