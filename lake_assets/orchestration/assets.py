@@ -153,6 +153,7 @@ def _platform_export(dataset: Dataset, clock: Clock) -> AssetFunction:
                     source=str(dataset.source),
                     seen=seen,
                     absent=frozenset(source.table.missing),
+                    release=source.connection.close,
                 )
                 yield dg.Output(rows)
         except SourceMismatch as error:

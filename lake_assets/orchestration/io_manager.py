@@ -78,6 +78,8 @@ class S3ParquetIOManager(dg.IOManager):
                     reports[written.day.isoformat()] = metadata
                     context.log.info(written_line(written))
         except Exception:
+            # Or its transaction would hold locks until the run ends.
+            obj.release()
             for partition, metadata in reports.items():
                 event = dg.AssetMaterialization(
                     asset_key=context.asset_key,

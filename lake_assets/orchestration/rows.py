@@ -32,8 +32,9 @@ class DailyRows:
     `days` may find out one by one which days there are; it is gone through once. `seen` has the
     ETags of the stored days from before the source was read, `absent` the columns that it lacks.
     `inputs` says of a derived day, once `days` gave it, which days of other datasets it is made of.
-    With `joined` the rows of a day contain the stored ones. `failed` has the days that were left as
-    they are, and why.
+    With `joined` the rows of a day contain the stored ones. `release` ends what reads, for a writer
+    that fails: Dagster does not tell the asset. `failed` has the days that were left as they are,
+    and why.
     """
 
     dataset: Dataset
@@ -44,6 +45,7 @@ class DailyRows:
     absent: frozenset[str] = frozenset()
     inputs: Mapping[date, DayInputs] = field(default_factory=dict[date, DayInputs])
     joined: bool = False
+    release: Callable[[], None] = lambda: None
     facts: dict[date, DayFacts] = field(default_factory=dict[date, DayFacts])
     failed: dict[date, str] = field(default_factory=dict[date, str])
 

@@ -61,6 +61,16 @@ def declare(music, shrink: Shrink, **changes) -> None:
     music.defs = build_defs(catalog=music.catalog, env=env, clock=lambda: NOW)
 
 
+def test_a_run_that_fails_leaves_no_transaction_open(music):
+    insert(music, 1, 100)
+    run(music)
+    music.sql(f"DELETE FROM {music.schema}.plays")
+    result = run(music)
+    assert not result.success
+    # With the transaction open this would wait for as long as the result lives.
+    music.sql("SET lock_timeout = '5s'; " + f"ALTER TABLE {music.schema}.plays ADD COLUMN more int")
+
+
 @pytest.mark.parametrize(
     ("purge", "words"),
     [
