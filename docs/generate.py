@@ -11,7 +11,8 @@ from pathlib import Path
 
 from lake_api.settings import SETTINGS
 from lake_assets.catalog import Dataset, load_catalog
-from lake_assets.sources.config import HTTP, UPSTREAMS, SourceSetting, Upstream
+from lake_assets.sources.config import HTTP, PLATFORM, UPSTREAMS, SourceSetting, Upstream
+from lake_assets.sources.postgres_types import policy_rows
 
 ROOT = Path(__file__).parents[1]
 _SHOWN_CHARS = 60
@@ -37,8 +38,8 @@ def settings_table() -> str:
 def sources_table() -> str:
     """Every setting of every outside source, in the order of `UPSTREAMS`."""
     rows: list[tuple[str, ...]] = []
-    for upstream in (*UPSTREAMS, HTTP):
-        name = "" if upstream is HTTP else f"`{upstream.name}`"
+    for upstream in (*UPSTREAMS, HTTP, PLATFORM):
+        name = "" if upstream in {HTTP, PLATFORM} else f"`{upstream.name}`"
         rows.append((f"**{upstream.title}**", "", "", name))
         rows.extend(_source_row(upstream, setting) for setting in upstream.settings)
     return table(("setting", "", "default", "what it is for"), rows)
@@ -78,12 +79,19 @@ def _dataset_row(dataset: Dataset) -> tuple[str, ...]:
     )
 
 
+def postgres_table() -> str:
+    """What becomes of each Postgres type."""
+    header = ("declared as", "type in Postgres", "its values come as", "values that do not fit")
+    return table(header, list(policy_rows()))
+
+
 PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {
         "settings": settings_table,
         "sources": sources_table,
         "datasets": datasets_table,
     },
+    "docs/postgres.md": {"types": postgres_table},
 }
 
 

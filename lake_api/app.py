@@ -30,6 +30,7 @@ from lake_api.jobs.costs import JobCosts
 from lake_api.jobs.service import serving_jobs
 from lake_api.mcp.endpoint import mcp_endpoint, serving_mcp
 from lake_api.metrics.controller import get_metrics
+from lake_api.metrics.http import CountsAnswers
 from lake_api.metrics.metrics import QueryMetrics
 from lake_api.operations.commands import CommandOperations
 from lake_api.operations.controller import get_operation
@@ -53,8 +54,9 @@ from lake_api.usage.controller import get_usage
 from lake_api.usage.day_sums import DaySums
 from lake_api.usage.slots import Slots
 from lake_api.usage.standing import UsageBook
+from lake_api.web.compression import CompressesAnswers
 from lake_api.web.docs import StrictBodies, docs_router, openapi_config
-from lake_api.web.hosts import requires_known_host, requires_own_origin
+from lake_api.web.hosts import cors_of, requires_known_host, requires_own_origin
 from lake_api.web.problems import answer_problem
 from lake_api.web.requests import LakeRequest
 from lake_assets.catalog import Catalog, LakeLocation
@@ -96,6 +98,7 @@ def create_app(
             stack.push_async_callback(call_counter.close)
             database = await Database.open(settings.database_url)
             stack.push_async_callback(database.close)
+            app.state.database = database
             writer = await stack.enter_async_context(GroupWriter(settings.database_url))
             app.state.audit = AuditLog(writer, clock=clock, with_sql=settings.log_sql)
             app.state.day_sums = DaySums(database, clock=clock, dialect=writer.dialect)
@@ -191,12 +194,15 @@ def create_app(
             "usage_book": Provide(_usage_book, sync_to_thread=False),
             "dagster": Provide(_dagster, sync_to_thread=False),
             "artifacts": _from_state("artifacts"),
+            "database": _from_state("database"),
             "operation_sources": _from_state("operation_sources"),
             "command_operations": _from_state("command_operations"),
             "command_runner": _from_state("command_runner"),
             "service_parts": _from_state("service_parts"),
         },
         guards=[requires_known_host, requires_own_origin],
+        middleware=[CountsAnswers(metrics), CompressesAnswers()],
+        cors_config=cors_of(settings),
         exception_handlers={Exception: answer_problem},
         request_class=LakeRequest,
         request_max_body_size=settings.body_bytes,

@@ -11,6 +11,7 @@
     ├─ NotFound              404
     ├─ MethodNotAllowed      405
     ├─ Conflict              409  what is asked for does not go with what is there
+    ├─ CallerLeft            499  the connection was closed: nobody reads this
     ├─ UnknownHost           421  the Host header names a machine that this service is not
     ├─ RateLimited           429  says when to come back
     ├─ TaskRejected          400  unknown task; 422 kwargs or dates that can't be run
@@ -220,6 +221,14 @@ class Conflict(LakeError):
     default_code = "conflict"
 
 
+class CallerLeft(LakeError):
+    """The caller closed the connection before the answer; it is written for the record only."""
+
+    status = 499
+    title = "Caller left"
+    default_code = "caller_left"
+
+
 class UnknownHost(LakeError):
     """The Host header names a machine that this service is not."""
 
@@ -266,7 +275,8 @@ class QueryUnavailable(LakeError):
     CSV and Arrow have no place for a reason: where rows were wanted as these, it is a 503.
 
     Codes: `storage_unavailable`, `query_timeout`, `out_of_memory`, `worker_lost`, `too_busy`,
-    `object_too_large`, `result_too_large`, `stored_type_mismatch`, `engine_error`.
+    `object_too_large`, `result_too_large`, `stored_type_mismatch`, `stored_data_unreadable`,
+    `stored_data_damaged`, `cached_data_damaged`, `cache_full`, `cache_unwritable`, `engine_error`.
     """
 
     status = 200

@@ -18,6 +18,7 @@ import uvicorn
 from lake_api.app import create_app
 from lake_api.heap import keep_heap_small
 from lake_api.settings import Settings, SettingsError
+from lake_api.stack.environment import with_direct_loopback
 from lake_api.web.logs import configure_logging
 from lake_assets.catalog import LakeLocation, LocationError, load_catalog
 
@@ -50,6 +51,8 @@ class ServiceServer(uvicorn.Server):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until stopped; 2 when a setting can't be used."""
     options = _parser().parse_args(arguments)
+    # A proxy can't reach this machine's loopback interface, where storage may be.
+    os.environ.update(with_direct_loopback(os.environ))
     keep_heap_small()
     configure_logging()
     try:

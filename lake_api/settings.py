@@ -83,6 +83,10 @@ def _origin(text: str) -> str:
     return text.rstrip("/")
 
 
+def _origins(text: str) -> tuple[str, ...]:
+    return tuple(_origin(part) for part in _names(text))
+
+
 SETTINGS: tuple[Setting, ...] = (
     Setting(
         name="AINATIVE_INTERNAL_API_KEY",
@@ -104,6 +108,13 @@ SETTINGS: tuple[Setting, ...] = (
         parse=_names,
     ),
     Setting(
+        name="LAKE_ALLOWED_ORIGINS",
+        default="",
+        sentence="Origins (`https://app.example.com`, with its port) whose pages may call "
+        "the service from a browser, `/mcp` included, beside its own.",
+        parse=_origins,
+    ),
+    Setting(
         name="LAKE_DAGSTER_URL",
         default="http://127.0.0.1:3000",
         sentence="Dagster webserver that runs are launched through.",
@@ -111,7 +122,10 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         name="LAKE_DAGSTER_TIMEOUT_S",
         default="10",
-        sentence="Seconds that Dagster may take to answer.",
+        sentence=(
+            "Seconds that Dagster may take to answer; a launch whose answer is late is then looked "
+            "for, and is not sent twice."
+        ),
         parse=_positive_float,
     ),
     Setting(
@@ -128,7 +142,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         name="LAKE_CACHE_BYTES",
         default="10737418240",
-        sentence="Byte budget of the object cache.",
+        sentence="Byte budget of the object cache; less where its disk has less, for 512 MiB or a "
+        "twentieth of the disk stay free.",
         parse=_positive_int,
     ),
     Setting(
@@ -394,6 +409,7 @@ class Settings:
     ainative_internal_api_key: str = field(repr=False)
     internal_networks: tuple[Network, ...]
     allowed_hosts: tuple[str, ...]
+    allowed_origins: tuple[str, ...]
     dagster_url: str
     dagster_timeout_s: float
     database_url: str = field(repr=False)

@@ -8,11 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from lake_api.stack.environment import prepare_process
 from lake_api.stack.postgres import EmbeddedPostgres, PostgresServer
 from lake_api.stack.s3 import EmbeddedS3, S3Server
 from lake_assets.catalog import LakeLocation
 from lake_assets.orchestration.resources import LakeResource
 from lake_assets.storage.bucket import ensure_bucket
+
+
+def pytest_configure() -> None:
+    """As the commands do it: keys, servers and proxies of the machine are not for the tests."""
+    prepare_process()
 
 
 @pytest.fixture(scope="session")

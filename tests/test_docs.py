@@ -6,14 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from lake_api.cli import main
+from lake_api.cli.commands import main
+from lake_api.cli.demo import QUESTIONS, STEPS
 
 ROOT = Path(__file__).parents[1]
 GENERATE = runpy.run_path(str(ROOT / "docs/generate.py"))
 
 
-def test_the_readme_shows_the_settings_and_datasets_as_they_are():
-    assert GENERATE["rendered"]("README.md") == (ROOT / "README.md").read_text(), "run `make docs`"
+@pytest.mark.parametrize("page", GENERATE["PARTS"])
+def test_pages_show_what_is_declared_as_it_is(page):
+    assert GENERATE["rendered"](page) == (ROOT / page).read_text(), "run `make docs`"
 
 
 @pytest.mark.parametrize("page", ["README.md", "AGENTS.md"])
@@ -48,3 +50,12 @@ def test_every_folder_of_the_packages_is_on_the_map():
         for folder in (ROOT / package).iterdir():
             if folder.is_dir() and not folder.name.startswith("__"):
                 assert f"`{package}/{folder.name}/`" in text, folder
+
+
+def test_the_readme_shows_the_demo_as_it_is():
+    text = (ROOT / "README.md").read_text()
+    start = text.index("**`make demo`**")
+    shown = text[start : text.index("**`make test`**")].splitlines()
+    assert [line.removeprefix("→ ") for line in shown if line.startswith("→ ")] == list(STEPS)
+    known = {question.title for question in QUESTIONS} | {question.note for question in QUESTIONS}
+    assert len(known & set(shown)) >= 3

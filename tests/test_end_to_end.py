@@ -1,8 +1,9 @@
 """The lake as its users meet it: Postgres → Dagster → S3 Parquet → guarded SQL over HTTP."""
 
 import os
+import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
+from lake_api.stack import supervisor as supervisor_module
+from lake_api.stack.ports import LOOPBACK, choose_port
 from lake_api.stack.state import StackState
 from lake_api.stack.supervisor import Supervisor
 from lake_assets.catalog import load_catalog
@@ -82,17 +85,68 @@ def until(
 
 
 @pytest.fixture(scope="module")
-def lake(tmp_path_factory: pytest.TempPathFactory, project_root: Path) -> Iterator[Lake]:
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment as a company's machine may have it; no part may mind."""
+    long = tmp_path_factory.mktemp("temp") / ("with-a-long-name" * 7)
+    long.mkdir()
+    proxies = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "grpc_proxy")
+    return {
+        **os.environ,
+        **dict.fromkeys(proxies, "http://127.0.0.1:9"),
+        "NO_PROXY": "corp.example",
+        "no_proxy": "corp.example",
+        "TMPDIR": str(long),
+        "PYTHONPATH": str(long),
+        "AWS_PROFILE": "not-there",
+        "AWS_SESSION_TOKEN": "not-ours",
+        "PGHOSTADDR": "10.0.0.1",
+        "TZ": "Pacific/Kiritimati",
+    }
+
+
+class Thief:
+    """Somebody who is quicker: once, a port is taken as soon as it was chosen."""
+
+    def __init__(self, number: int) -> None:
+        self.server: socket.socket | None = None
+        self._left = number
+
+    def choose(self, preferred: int, *, taken: Collection[int] = ()) -> int:
+        port = choose_port(preferred, taken=taken)
+        self._left -= 1
+        if self._left == 0:
+            self.server = socket.create_server((LOOPBACK, port))
+        return port
+
+
+@pytest.fixture(scope="module")
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def lake(
+    tmp_path_factory: pytest.TempPathFactory,
+    project_root: Path,
+    hostile: dict[str, str],
+    said: list[str],
+) -> Iterator[Lake]:
     supervisor = Supervisor(
         home=tmp_path_factory.mktemp("lake"),
         root=project_root,
-        env=os.environ,
+        env=hostile,
         schedules=False,
         with_fakes=True,
         source_settings=setting_names(),
+        on_event=said.append,
     )
-    state = supervisor.start()
+    # The second port that the stack chooses is that of Dagster's web server.
+    thief = Thief(2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(supervisor_module, "choose_port", thief.choose)
+        state = supervisor.start()
     try:
+        assert thief.server is not None
         assert state.owner_database_url is not None
         spec = SampleSpec(last_day=TODAY, days=DAYS, rows_per_day=200)
         load_sample_data(state.owner_database_url, load_catalog(), spec)
@@ -101,6 +155,14 @@ def lake(tmp_path_factory: pytest.TempPathFactory, project_root: Path) -> Iterat
             yield Lake(state=state, api=api, admin={"X-Internal-API-Key": key})
     finally:
         supervisor.stop()
+        if thief.server is not None:
+            thief.server.close()
+
+
+def test_a_port_that_somebody_else_was_quicker_to_take_is_replaced(lake, said):
+    taken = [line for line in said if line.startswith("another program took port")]
+    assert len(taken) == 1
+    assert lake.state.dagster_url.rpartition(":")[2] not in taken[0]
 
 
 def day(ago: int) -> str:

@@ -22,7 +22,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from lake_api.audit.log import AuditEntry, AuditLog
 from lake_api.database.group_writer import Write
-from lake_api.errors import Conflict, LakeError, RateLimited, ServiceUnavailable
+from lake_api.errors import CallerLeft, Conflict, LakeError, RateLimited, ServiceUnavailable
 from lake_api.identity import Caller
 from lake_api.usage.day_sums import DaySums, Spent
 from lake_api.web.problems import answer_problem
@@ -107,7 +107,7 @@ def audited(action: str, *, is_look: bool = False) -> Audited:
         entry = AuditEntry(
             action=action,
             caller=caller,
-            outcome=("error" if status >= _FIRST_FAULT else "refused") if refused else "ok",
+            outcome=_outcome(status, error),
             code=error.code if isinstance(error, LakeError) else None,
             call_id=request.state.get("audit_call_id"),
             subject=request.state.get("audit_subject"),
@@ -125,6 +125,14 @@ def audited(action: str, *, is_look: bool = False) -> Audited:
         return AuditNote(entry=entry, beside=beside)
 
     return Audited(note, action=action)
+
+
+def _outcome(status: int, error: Exception | None) -> str:
+    if isinstance(error, CallerLeft):
+        return "cancelled"
+    if status >= _FIRST_FAULT:
+        return "error"
+    return "refused" if status >= _FIRST_REFUSAL else "ok"
 
 
 async def begin(request: ASGIConnection[Any, Any, Any, Any], action: str, subject: str) -> None:

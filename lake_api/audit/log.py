@@ -62,6 +62,10 @@ class AuditLog:
         self._with_sql = with_sql
         self._minute = 0
         self._cheap: Counter[tuple[str, str]] = Counter()
+        self.recorded = 0
+        """Rows that were committed by this process, for `/metrics`."""
+        self.refused = 0
+        """Answers that were held back because their row could not be written."""
 
     async def record(self, entry: AuditEntry, *, beside: Sequence[Write] = ()) -> None:
         """Record it, and what is written in the same transaction; committed when this returns.
@@ -77,7 +81,9 @@ class AuditLog:
         try:
             await self._writer.write(writes)
         except ServiceUnavailable as error:
+            self.refused += 1
             raise audit_unavailable() from error
+        self.recorded += 1
 
     def write_of(self, entry: AuditEntry) -> Write:
         """Its row, for whoever commits it together with what it tells of."""

@@ -5,6 +5,12 @@ Does not belong here: the parts themselves (`stack`), the rules of queries and t
 decides; this package asks it over HTTP like everybody else).
 """
 
-from lake_api.cli.commands import main
 
-__all__ = ["main"]
+def main() -> None:
+    """Run the command of this process."""
+    from lake_api.stack.environment import prepare_process  # noqa: PLC0415 - before all others
+
+    prepare_process()
+    from lake_api.cli.commands import main as lake  # noqa: PLC0415 - in the prepared process
+
+    lake(prog_name="lake")

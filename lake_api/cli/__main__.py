@@ -3,6 +3,6 @@
 Belongs here: the call. Does not belong here: anything else.
 """
 
-from lake_api.cli.commands import main
+from lake_api.cli import main
 
-main(prog_name="lake")
+main()

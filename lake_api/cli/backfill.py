@@ -10,26 +10,25 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import click
-import httpx
 import msgspec
 
 from lake_api.cli import tables
 from lake_api.cli.client import LakeClient, connect_to
+from lake_api.cli.dagster_http import DagsterHttp
 from lake_api.cli.failure import CommandFailed
-from lake_api.cli.progress import live_line
+from lake_api.cli.progress import Line, live_line
 from lake_api.cli.running import require_running
 from lake_api.cli.signals import interrupting
 from lake_api.cli.stored import stored_days
 from lake_api.cli.text import visible
 from lake_api.cli.trigger import days_written, wait_for_end
 from lake_api.nearest import did_you_mean
-from lake_api.tasks.dagster import LAUNCH_BACKFILL, TASK_TAG
+from lake_api.tasks.dagster import TASK_TAG
 from lake_assets.catalog import Catalog, Dataset, ExternalSource, load_catalog
 from lake_assets.catalog.due import due_days
 from lake_assets.sources.config import UPSTREAMS
 
 DEFAULT_DAYS = 30
-_TIMEOUT_S = 60.0
 _LOGS = "`lake logs dagster-webserver` says what Dagster does."
 _UNDER_WAY = "MATERIALIZING"
 
@@ -77,13 +76,13 @@ def run_backfill(wanted: Wanted, *, dry_run: bool, wait: bool, as_json: bool) ->
     last = wanted.last or now.date()
     first = wanted.first or last - timedelta(days=DEFAULT_DAYS)
     datasets = list(_chosen(catalog, wanted, state.settings))
-    with httpx.Client(base_url=state.dagster_url, timeout=_TIMEOUT_S, trust_env=False) as dagster:
+    with DagsterHttp(state.dagster_url, hint=_LOGS) as dagster, live_line(tables.stderr()) as line:
         there = stored_days(state.settings, datasets)
         under_way = _days_under_way(dagster, datasets)
         there = {name: days | under_way.get(name, frozenset()) for name, days in there.items()}
         missing = list(_missing(datasets, there, first=first, last=last, now=now))
         if not dry_run:
-            missing = [_launched(dagster, catalog[one.dataset], one) for one in missing]
+            missing = list(_launched(dagster, catalog, missing, line))
     if as_json:
         click.echo(msgspec.json.encode(missing))
     else:
@@ -122,11 +121,11 @@ def _unknown(what: str, name: str, known: Iterable[str]) -> CommandFailed:
 
 
 def _days_under_way(
-    dagster: httpx.Client, datasets: Sequence[Dataset]
+    dagster: DagsterHttp, datasets: Sequence[Dataset]
 ) -> Mapping[str, frozenset[date]]:
     """The days that a run is writing, by dataset."""
     keys = [{"path": list(dataset.asset_key)} for dataset in datasets]
-    nodes: list[dict[str, Any]] = _ask(dagster, DAYS_BY_STATUS, {"keys": keys})["assetNodes"]
+    nodes: list[dict[str, Any]] = dagster.ask(DAYS_BY_STATUS, {"keys": keys})["assetNodes"]
     return {
         "/".join(node["assetKey"]["path"]): frozenset(
             day
@@ -169,30 +168,17 @@ def _missing(
             )
 
 
-def _launched(dagster: httpx.Client, dataset: Dataset, one: Backfill) -> Backfill:
-    params = {
-        "assetSelection": [{"path": list(dataset.asset_key)}],
-        "partitionNames": [day.isoformat() for day in one.days],
-        "tags": [{"key": TASK_TAG, "value": one.task}],
-    }
-    result = _ask(dagster, LAUNCH_BACKFILL, {"params": params})["launchPartitionBackfill"]
-    if result["__typename"] != "LaunchBackfillSuccess":
-        raise CommandFailed(
-            f"Dagster refused to write {one.dataset}: {visible(result.get('message') or '')}",
-            hint=_LOGS,
+def _launched(
+    dagster: DagsterHttp, catalog: Catalog, missing: Sequence[Backfill], line: Line
+) -> Iterator[Backfill]:
+    for done, one in enumerate(missing):
+        line("backfills launched", done=done, total=len(missing))
+        task_id = dagster.launch_backfill(
+            catalog[one.dataset].asset_key,
+            [day.isoformat() for day in one.days],
+            {TASK_TAG: one.task},
         )
-    return msgspec.structs.replace(one, task_id=result["backfillId"])
-
-
-def _ask(dagster: httpx.Client, document: str, variables: Mapping[str, Any]) -> dict[str, Any]:
-    try:
-        answer = dagster.post("/graphql", json={"query": document, "variables": variables})
-        body: dict[str, Any] = answer.json()
-    except (httpx.HTTPError, ValueError) as error:
-        raise CommandFailed("Dagster does not answer", hint=_LOGS) from error
-    if body.get("errors"):
-        raise CommandFailed(f"Dagster: {visible(body['errors'][0]['message'])}", hint=_LOGS)
-    return body["data"]
+        yield msgspec.structs.replace(one, task_id=task_id)
 
 
 def _print(missing: Sequence[Backfill]) -> None:

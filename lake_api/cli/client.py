@@ -14,6 +14,7 @@ import httpx
 import msgspec
 
 from lake_api.cli.failure import CommandFailed
+from lake_api.cli.patience import NoAnswer
 from lake_api.cli.problem import ProblemAnswer
 from lake_api.cli.running import require_running
 from lake_api.errors import Problem
@@ -124,11 +125,11 @@ class LakeClient:
         except httpx.UnsupportedProtocol as error:
             raise _bad_url(self.api_url) from error
         except httpx.TimeoutException as error:
-            raise CommandFailed(
+            raise NoAnswer(
                 f"the service at {self.api_url} did not answer in time", hint=_STATUS_HINT
             ) from error
         except httpx.HTTPError as error:
-            raise CommandFailed(
+            raise NoAnswer(
                 f"the service at {self.api_url} does not answer", hint=_STATUS_HINT
             ) from error
         if answer.is_success:

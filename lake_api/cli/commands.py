@@ -84,6 +84,19 @@ def status(*, as_json: bool) -> None:
 
 
 @main.command()
+@_as_json
+def doctor(*, as_json: bool) -> None:
+    """Say what a helper would ask for.
+
+    Versions, paths, limits, proxies, ports, settings by name, parts, the last errors: no secret is
+    among it. The exit code is 1 when something is found to be wrong.
+    """
+    from lake_api.cli.doctor import run_doctor
+
+    run_doctor(as_json=as_json)
+
+
+@main.command()
 @click.argument("part")
 @click.option("--lines", type=_POSITIVE, default=50, show_default=True, help="How many.")
 def logs(*, part: str, lines: int) -> None:

@@ -11,6 +11,7 @@ import click
 from lake_api.cli import tables
 from lake_api.cli.client import connect
 from lake_api.cli.problem import refusals
+from lake_api.cli.query import print_warnings
 from lake_api.cli.text import visible
 from lake_api.datasets.schemas import DatasetLine, DatasetList
 from lake_assets.catalog import Dataset, load_catalog
@@ -40,6 +41,7 @@ def run_datasets(*, text: str | None, as_json: bool, api_url: str | None) -> Non
         [_row(one) for one in found.datasets],
         column_types=("", "", "", "BIGINT"),
     )
+    print_warnings(found.warnings, tables.stderr())
 
 
 def run_declared(*, as_json: bool) -> None:
@@ -59,6 +61,8 @@ def run_declared(*, as_json: bool) -> None:
 
 
 def _row(one: DatasetLine) -> tuple[str | int, ...]:
+    if one.listing == "unknown":
+        return one.sql_name, one.kind, "unknown", "", visible(one.summary)
     newest = f"{one.newest_day or '-'}{' (stale)' if one.stale else ''}"
     return one.sql_name, one.kind, newest, one.days, visible(one.summary)
 

@@ -8,9 +8,8 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -18,76 +17,56 @@ from rich.console import Console
 
 from lake_api.cli import tables
 from lake_api.cli.client import LakeClient, connect_to
-from lake_api.cli.demo_runs import DagsterRuns
+from lake_api.cli.dagster_http import DagsterHttp
+from lake_api.cli.demo_logs import keep_logs
+from lake_api.cli.demo_questions import QUESTIONS, Question
+from lake_api.cli.demo_runs import Work, write_all
 from lake_api.cli.failure import CommandFailed
 from lake_api.cli.progress import live_line
 from lake_api.cli.query import print_answer
 from lake_api.cli.signals import ignoring, interrupting
 from lake_api.cli.trigger import task_failed, wait_for_end
+from lake_api.stack.errors import StackError
+from lake_api.stack.fakes import require_fakes
 from lake_api.stack.ports import free_ports
 from lake_api.stack.postgres import EmbeddedPostgres
 from lake_api.stack.state import StackState, project_root
 from lake_api.stack.supervisor import Ports, Supervisor
+from lake_api.tasks.dagster import ASSET_JOB
 from lake_api.tasks.schemas import TriggerAnswer
-from lake_assets.catalog import Catalog, Dataset, Kind, LakeSource, PostgresSource, load_catalog
+from lake_assets.catalog import (
+    Catalog,
+    Dataset,
+    ExternalSource,
+    Kind,
+    LakeSource,
+    PostgresSource,
+    load_catalog,
+)
 from lake_assets.sample_data import SampleSpec, load_sample_data
 
 DAYS = 14
+FORECAST_DAYS = 63
+"""Nine weeks: as many as the backtests that choose a model want."""
 ROWS_PER_DAY = 1000
 
-_POLL_S = 0.5
 _PIPE_WIDTH = 110
 _TARGETS = ("MINIO_", "LAKE_", "PLATFORM_", "AINATIVE_", "DAGSTER_", "AWS_")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """What somebody wants to know, and how they ask it."""
-
-    title: str
-    sql: str
-
-
-# The first three are the product specification's own examples.
-QUESTIONS = (
-    Question(
-        title="Agent activity",
-        sql="SELECT agent_id, status, COUNT(*) as cnt\n"
-        "FROM agent_run_log\n"
-        "GROUP BY agent_id, status\n"
-        "ORDER BY cnt DESC",
-    ),
-    Question(
-        title="LLM token costs by model",
-        sql="SELECT model, SUM(total_tokens) as tokens, SUM(cost_usd) as cost\n"
-        "FROM platform_llm_token_usage\n"
-        "GROUP BY model\n"
-        "ORDER BY cost DESC",
-    ),
-    Question(title="SCC labor market", sql="SELECT * FROM external_scc_edd_labor LIMIT 50"),
-    Question(
-        title="What the busiest agents pay for their tokens",
-        sql="WITH runs AS (\n"
-        "  SELECT agent_id, COUNT(*) AS runs, AVG(duration_ms) AS mean_ms\n"
-        "  FROM agent_run_log GROUP BY agent_id\n"
-        "), usage AS (\n"
-        "  SELECT agent_id, SUM(total_tokens) AS tokens, SUM(cost_usd) AS cost\n"
-        "  FROM platform_llm_token_usage GROUP BY agent_id\n"
-        ")\n"
-        "SELECT agent_id, runs, ROUND(mean_ms) AS mean_ms, tokens, cost,\n"
-        "       ROUND(cost / runs, 4) AS cost_per_run\n"
-        "FROM runs JOIN usage USING (agent_id)\n"
-        "ORDER BY runs DESC LIMIT 10",
-    ),
-    Question(
-        title="What tokens will cost in the next two weeks",
-        sql="SELECT target_date, model_name, predicted_cost_usd, lower_cost_usd, upper_cost_usd\n"
-        "FROM derived_predictions_token_cost_forecast\n"
-        "WHERE series_key = 'total'\n"
-        "ORDER BY target_date",
-    ),
+STEPS = (
+    "Start S3, Postgres, Dagster, the service and stand-ins for outside sources",
+    "Fill Postgres with sample data, ensure the bucket",
+    f"Write {DAYS} days of every Postgres dataset through Dagster runs",
+    f"Forecast the next two weeks from {FORECAST_DAYS} days, and look for anomalies",
+    "Ask over HTTP",
+    "Stop everything and remove it",
 )
+"""What it says that it does, in this order."""
+_START, _FILL, _WRITE, _DERIVE, _QUESTIONS, _STOP = STEPS
 _SHOWN_ROWS = 10
+_FORECAST = "_forecast"
+_BUSY = "Try again on a machine that is less busy."
 
 
 class Steps:
@@ -113,16 +92,17 @@ class Steps:
 
 
 def run_demo() -> None:
-    """Play it, and remove what it made.
+    """Play it, and remove what it made; of one that fails, the logs stay.
 
     Raises:
-        CommandFailed: a run failed, a question had no answer, or it was interrupted.
-        StackError: a part did not start.
+        CommandFailed: a part did not start, a run failed, a question had no answer, or it was
+            interrupted.
     """
     console = tables.stdout()
     if not console.is_terminal:
         console.width = _PIPE_WIDTH
     steps = Steps(console)
+    require_fakes(project_root())
     home = Path(tempfile.mkdtemp(prefix="lake-demo-"))
     api, dagster, code, s3, postgres = free_ports(5)
     supervisor = Supervisor(
@@ -131,21 +111,46 @@ def run_demo() -> None:
         env=own_environment(os.environ, home),
         ports=Ports(api=api, dagster=dagster, code=code, s3=s3, postgres=postgres),
         schedules=False,
+        with_fakes=True,
         on_event=lambda text: console.print(f"  {text}"),
     )
+    failure: CommandFailed | None = None
+    cause: BaseException | None = None
     with interrupting():
         try:
             _play(supervisor, steps, console)
-        except KeyboardInterrupt as error:
-            raise CommandFailed(
-                "interrupted", hint="Everything that the demo started is stopped and removed."
-            ) from error
+        except (KeyboardInterrupt, Exception) as error:  # noqa: BLE001 - told after the clean-up
+            failure, cause = _told(error), error
         finally:
-            with ignoring(), steps.step("Stop everything and remove it"):
+            with ignoring(), steps.step(_STOP):
                 supervisor.stop()
                 EmbeddedPostgres(home / "postgres").discard()
-                shutil.rmtree(home)
+                if failure is not None:
+                    kept = keep_logs(home)
+                    failure.hint = f"{failure.hint} The logs of all parts and runs are in {kept}"
+                _remove(home, console)
+    if failure is not None:
+        raise failure from cause
     steps.print()
+
+
+def _told(error: BaseException) -> CommandFailed:
+    """What went wrong as the command tells it."""
+    if isinstance(error, CommandFailed):
+        return error
+    if isinstance(error, StackError):
+        return CommandFailed(error.message, hint=error.hint, details=error.log)
+    if isinstance(error, KeyboardInterrupt):
+        return CommandFailed("interrupted", hint="What the demo had started is stopped.")
+    why = next(iter(str(error).splitlines()), "") or "no reason given"
+    return CommandFailed(f"{type(error).__name__}: {why}", hint="Run the demo again.")
+
+
+def _remove(home: Path, console: Console) -> None:
+    try:
+        shutil.rmtree(home)
+    except OSError as error:
+        console.print(f"  {home} could not be removed whole: {error.strerror}", style="yellow")
 
 
 def own_environment(env: Mapping[str, str], home: Path) -> dict[str, str]:
@@ -159,26 +164,32 @@ def own_environment(env: Mapping[str, str], home: Path) -> dict[str, str]:
 def _play(supervisor: Supervisor, steps: Steps, console: Console) -> None:
     catalog = load_catalog()
     today = datetime.now(tz=UTC).date()
-    with steps.step("Start S3, Postgres, Dagster, service"):
+    with steps.step(_START):
         state = supervisor.start()
-    with connect_to(state) as client:
-        with steps.step("Fill Postgres, make the bucket"):
+    with connect_to(state) as client, DagsterHttp(state.dagster_url, hint=_BUSY) as dagster:
+        with steps.step(_FILL):
             launched = client.trigger("lake.ensure_bucket", {})
             _fill(state, catalog, today, console)
-            _wait_for(client, launched)
-            console.print(f"  {launched.task} succeeded")
-        with steps.step(f"Write {DAYS} days through Dagster runs"):
-            _materialize(state, client, catalog, today, console)
-        with steps.step("Forecast and judge, in one run"):
-            _derive(state, client, catalog, today, console)
-        with steps.step("Ask over HTTP"):
+            _wait_for(client, launched, console)
+        with steps.step(_WRITE):
+            _collect(client, catalog, console)
+            _materialize(dagster, client, catalog, today, console)
+        with steps.step(_DERIVE):
+            _derive(dagster, client, catalog, today, console)
+        with steps.step(_QUESTIONS):
             for question in QUESTIONS:
-                _ask(client, question, catalog, console)
+                _ask(client, question, console)
 
 
 def _fill(state: StackState, catalog: Catalog, today: date, console: Console) -> None:
     assert state.owner_database_url is not None  # noqa: S101 - the demo's database is embedded
-    spec = SampleSpec(last_day=today - timedelta(days=1), days=DAYS, rows_per_day=ROWS_PER_DAY)
+    forecast = _forecast_inputs(catalog)
+    spec = SampleSpec(
+        last_day=today - timedelta(days=1),
+        days=DAYS,
+        rows_per_day=ROWS_PER_DAY,
+        days_of={dataset.partition: FORECAST_DAYS for dataset in forecast},
+    )
     total = len(_platform(catalog, Kind.EVENT)) + len(_platform(catalog, Kind.SNAPSHOT))
     with live_line(console) as line:
         done = 0
@@ -189,38 +200,67 @@ def _fill(state: StackState, catalog: Catalog, today: date, console: Console) ->
             line("  tables filled", done=done, total=total)
 
         report = load_sample_data(state.owner_database_url, catalog, spec, progress=follow)
-    console.print(f"  {report.rows:,} rows of {DAYS} days in {len(report.tables)} tables")
+    console.print(
+        f"  {report.rows:,} rows of {DAYS} days in {len(report.tables)} tables; "
+        f"of {FORECAST_DAYS} days in the {len(forecast)} that are forecast"
+    )
 
 
-def _wait_for(client: LakeClient, launched: TriggerAnswer) -> None:
+def _wait_for(client: LakeClient, launched: TriggerAnswer, console: Console) -> None:
     ended = wait_for_end(client, launched.task_id, follow=lambda _: None)
     if ended.status != "succeeded":
-        raise task_failed(client, launched.task, ended)
+        raise _without_link(task_failed(client, launched.task, ended))
+    console.print(f"  {launched.task} succeeded")
+
+
+def _without_link(failure: CommandFailed) -> CommandFailed:
+    """The failure of a run whose Dagster UI is gone when somebody reads of it."""
+    return CommandFailed(failure.message, hint="Its log is among those of the demo.")
+
+
+def _collect(client: LakeClient, catalog: Catalog, console: Console) -> None:
+    """What the questions want to know of outside sources, from their stand-ins."""
+    asked = [
+        dataset
+        for dataset in catalog
+        if isinstance(dataset.source, ExternalSource)
+        and any(dataset.sql_name in question.sql for question in QUESTIONS)
+    ]
+    for dataset in asked:
+        _wait_for(client, client.trigger(dataset.daily_task, {}), console)
 
 
 def _materialize(
-    state: StackState, client: LakeClient, catalog: Catalog, today: date, console: Console
+    dagster: DagsterHttp, client: LakeClient, catalog: Catalog, today: date, console: Console
 ) -> None:
-    events, snapshots = _platform(catalog, Kind.EVENT), _platform(catalog, Kind.SNAPSHOT)
-    expected = len(events) * DAYS + len(snapshots)
-    range_tags = {
-        "dagster/asset_partition_range_start": (today - timedelta(days=DAYS)).isoformat(),
-        "dagster/asset_partition_range_end": (today - timedelta(days=1)).isoformat(),
-    }
-    with DagsterRuns(state.dagster_url) as runs, live_line(console) as line:
-        launched = [
-            # Two runs, because two cores are what the smallest machine has.
-            runs.launch("platform_events", events[::2], range_tags),
-            runs.launch("platform_events", events[1::2], range_tags),
-            runs.launch("platform_snapshots", snapshots, {"dagster/partition": today.isoformat()}),
-        ]
-        _follow(runs, launched, expected, client, line)
-    count = len(events) + len(snapshots)
-    console.print(f"  {expected} partitions of {count} datasets in {len(launched)} runs")
+    forecast = _forecast_inputs(catalog)
+    events = [one for one in _platform(catalog, Kind.EVENT) if one not in forecast]
+    works = [
+        Work(
+            job="platform_events", datasets=datasets, days=days,
+            tags={
+                "dagster/asset_partition_range_start": (today - timedelta(days=days)).isoformat(),
+                "dagster/asset_partition_range_end": (today - timedelta(days=1)).isoformat(),
+            },
+        )
+        for datasets, days in ((forecast, FORECAST_DAYS), (events, DAYS))
+    ]  # fmt: skip
+    works.append(
+        Work(
+            job="platform_snapshots",
+            datasets=_platform(catalog, Kind.SNAPSHOT),
+            tags={"dagster/partition": today.isoformat()},
+        )
+    )
+    with live_line(console) as line:
+        runs = write_all(dagster, works, line=line, failed=_run_failed(client))
+    partitions = sum(work.partitions for work in works)
+    datasets = sum(len(work.datasets) for work in works)
+    console.print(f"  {partitions} partitions of {datasets} datasets in {runs} runs")
 
 
 def _derive(
-    state: StackState, client: LakeClient, catalog: Catalog, today: date, console: Console
+    dagster: DagsterHttp, client: LakeClient, catalog: Catalog, today: date, console: Console
 ) -> None:
     """What follows from events up to yesterday; snapshots begin today, so theirs comes later."""
     derived = [
@@ -230,38 +270,21 @@ def _derive(
         and all(catalog[one].kind is Kind.EVENT for one in dataset.source.upstreams)
     ]
     day = (today - timedelta(days=1)).isoformat()
-    with DagsterRuns(state.dagster_url) as runs, live_line(console) as line:
-        run_id = runs.launch("__ASSET_JOB", derived, {"dagster/partition": day})
-        _follow(runs, [run_id], len(derived), client, line)
+    work = Work(job=ASSET_JOB, datasets=derived, tags={"dagster/partition": day})
+    with live_line(console) as line:
+        write_all(dagster, [work], line=line, failed=_run_failed(client))
     console.print(f"  {len(derived)} datasets as of {day}")
 
 
-def _follow(
-    runs: DagsterRuns,
-    launched: Sequence[str],
-    expected: int,
-    client: LakeClient,
-    line: Callable[..., None],
-) -> None:
-    """Wait until the runs have ended well, with as many partitions as expected."""
-    while True:
-        stands = {run_id: runs.progress(run_id) for run_id in launched}
-        for run_id, stand in stands.items():
-            if stand.state in {"failed", "canceled"}:
-                raise task_failed(client, "a run over many datasets", client.task(run_id))
-        written = sum(stand.materialized for stand in stands.values())
-        line("  partitions written", done=written, total=expected)
-        if all(stand.state == "succeeded" for stand in stands.values()):
-            break
-        time.sleep(_POLL_S)
-    if written != expected:
-        raise CommandFailed(
-            f"the runs wrote {written} of {expected} partitions",
-            hint="`lake up` shows the same in a Dagster UI that stays.",
-        )
+def _run_failed(client: LakeClient) -> Callable[[str], CommandFailed]:
+    def failed(run_id: str) -> CommandFailed:
+        ended = client.task(run_id)
+        return _without_link(task_failed(client, "a run over several datasets", ended))
+
+    return failed
 
 
-def _ask(client: LakeClient, question: Question, catalog: Catalog, console: Console) -> None:
+def _ask(client: LakeClient, question: Question, console: Console) -> None:
     console.print(f"\n{question.title}", style="bold")
     console.print(question.sql, style="cyan")
     answer, _ = client.query(question.sql, limit=_SHOWN_ROWS)
@@ -271,14 +294,24 @@ def _ask(client: LakeClient, question: Question, catalog: Catalog, console: Cons
             hint="Run the demo again.",
         )
     print_answer(answer, console, more=f"the demo shows {_SHOWN_ROWS}")
-    is_exported = all(
-        isinstance(catalog[partition].source, PostgresSource) for partition in answer.partitions
-    )
-    if is_exported and not answer.row_count:
+    if question.note:
+        console.print(question.note, style="yellow")
+    if not answer.row_count:
         raise CommandFailed(
             f"“{question.title}” was answered without rows",
             hint="The runs wrote nothing that it reads: this is a bug of the demo.",
         )
+
+
+def _forecast_inputs(catalog: Catalog) -> list[Dataset]:
+    """What forecasts are made of: a model is chosen by days that it was not shown."""
+    wanted = {
+        upstream
+        for dataset in catalog
+        if dataset.partition.endswith(_FORECAST)
+        for upstream in dataset.upstreams
+    }
+    return [dataset for dataset in _platform(catalog, Kind.EVENT) if dataset.partition in wanted]
 
 
 def _platform(catalog: Catalog, kind: Kind) -> list[Dataset]:

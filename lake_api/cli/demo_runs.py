@@ -1,17 +1,17 @@
-"""The demo's runs: one per job over many datasets, which no task of the service launches.
+"""The demo's runs: one per job over some datasets, which no task of the service launches.
 
-Belongs here: launching a job's run through Dagster's GraphQL, and counting what it has written.
-Does not belong here: tasks (`lake_api.tasks`, over HTTP).
+Belongs here: launching them in steps, and waiting until what they write is there.
+Does not belong here: GraphQL itself (`dagster_http`); tasks (`lake_api.tasks`, over HTTP).
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-import httpx
-
+from lake_api.cli.dagster_http import DagsterHttp
 from lake_api.cli.failure import CommandFailed
-from lake_api.tasks.dagster import CODE_LOCATION, LAUNCH_RUN, REPOSITORY
+from lake_api.cli.progress import Line
+from lake_api.tasks.dagster import CODE_LOCATION, REPOSITORY
 from lake_api.tasks.schemas import TaskState
 from lake_api.tasks.status import RUN_STATES
 from lake_assets.catalog import Dataset
@@ -25,8 +25,10 @@ query RunProgress($runId: ID!) {
 }
 """
 
-_TIMEOUT_S = 30.0
-_HINT = "`lake up` shows the same in a Dagster UI that stays."
+_POLL_S = 0.5
+# A launch notes every day of every dataset before it answers: few datasets keep it short.
+_DATASETS_PER_RUN = 16
+_STANDSTILL_S = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,53 +39,103 @@ class RunProgress:
     materialized: int
 
 
-class DagsterRuns:
-    """The runs of one Dagster."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """Partitions of some datasets that one job writes; `partitions` is how many come of it."""
 
-    def __init__(self, dagster_url: str) -> None:
-        self._http = httpx.Client(base_url=dagster_url, timeout=_TIMEOUT_S, trust_env=False)
+    job: str
+    datasets: Sequence[Dataset]
+    tags: Mapping[str, str] = field(repr=False)
+    days: int = 1
 
-    def __enter__(self) -> "DagsterRuns":
-        return self
+    @property
+    def partitions(self) -> int:
+        """How many partitions it writes."""
+        return len(self.datasets) * self.days
 
-    def __exit__(self, *_: object) -> None:
-        self._http.close()
+    def steps(self) -> list["Work"]:
+        """The same in runs of about equal size, none of many datasets."""
+        count = -(-len(self.datasets) // _DATASETS_PER_RUN)
+        return [
+            Work(job=self.job, datasets=self.datasets[nth::count], tags=self.tags, days=self.days)
+            for nth in range(count)
+        ]
 
-    def launch(self, job: str, datasets: Iterable[Dataset], tags: Mapping[str, str]) -> str:
-        """Queue a run over some datasets of a job and return its id."""
-        params = {
-            "selector": {
-                "repositoryName": REPOSITORY,
-                "repositoryLocationName": CODE_LOCATION,
-                "jobName": job,
-                "assetSelection": [{"path": list(dataset.asset_key)} for dataset in datasets],
-            },
-            "executionMetadata": {
-                "tags": [{"key": key, "value": value} for key, value in tags.items()]
-            },
-        }
-        result = self._ask(LAUNCH_RUN, {"params": params})["launchRun"]
-        if result["__typename"] != "LaunchRunSuccess":
-            raise CommandFailed(
-                f"Dagster refused to run {job}: {result.get('message') or result['__typename']}",
-                hint=_HINT,
-            )
-        return result["run"]["runId"]
 
-    def progress(self, run_id: str) -> RunProgress:
-        """How a run stands."""
-        run = self._ask(RUN_PROGRESS, {"runId": run_id})["runOrError"]
-        return RunProgress(
-            state=RUN_STATES[run["status"]],
-            materialized=(run["stats"] or {}).get("materializations") or 0,
+def write_all(
+    dagster: DagsterHttp,
+    works: Sequence[Work],
+    *,
+    line: Line,
+    failed: Callable[[str], CommandFailed],
+) -> int:
+    """Launch the runs of all works, wait for their end, and return how many runs it took.
+
+    `failed` makes the error of a run that did not succeed.
+
+    Raises:
+        CommandFailed: a run failed, or wrote less than it should, or nothing moved for minutes.
+    """
+    steps = [step for work in works for step in work.steps()]
+    launched: list[str] = []
+    for step in steps:
+        line("  runs launched", done=len(launched), total=len(steps))
+        launched.append(_launch(dagster, step))
+    line("  runs launched", done=len(launched), total=len(steps))
+    expected = sum(work.partitions for work in works)
+    written = _follow(dagster, launched, expected, line=line, failed=failed)
+    if written != expected:
+        raise CommandFailed(
+            f"the runs wrote {written} of {expected} partitions",
+            hint="The logs of the runs say which were left out.",
         )
+    return len(launched)
 
-    def _ask(self, document: str, variables: Mapping[str, Any]) -> dict[str, Any]:
-        try:
-            answer = self._http.post("/graphql", json={"query": document, "variables": variables})
-        except httpx.HTTPError as error:
-            raise CommandFailed("Dagster does not answer", hint=_HINT) from error
-        body: dict[str, Any] = answer.json()
-        if body.get("errors"):
-            raise CommandFailed(f"Dagster: {body['errors'][0]['message']}", hint=_HINT)
-        return body["data"]
+
+def _launch(dagster: DagsterHttp, step: Work) -> str:
+    selector = {
+        "repositoryName": REPOSITORY,
+        "repositoryLocationName": CODE_LOCATION,
+        "jobName": step.job,
+        "assetSelection": [{"path": list(dataset.asset_key)} for dataset in step.datasets],
+    }
+    return dagster.launch_run(selector, step.tags)
+
+
+def _follow(
+    dagster: DagsterHttp,
+    launched: Sequence[str],
+    expected: int,
+    *,
+    line: Line,
+    failed: Callable[[str], CommandFailed],
+) -> int:
+    """Wait until all runs have succeeded, and return how many partitions they wrote."""
+    seen: dict[str, RunProgress] = {}
+    moved = time.monotonic()
+    while True:
+        now = {run_id: _progress(dagster, run_id) for run_id in launched}
+        for run_id, run in now.items():
+            if run.state in {"failed", "canceled"}:
+                raise failed(run_id)
+        written = sum(run.materialized for run in now.values())
+        line("  partitions written", done=written, total=expected)
+        if all(run.state == "succeeded" for run in now.values()):
+            return written
+        if now != seen:
+            seen, moved = now, time.monotonic()
+        elif time.monotonic() - moved > _STANDSTILL_S:
+            raise CommandFailed(
+                f"the runs have written {written} of {expected} partitions and then nothing for "
+                f"{_STANDSTILL_S:.0f} s",
+                hint="Try again on a machine that is less busy.",
+            )
+        time.sleep(_POLL_S)
+
+
+def _progress(dagster: DagsterHttp, run_id: str) -> RunProgress:
+    run = dagster.ask(RUN_PROGRESS, {"runId": run_id})["runOrError"]
+    return RunProgress(
+        state=RUN_STATES[run["status"]],
+        materialized=(run["stats"] or {}).get("materializations") or 0,
+    )

@@ -15,6 +15,7 @@ from lake_api.cli.failure import CommandFailed
 from lake_api.cli.jobs import refuse_failure, until_over, waiting
 from lake_api.cli.problem import refusals
 from lake_api.exports.schemas import ExportInfo
+from lake_assets.catalog.proxies import proxy_for
 
 _TIMEOUT = httpx.Timeout(60.0, connect=5.0)
 
@@ -66,7 +67,7 @@ def _download(url: str, target: Path) -> int:
     try:
         # The link says who may read: nothing that this command knows goes to another server.
         with (
-            httpx.Client(timeout=_TIMEOUT, trust_env=False) as storage,
+            httpx.Client(timeout=_TIMEOUT, trust_env=False, proxy=proxy_for(url)) as storage,
             storage.stream("GET", url) as answer,
             part.open("wb") as file,
         ):

@@ -4,6 +4,7 @@ Belongs here: the one error of the command line, and turning the errors of other
 Does not belong here: the errors that the service answers with (`client` reads those).
 """
 
+import traceback
 from typing import IO, Any
 
 import click
@@ -34,9 +35,18 @@ class LakeGroup(click.Group):
         """Run the command."""
         try:
             return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
         except StackError as error:
             raise CommandFailed(
                 error.message,
-                hint=error.hint or "`lake logs PART` shows what the part said.",
+                hint=error.hint or "`lake doctor` shows what helps to find out why.",
                 details=error.log,
+            ) from error
+        except Exception as error:
+            why = next(iter(str(error).splitlines()), "") or "no reason given"
+            raise CommandFailed(
+                f"{type(error).__name__}: {why}",
+                hint="This is a fault of the lake: report it with what `lake doctor` prints.",
+                details=traceback.format_exc(),
             ) from error

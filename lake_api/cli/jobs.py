@@ -15,11 +15,13 @@ from rich.table import Table
 from lake_api.cli import tables
 from lake_api.cli.client import LakeClient, connect
 from lake_api.cli.failure import CommandFailed
+from lake_api.cli.patience import NoAnswer, Patience
 from lake_api.cli.problem import ProblemAnswer, refusals
 from lake_api.cli.progress import Line, live_line
 from lake_api.cli.query import Style, print_warnings
 from lake_api.cli.signals import interrupting
 from lake_api.cli.text import visible
+from lake_api.doors import Door, in_words_of
 from lake_api.errors import Problem
 from lake_api.exports.schemas import ExportInfo
 from lake_api.jobs.schemas import JobInfo, JobList, JobPage
@@ -155,9 +157,10 @@ def until_over(look: Callable[[], tuple[_Followed, bytes]], line: Line) -> tuple
     next turn, because what is followed goes on all the same.
 
     Raises:
-        ProblemAnswer: the service refused to tell.
+        CommandFailed: the service refused to tell, or has not answered for minutes.
     """
     pause_s = _FIRST_POLL_S
+    patience = Patience()
     while True:
         try:
             found = look()
@@ -165,10 +168,15 @@ def until_over(look: Callable[[], tuple[_Followed, bytes]], line: Line) -> tuple
             turn_s = refused.problem.retry_after_s
             is_too_often = refused.problem.code == "rate_limited"
             if not is_too_often or turn_s is None or turn_s > _MAX_TURN_S:
-                raise
-            line(f"asking again in {turn_s} s", done=0, total=0)
-            time.sleep(turn_s)
+                patience.wait_after(refused)
+            else:
+                line(f"asking again in {turn_s} s", done=0, total=0)
+                time.sleep(turn_s)
             continue
+        except NoAnswer as silent:
+            patience.wait_after(silent)
+            continue
+        patience.heard()
         now, progress = found[0].state, found[0].progress
         line(f"{now}: {progress.stage}, {progress.rows:,} rows", done=0, total=0)
         if now not in _LIVE:
@@ -186,7 +194,10 @@ def refuse_failure(what: str, state: str, error: Problem | None) -> None:
     if error is not None:
         raise CommandFailed(
             f"{what} failed: {visible(error.detail)} [{error.code}]",
-            hint=visible(error.hint or ("Try again." if error.retry else "Ask for less.")),
+            hint=visible(
+                in_words_of(Door.COMMAND, error.hint or "")
+                or ("Try again." if error.retry else "Ask for less.")
+            ),
         )
     if state == "cancelled":
         raise CommandFailed(f"{what} was cancelled", hint="Start it again if it was not meant.")

@@ -11,6 +11,7 @@ import click
 
 from lake_api.cli.failure import CommandFailed
 from lake_api.cli.text import cell_width, visible
+from lake_api.doors import Door, in_words_of
 from lake_api.errors import Problem
 
 _CONTEXT_CHARS = 60
@@ -23,7 +24,7 @@ class ProblemAnswer(CommandFailed):
     def __init__(self, problem: Problem, body: bytes) -> None:
         super().__init__(
             f"{visible(problem.detail)} [{problem.code}]",
-            hint=visible(problem.hint or _again(problem) or _NO_HINT),
+            hint=visible(in_words_of(Door.COMMAND, problem.hint or _again(problem) or _NO_HINT)),
         )
         self.problem = problem
         self.body = body

@@ -15,6 +15,7 @@ from lake_api.cli.client import connect
 from lake_api.cli.failure import CommandFailed
 from lake_api.cli.problem import ProblemAnswer
 from lake_api.cli.text import visible
+from lake_api.doors import Door, in_words_of
 from lake_api.query.schemas import MAX_ROWS, DatasetFreshness, QueryAnswer
 
 Style = Literal["table", "json", "csv"]
@@ -39,7 +40,8 @@ def run_query(sql: str, *, limit: int, style: Style, api_url: str | None) -> Non
     if answer.error is not None:
         raise CommandFailed(
             f"{visible(answer.error.detail)} [{answer.error.code}]",
-            hint=answer.error.hint or ("Try again." if answer.error.retry else "Ask for less."),
+            hint=in_words_of(Door.COMMAND, answer.error.hint or "")
+            or ("Try again." if answer.error.retry else "Ask for less."),
         )
     if style == "csv":
         click.echo(tables.as_csv(answer.columns, answer.rows), nl=False)
@@ -64,7 +66,7 @@ def print_answer(answer: QueryAnswer, console: Console, *, more: str) -> None:
 def print_warnings(warnings: Sequence[str], console: Console) -> None:
     """Each warning in yellow."""
     for warning in warnings:
-        console.print(f"warning: {visible(warning)}", style="yellow")
+        console.print(f"warning: {visible(in_words_of(Door.COMMAND, warning))}", style="yellow")
 
 
 def _sources(freshness: Sequence[DatasetFreshness]) -> str:

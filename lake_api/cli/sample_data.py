@@ -14,8 +14,10 @@ from lake_api.cli import tables
 from lake_api.cli.failure import CommandFailed
 from lake_api.cli.progress import live_line
 from lake_api.cli.running import require_running
+from lake_api.cli.text import visible
 from lake_assets.catalog import Catalog, PostgresSource, load_catalog
 from lake_assets.sample_data import (
+    SampleDataBroken,
     SampleDataRefused,
     SampleReport,
     SampleSpec,
@@ -50,10 +52,15 @@ def run_sample_data(
         raise CommandFailed(
             str(error), hint="Nothing was changed; give the URL of an empty database."
         ) from error
-    except psycopg.Error as error:
+    except SampleDataBroken as error:
         raise CommandFailed(
-            f"the database did not take it: {str(error).splitlines()[0]}",
-            hint="Check --database-url: it needs a role that may create tables.",
+            str(error),
+            hint="The database is all right: report this with the dataset's declaration.",
+        ) from error
+    except psycopg.Error as error:
+        why = next(iter(str(error).splitlines()), type(error).__name__)
+        raise CommandFailed(
+            f"the database did not take it: {visible(why)}", hint=_what_to_do(error)
         ) from error
     if as_json:
         click.echo(json.dumps(_facts(spec, report), indent=2))
@@ -63,6 +70,19 @@ def run_sample_data(
         f"{report.rows:,} rows in {len(report.tables)} tables, {first_day} to {spec.last_day}, "
         f"in {report.duration_s:.1f} s"
     )
+
+
+def _what_to_do(error: psycopg.Error) -> str:
+    """By the class of the error's SQLSTATE; without one, there was no answer at all."""
+    match (error.sqlstate or "")[:2]:
+        case "" | "08" | "28" | "3D":
+            return "Check --database-url: host, port, role, password and name of the database."
+        case "25" | "42":
+            return "Check --database-url: it needs a role that may create tables and write."
+        case "53":
+            return "Make room on the database server, or ask for less: --days, --rows-per-day."
+        case _:
+            return "Try again; the tables that were filled so far stay."
 
 
 def _embedded_database() -> str:

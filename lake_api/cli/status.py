@@ -5,6 +5,7 @@ Does not belong here: changing it (`up`).
 """
 
 import json
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from lake_api.cli.failure import CommandFailed
 from lake_api.cli.running import find_running, require_running
 from lake_api.cli.text import visible
 from lake_api.nearest import did_you_mean
+from lake_api.stack.environment import with_direct_loopback
 from lake_api.stack.process import log_tail
 from lake_api.stack.state import StackState
 from lake_assets.catalog import load_catalog
@@ -60,7 +62,10 @@ def run_logs(part: str, *, lines: int) -> None:
 def run_env() -> None:
     """Print the settings of the parts for a shell to evaluate."""
     state = require_running()
-    for name, value in sorted({**state.settings, "LAKE_API_URL": state.api_url}.items()):
+    direct = with_direct_loopback(
+        {name: os.environ.get(name, "") for name in ("NO_PROXY", "no_proxy")}
+    )
+    for name, value in sorted({**state.settings, **direct, "LAKE_API_URL": state.api_url}.items()):
         click.echo(f"export {name}={shlex.quote(value)}")
 
 

@@ -13,6 +13,7 @@ import msgspec
 from lake_api.cli import tables
 from lake_api.cli.client import LakeClient, connect
 from lake_api.cli.failure import CommandFailed
+from lake_api.cli.patience import Patience
 from lake_api.cli.problem import ProblemAnswer
 from lake_api.cli.progress import live_line
 from lake_api.cli.signals import interrupting
@@ -60,9 +61,19 @@ def run_trigger(
 def wait_for_end(
     client: LakeClient, task_id: str, *, follow: Callable[[TaskStatus], None]
 ) -> TaskStatus:
-    """Ask until the task has ended; `follow` hears every answer."""
+    """Ask until the task has ended; `follow` hears every answer.
+
+    Raises:
+        CommandFailed: nothing has answered for minutes, or the service refuses to tell.
+    """
+    patience = Patience()
     while True:
-        status = client.task(task_id)
+        try:
+            status = client.task(task_id)
+        except CommandFailed as error:
+            patience.wait_after(error)
+            continue
+        patience.heard()
         follow(status)
         if status.status in _ENDED:
             return status

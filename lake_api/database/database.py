@@ -30,6 +30,9 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
 _BUSY_TIMEOUT_MS = 10_000
 _TURN = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
+# A table of ours: a file or schema that was replaced by another one is no database of ours.
+_LOOK = text("SELECT version_num FROM alembic_version LIMIT 1")
+_ANSWER_S = 2.0
 # Alembic keeps what it works on in module globals: one thread of a process at a time.
 _MIGRATING = threading.Lock()
 
@@ -81,6 +84,15 @@ class Database:
             raise
         except OSError as error:
             raise database_unavailable() from error
+
+    async def answers(self) -> bool:
+        """Whether it can be read within a moment."""
+        try:
+            async with asyncio.timeout(_ANSWER_S), self.session() as session:
+                await session.execute(_LOOK)
+        except (ServiceUnavailable, SQLAlchemyError, TimeoutError):
+            return False
+        return True
 
     async def close(self) -> None:
         """Close all connections."""

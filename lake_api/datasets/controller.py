@@ -47,6 +47,7 @@ from lake_api.query.call_audit import note_of_call
 from lake_api.query.call_log import QueryCall
 from lake_api.query.rate_limit import counts_call, counts_request
 from lake_api.usage.slots import Slots
+from lake_api.web.leaving import StopsForLeavers
 from lake_api.web.problems import problem_responses
 from lake_api.web.requests import LakeRequest
 
@@ -56,7 +57,7 @@ _READS = [requires_agent, requires_operation("query")]
 
 _ROWS: Mapping[str, Any] = {
     "guards": [*_READS, counts_call],
-    "middleware": [Audited(note_of_call, action="query")],
+    "middleware": [Audited(note_of_call, action="query"), StopsForLeavers()],
     "exception_handlers": {Exception: answer_rows_problem},
 }
 """What makes a route a query call: counted, recorded, and told of as one."""
@@ -73,7 +74,7 @@ _Name = Annotated[
     description="The datasets that the caller may read, with how new and how large they are.",
     tags=["datasets"],
     guards=[*_READS, counts_request],
-    middleware=[audited("list_datasets", is_look=True)],
+    middleware=[audited("list_datasets", is_look=True), StopsForLeavers()],
     exception_handlers={Exception: answer_unavailable},
     responses={
         200: ResponseSpec(
@@ -189,7 +190,7 @@ DATASET_ROUTES = [
         "sizes, how new it is, what it is computed from. Most frequent values are there once the "
         "dataset has a profile.",
         guards=[*_READS, counts_request],
-        middleware=[audited("describe_dataset")],
+        middleware=[audited("describe_dataset"), StopsForLeavers()],
         responses={
             200: ResponseSpec(
                 data_container=DatasetInfo,

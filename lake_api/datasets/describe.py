@@ -4,8 +4,9 @@ Belongs here: the list's lines, and everything about one dataset but its rows.
 Does not belong here: reading rows (`sample`, `profile`), HTTP (`controller`).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
+from typing import Literal
 
 from msgspec import UNSET
 
@@ -21,18 +22,20 @@ from lake_api.datasets.schemas import (
     TopValue,
 )
 from lake_api.datasets.visible import VisibleCatalog
-from lake_api.query.snapshot import Snapshot
+from lake_api.query.snapshot import Look, Snapshot
 from lake_assets.catalog import PARTITION_COLUMN, Column, ColumnType, Dataset
 from lake_assets.catalog.due import is_stale
 
 _RANGES_TOLD = 50
+_NAMED = 5
 
 
 def dataset_line(
-    snapshot: Snapshot, visible: VisibleCatalog, *, now: datetime, rows: int | None
+    look: Look, visible: VisibleCatalog, *, now: datetime, rows: int | None
 ) -> DatasetLine:
     """A dataset in the list; `rows` of all days, where they have been counted."""
-    dataset = snapshot.dataset
+    dataset = look.dataset
+    snapshot = look.snapshot or Snapshot(dataset=dataset, version="", partitions=())
     return DatasetLine(
         partition=dataset.partition,
         sql_name=dataset.sql_name,
@@ -45,7 +48,38 @@ def dataset_line(
         size_bytes=_size_bytes(snapshot),
         written_at=_newest_written_at(snapshot),
         stale=_is_stale(snapshot, now),
+        listing=_listing(look),
+        as_of=None if look.is_current else look.as_of,
     )
+
+
+def list_warnings(looks: Iterable[Look]) -> Iterator[str]:
+    """What the reader of a list should know of lines that are not current."""
+    outdated, unknown = list[str](), list[str]()
+    for look in looks:
+        if not look.is_current:
+            (outdated if look.snapshot else unknown).append(look.dataset.sql_name)
+    if outdated:
+        yield (
+            f"{_named(outdated)}: days and sizes are as of an earlier look (`as_of`), because "
+            "storage did not answer in time; ask again in a moment"
+        )
+    if unknown:
+        yield (
+            f"{_named(unknown)}: days and sizes are not known yet, because storage did not answer "
+            "in time; ask again in a moment. Queries of them are not affected"
+        )
+
+
+def _named(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(f"`{name}`" for name in names[:_NAMED]) + (f" and {more} more" * (more > 0))
+
+
+def _listing(look: Look) -> Literal["current", "outdated", "unknown"]:
+    if look.snapshot is None:
+        return "unknown"
+    return "current" if look.is_current else "outdated"
 
 
 def dataset_info(

@@ -15,7 +15,7 @@ import msgspec
 
 from lake_api.clock import Clock
 from lake_api.datasets.calendar import Days
-from lake_api.datasets.describe import dataset_info, dataset_line
+from lake_api.datasets.describe import dataset_info, dataset_line, list_warnings
 from lake_api.datasets.profile import (
     covered,
     has_telling_values,
@@ -50,6 +50,9 @@ LIST_THEM = f"GET {ROUTE} lists the datasets that you may read."
 
 _LIST_AGE_S = 5.0
 """How old the list's newest days may be; each dataset that is older costs a small request."""
+
+_LIST_WAIT_S = 5.0
+"""How long the list waits for storage: what is not known by then is told as of before."""
 
 _AGE_S = 0.5
 _ROWS_READ = 1_000
@@ -100,15 +103,22 @@ class Discovery:
         visible = self.visible_to(caller)
         found = [one for one in visible.datasets if text is None or _mentions(one, text, visible)]
         shown = found[(page - 1) * page_size : page * page_size]
-        snapshots = await engine.snapshots(shown, max_age_s=_LIST_AGE_S)
+        looks = await engine.survey(shown, max_age_s=_LIST_AGE_S, wait_s=_LIST_WAIT_S)
         now = self._clock()
         return DatasetList(
             datasets=tuple(
-                dataset_line(one, visible, now=now, rows=self._rows_of(one)) for one in snapshots
+                dataset_line(
+                    one,
+                    visible,
+                    now=now,
+                    rows=self._rows_of(one.snapshot) if one.snapshot else None,
+                )
+                for one in looks
             ),
             total=len(found),
             page=page,
             page_size=page_size,
+            warnings=tuple(list_warnings(looks)),
         )
 
     async def describe(self, caller: Caller, engine: LakeReader, name: str) -> DatasetInfo:

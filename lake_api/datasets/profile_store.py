@@ -8,7 +8,7 @@ A profile depends on nothing but the stored objects, so those who may read the d
 
 import asyncio
 import hashlib
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
 
 from lake_api.datasets.profile import covered
@@ -28,6 +28,7 @@ class ProfileStore:
         self._kept = kept
         self._profiles: OrderedDict[str, tuple[bytes, DatasetProfile]] = OrderedDict()
         self._running: dict[Key, asyncio.Task[DatasetProfile]] = {}
+        self._waiting: Counter[asyncio.Task[DatasetProfile]] = Counter()
 
     def peek(self, snapshot: Snapshot) -> DatasetProfile | None:
         """The profile of this snapshot, where it is kept."""
@@ -53,13 +54,25 @@ class ProfileStore:
             if task is None:
                 task = self._running[key] = asyncio.ensure_future(self._compute(key, compute))
                 task.add_done_callback(lambda done, key=key: self._finish(key, done))
+            self._waiting[task] += 1
             try:
                 # A caller that leaves must not stop what others wait for.
                 return await asyncio.shield(task)
+            except asyncio.CancelledError:
+                if self._waiting[task] == 1:
+                    # Nobody waits any more; who comes now begins another one.
+                    self._running.pop(key, None)
+                    task.cancel()
+                    await asyncio.wait({task})
+                raise
             except QueryUnavailable:
                 if is_own:
                     raise
                 # It failed in somebody else's name, perhaps for having too many queries.
+            finally:
+                self._waiting[task] -= 1
+                if not self._waiting[task]:
+                    del self._waiting[task]
 
     async def _compute(
         self, key: Key, compute: Callable[[], Awaitable[DatasetProfile]]
@@ -73,7 +86,8 @@ class ProfileStore:
         return profile
 
     def _finish(self, key: Key, task: "asyncio.Task[DatasetProfile]") -> None:
-        self._running.pop(key, None)
+        if self._running.get(key) is task:
+            del self._running[key]
         if not task.cancelled():
             # Marks the exception as seen when every caller has left.
             task.exception()

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from lake_api.query.guard import CheckedQuery
 from lake_api.query.results import QueryResult
-from lake_api.query.snapshot import Snapshot
+from lake_api.query.snapshot import Look, Snapshot
 from lake_assets.catalog import Dataset
 
 
@@ -19,6 +19,12 @@ class LakeReader(Protocol):
         self, datasets: Sequence[Dataset], *, max_age_s: float
     ) -> Sequence[Snapshot]:
         """What is stored of each dataset, as of at most `max_age_s` ago."""
+        ...
+
+    async def survey(
+        self, datasets: Sequence[Dataset], *, max_age_s: float, wait_s: float
+    ) -> Sequence[Look]:
+        """What is known of many datasets after at most `wait_s`."""
         ...
 
     async def run(self, checked: CheckedQuery, *, limit: int, agent: str = "") -> QueryResult:

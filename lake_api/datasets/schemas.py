@@ -20,7 +20,8 @@ class DayRange(msgspec.Struct, frozen=True):
 class DatasetLine(msgspec.Struct, frozen=True, kw_only=True):
     """One dataset in the list. `rows` is known where a profile covers all of its days.
 
-    `stale` is null for a dataset without data.
+    `stale` is null for a dataset without data. `listing` says what the days and sizes are worth:
+    `current`; `outdated`, as of `as_of`; or `unknown`, where the numbers are 0 and mean nothing.
     """
 
     partition: str
@@ -34,6 +35,8 @@ class DatasetLine(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: int
     written_at: datetime | None
     stale: bool | None
+    listing: Literal["current", "outdated", "unknown"] = "current"
+    as_of: datetime | None = None
 
 
 class DatasetList(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +46,7 @@ class DatasetList(msgspec.Struct, frozen=True, kw_only=True):
     total: int
     page: int
     page_size: int
+    warnings: tuple[str, ...] = ()
 
 
 class TopValue(msgspec.Struct, frozen=True):

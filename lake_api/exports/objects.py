@@ -20,8 +20,10 @@ import obstore
 from obstore.exceptions import BaseError
 
 from lake_api.exports.signing import signed_url
+from lake_api.query.disk_room import cache_full, cache_unwritable, is_full
 from lake_api.query.reader_store import open_whole, storage_unavailable
 from lake_assets.catalog import LakeLocation
+from lake_assets.catalog.proxies import proxy_for
 
 PART_BYTES = 8 * 1024 * 1024
 _PIECE_BYTES = 1024 * 1024
@@ -47,7 +49,11 @@ class ExportObjects:
         self._link_location = link_location
         self._store = open_whole(location)
         self._http = httpx.AsyncClient(
-            timeout=httpx.Timeout(30.0, connect=2.0), trust_env=False, follow_redirects=False
+            timeout=httpx.Timeout(30.0, connect=2.0),
+            follow_redirects=False,
+            # Of the environment it may know the proxy, and no passwords of `.netrc`.
+            trust_env=False,
+            proxy=proxy_for(location.endpoint),
         )
 
     async def close(self) -> None:
@@ -123,19 +129,27 @@ class ExportObjects:
 
         Raises:
             FileNotFoundError: there is no such object.
-            QueryUnavailable: storage does not answer.
+            QueryUnavailable: storage does not answer, or the file can't be written.
         """
+        found_bytes = 0
         part = target.with_suffix(".part")
         try:
             found = await obstore.get_async(self._store, key)
+            found_bytes = found.meta["size"]
             with part.open("wb") as file:
                 async for chunk in found.stream(min_chunk_size=PART_BYTES):
                     file.write(memoryview(chunk))
+            if part.stat().st_size != found_bytes:
+                raise storage_unavailable()
             part.rename(target)
         except FileNotFoundError:
             raise
-        except (BaseError, OSError) as error:
+        except BaseError as error:
             raise storage_unavailable() from error
+        except OSError as error:
+            if is_full(error):
+                raise cache_full(found_bytes) from error
+            raise cache_unwritable(error) from error
         finally:
             part.unlink(missing_ok=True)
 

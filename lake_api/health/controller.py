@@ -3,11 +3,13 @@
 Belongs here: the routes.
 Does not belong here: how a part checks itself (`query.engine`, `tasks.dagster`).
 
-Queries need storage and workers: without them the service is not ready (503), so that a load
-balancer sends its queries elsewhere. Dagster only launches runs: its absence is told and makes the
+Queries need storage, workers, room in the cache, and the database, without which no answer can be
+recorded: without them the service is not ready (503), so that a load balancer sends its queries
+elsewhere. Dagster only launches runs: its absence is told and makes the
 service `degraded`, but it stays ready.
 """
 
+import asyncio
 from typing import Any, Literal
 
 import msgspec
@@ -17,12 +19,18 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from litestar.params import SkipValidation
 
+from lake_api.database.database import Database
 from lake_api.errors import Problem
 from lake_api.query.controller import QueryRunner
 from lake_api.tasks.dagster import DagsterClient
 from lake_api.web.problems import PROBLEM_MEDIA_TYPE, problem_responses
 
-_REASONS = {"storage": "storage_unavailable", "workers": "workers_not_ready"}
+_REASONS = {
+    "storage": "storage_unavailable",
+    "workers": "workers_not_ready",
+    "cache": "cache_full",
+    "database": "database_unavailable",
+}
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -55,7 +63,7 @@ class NotReady(Problem, frozen=True, kw_only=True):
 def _parts_example(**reasons: str) -> dict[str, object]:
     return {
         name: {"ok": name not in reasons, "reason": reasons.get(name)}
-        for name in ("storage", "workers", "dagster")
+        for name in ("storage", "workers", "cache", "database", "dagster")
     }
 
 
@@ -124,14 +132,18 @@ async def get_health() -> Health:
 async def get_readiness(
     engine: NamedDependency[SkipValidation[QueryRunner]],
     dagster: NamedDependency[SkipValidation[DagsterClient]],
+    database: NamedDependency[SkipValidation[Database]],
 ) -> Response[Readiness]:
-    """Ask every part."""
+    """Ask every part, all at the same time: each has a patience of its own."""
+    status, answers, reason = await asyncio.gather(
+        engine.status(), database.answers(), dagster.not_ready()
+    )
+    found = {**status, "database": answers}
     parts = {
         name: PartState(ok=ok, reason=None if ok else _REASONS.get(name, f"{name}_not_ready"))
-        for name, ok in (await engine.status()).items()
+        for name, ok in found.items()
     }
     reads = all(part.ok for part in parts.values())
-    reason = await dagster.not_ready()
     parts["dagster"] = PartState(ok=reason is None, reason=reason)
     if not reads:
         refusal: Any = msgspec.json.encode(_not_ready(parts))

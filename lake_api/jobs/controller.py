@@ -32,6 +32,7 @@ from lake_api.jobs.results import problem_of, stored_result
 from lake_api.jobs.schemas import (
     JOB_EXAMPLE,
     JOB_REQUEST_EXAMPLE,
+    MAX_PAGE_ROWS,
     MAX_PAGE_SIZE,
     PAGE_EXAMPLE,
     QUEUED_JOB_EXAMPLE,
@@ -44,6 +45,7 @@ from lake_api.jobs.schemas import (
 from lake_api.jobs.service import JobService, disabled, unknown
 from lake_api.jobs.table import JobRow
 from lake_api.query.rate_limit import LIMIT_ERRORS, counts_look, counts_request
+from lake_api.web.leaving import StopsForLeavers
 from lake_api.web.problems import problem_responses
 from lake_api.web.requests import LakeRequest
 
@@ -79,6 +81,7 @@ Jobs = NamedDependency[SkipValidation[JobService | None]]
 JobId = Annotated[UUID, Parameter(description="The job's id.")]
 PageNumber = Annotated[int, Parameter(description="Which page, from 1.", ge=1, le=10_000_000)]
 PageSize = Annotated[int, Parameter(description="How many per page.", ge=1, le=MAX_PAGE_SIZE)]
+PageRows = Annotated[int, Parameter(description="Rows per page.", ge=1, le=MAX_PAGE_ROWS)]
 IdempotencyKey = Annotated[
     str | None,
     HeaderParameter(
@@ -194,7 +197,7 @@ async def get_job(job_id: JobId, request: LakeRequest, jobs: Jobs) -> JobInfo:
     "change while the job lives.",
     tags=["jobs"],
     guards=_USE_GUARDS,
-    middleware=[audited("read_job")],
+    middleware=[audited("read_job"), StopsForLeavers()],
     exception_handlers={Exception: answer_audited_problem},
     responses={
         200: ResponseSpec(
@@ -219,7 +222,7 @@ async def get_job_results(
     request: LakeRequest,
     jobs: Jobs,
     page: PageNumber = 1,
-    page_size: PageSize = 100,
+    page_size: PageRows = 100,
 ) -> JobPage:
     """Rows, as the worker encoded them."""
     service, caller = enabled(jobs, "jobs"), caller_of(request)

@@ -51,7 +51,9 @@ _POLL_S = 1.0
 _SWEEP_S = 300.0
 _RETRY_S = 2.0
 _SWEPT_AT_ONCE = 200
-_PASSING = frozenset({"too_busy", "worker_lost", "storage_unavailable"})
+_PASSING = frozenset(
+    {"too_busy", "worker_lost", "storage_unavailable", "cached_data_damaged", "cache_full"}
+)
 """Why a job may fail that would succeed a little later."""
 
 _LOST = Problem(

@@ -14,6 +14,7 @@ from lake_api.errors import Problem
 from lake_api.query.schemas import MAX_SQL_CHARS, MIN_SQL_CHARS, DatasetFreshness
 
 MAX_PAGE_SIZE = 200
+MAX_PAGE_ROWS = 10_000
 StateName = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
 

@@ -15,12 +15,19 @@ from uuid import UUID
 
 from lake_api.clock import Clock
 from lake_api.database.database import Database
-from lake_api.errors import Conflict, Forbidden, InvalidRequest, NotFound, ServiceUnavailable
+from lake_api.errors import (
+    Conflict,
+    Forbidden,
+    InvalidRequest,
+    NotFound,
+    QueryUnavailable,
+    ServiceUnavailable,
+)
 from lake_api.exports.objects import ExportObjects
 from lake_api.identity import Caller, Role
 from lake_api.jobs.asked import EXPORT, JOB, NewJob
 from lake_api.jobs.costs import JobCosts
-from lake_api.jobs.kept_files import KeptFiles
+from lake_api.jobs.kept_files import DAMAGED, KeptFiles
 from lake_api.jobs.results import file_type_of, object_key, stored_result, stored_rows
 from lake_api.jobs.runner import JobRunner
 from lake_api.jobs.states import State
@@ -214,9 +221,10 @@ class JobService:
         rows = min(page_size, result.row_count - first_row)
         if rows <= 0:
             return Page(rows_json=b"[]", warnings=())
-        try:
+
+        async def read() -> Answer:
             async with self.kept.file(object_key(self.deployment, job)) as file:
-                answer = await self.engine.page(
+                return await self.engine.page(
                     stored_rows(job, file),
                     first_row=first_row,
                     rows=rows,
@@ -224,6 +232,14 @@ class JobService:
                     text_columns=result.text_columns,
                     agent=caller.key,
                 )
+
+        try:
+            try:
+                answer = await read()
+            except QueryUnavailable as error:
+                if error.code != DAMAGED:
+                    raise
+                answer = await read()
         except FileNotFoundError:
             raise unknown(job.kind) from None
         if answer.truncated:

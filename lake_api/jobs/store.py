@@ -7,6 +7,7 @@ A change names the states that it may start from, and whoever runs a job also th
 was given: of two processes that think they run it, only one can bring it to an end.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 from typing import Any
@@ -159,6 +160,13 @@ class JobStore:
             rows = (await session.execute(wanted.offset(first).limit(count))).scalars().all()
             total = await session.scalar(select(func.count()).select_from(JobRow).where(*seen))
         return rows, total or 0
+
+    async def counts(self) -> Counter[tuple[str, str]]:
+        """How many there are, by kind and state."""
+        wanted = select(JobRow.kind, JobRow.state, func.count()).group_by(JobRow.kind, JobRow.state)
+        async with self._database.session() as session:
+            rows = (await session.execute(wanted)).all()
+        return Counter({(kind, state): count for kind, state, count in rows})
 
     def _visible(self, kind: str, caller: Caller) -> list[ColumnElement[bool]]:
         """Its own for an agent, those of all of its agents for a swarm, all for the admin."""

@@ -17,7 +17,7 @@ import msgspec
 from lake_api.errors import NotFound, Problem, QueryUnavailable
 from lake_api.mcp.inside import RouteCall, RouteRefused
 from lake_api.query.schemas import MAX_SQL_CHARS, MIN_SQL_CHARS, QueryError
-from lake_api.web.requests import invalid_field
+from lake_api.web.requests import read_fields
 
 Ask = Callable[[RouteCall], Awaitable[bytes]]
 """Asks a route as the caller; what it refuses is raised."""
@@ -101,7 +101,7 @@ class ResultArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     page: Annotated[
         int, msgspec.Meta(ge=1, le=10_000_000, description="Which page of rows, from 1.")
     ] = 1
-    page_size: Annotated[int, msgspec.Meta(ge=1, le=200, description="Rows per page.")] = 100
+    page_size: Annotated[int, msgspec.Meta(ge=1, le=10_000, description="Rows per page.")] = 100
     wait_s: Annotated[
         float, msgspec.Meta(ge=0, le=30, description="Seconds to wait for the job to end.")
     ] = 10
@@ -109,7 +109,9 @@ class ResultArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 async def lake_query(ask: Ask, arguments: Arguments) -> bytes:
     """Rows. The route checks the arguments: what it refuses is counted and logged there."""
-    content = await ask(RouteCall(method="POST", path=f"{_LAKE}/query", body=arguments))
+    content = await ask(
+        RouteCall(method="POST", path=f"{_LAKE}/query", body=arguments, only_reads=True)
+    )
     answer = msgspec.json.decode(content, type=_QueryAnswer)
     if answer.error is None:
         return content
@@ -210,7 +212,4 @@ def _get(path: str, arguments: msgspec.Struct | None = None, **more: int) -> Rou
 
 
 def _read(arguments: Arguments, shape: type[_Struct]) -> _Struct:
-    try:
-        return msgspec.convert(arguments, shape)
-    except msgspec.ValidationError as error:
-        raise invalid_field(str(error)) from error
+    return read_fields(arguments, shape)

@@ -8,7 +8,7 @@ caller is, and from which Host and Origin it may call, is decided by the guards 
 before a message is read.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -25,8 +25,11 @@ from lake_api.identity import Connection, requires_agent
 from lake_api.mcp.server import mcp_server
 from lake_api.query.rate_limit import counts_look
 from lake_api.settings import Settings
+from lake_api.web.accept import preferred
+from lake_api.web.leaving import while_here
 
 MCP_PATH = "/mcp"
+_JSON = "application/json"
 _LISTS = ("tools/list", "resources/list", "resources/templates/list")
 
 
@@ -64,8 +67,30 @@ async def mcp_endpoint(scope: Scope, receive: Receive, send: Send) -> None:
         # What a tool or a resource asks for, its route counts.
         await counts_look(connection, connection.route_handler)
     manager: StreamableHTTPSessionManager = app.state.mcp
+    scope["headers"] = _accepting(scope["headers"])
     untyped: Any = scope
-    await manager.handle_request(untyped, _replaying(body, receive), _as_sender(send))
+    await while_here(
+        receive,
+        lambda caller: manager.handle_request(
+            untyped, _replaying(body, caller.receive), _as_sender(send)
+        ),
+    )
+
+
+_EVERY_FORM = (b"accept", b"application/json, text/event-stream")
+
+
+def _accepting(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The headers as the protocol's library wants them; it knows no ranges of media types.
+
+    A client that says nothing, or that it takes anything, takes JSON.
+    """
+    said = b",".join(value for name, value in headers if name.lower() == b"accept").decode(
+        "latin-1"
+    )
+    if preferred(said or None, [_JSON]) is None:
+        return list(headers)
+    return [*((name, value) for name, value in headers if name.lower() != b"accept"), _EVERY_FORM]
 
 
 async def _read(receive: Receive, max_bytes: int) -> bytes:

@@ -8,6 +8,7 @@ that identity, Host and Origin, limits, the guard, the log line and the metrics 
 there is no second way in that could forget one of them. Nothing leaves the process for it.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -48,6 +49,8 @@ class RouteCall:
     params: Mapping[str, str] = field(default_factory=dict[str, str])
     body: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    only_reads: bool = False
+    """Whether it may be stopped half-way when the caller leaves, beside those with GET."""
 
 
 class RouteRefused(Exception):
@@ -64,6 +67,13 @@ async def call_route(app: Litestar, caller: Request[Any], call: RouteCall) -> ht
     Raises:
         RouteRefused: it is a problem.
     """
+    if call.only_reads or call.method == "GET":
+        return await _call(app, caller, call)
+    # What changes something is done to its end, whoever waits for it.
+    return await asyncio.shield(_call(app, caller, call))
+
+
+async def _call(app: Litestar, caller: Request[Any], call: RouteCall) -> httpx.Response:
     headers = [
         (name, value)
         for name, value in caller.headers.raw

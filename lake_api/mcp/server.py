@@ -20,13 +20,15 @@ from starlette.requests import Request
 
 from lake_api.datasets.schemas import DatasetInfo
 from lake_api.datasets.visible import Visibility, VisibleCatalog
+from lake_api.doors import Door, in_words_of
 from lake_api.errors import LakeError, NotFound, Problem
 from lake_api.identity import Caller
 from lake_api.mcp.calls import dataset_route
 from lake_api.mcp.inside import RouteCall, RouteRefused, call_route
 from lake_api.mcp.pages import dataset_page
 from lake_api.mcp.sizing import cut, fitted
-from lake_api.mcp.tools import TOOLS, Tool, described
+from lake_api.mcp.tools import TOOLS, Tool, answer_schema, described
+from lake_api.metrics.metrics import QueryMetrics
 from lake_api.settings import Settings
 
 _PAGE_TYPE = "text/markdown"
@@ -87,7 +89,10 @@ def _as_protocol(problem: Problem, code: int) -> McpError:
 
 
 def _problem(error: RouteRefused | LakeError) -> Problem:
-    return error.problem if isinstance(error, RouteRefused) else error.to_problem()
+    problem = error.problem if isinstance(error, RouteRefused) else error.to_problem()
+    if problem.hint is None:
+        return problem
+    return msgspec.structs.replace(problem, hint=in_words_of(Door.MCP, problem.hint))
 
 
 class _Answers:
@@ -115,12 +120,15 @@ class _Answers:
                     message=f"There is no such tool; you have {', '.join(tools) or 'none'}.",
                 )
             )
-        return protocol.ServerResult(await self._result(tool, message.params.arguments or {}))
+        result = await self._result(tool, message.params.arguments or {})
+        metrics: QueryMetrics = self._app.state.metrics
+        metrics.observe_tool(tool.name, failed=bool(result.isError))
+        return protocol.ServerResult(result)
 
     async def _result(self, tool: Tool, arguments: Mapping[str, Any]) -> protocol.CallToolResult:
         try:
             text = fitted(
-                await tool.run(self._ask, arguments),
+                _in_tools(await tool.run(self._ask, arguments)),
                 item_list=tool.item_list,
                 max_chars=self._max_chars,
                 advice=tool.advice,
@@ -193,6 +201,17 @@ class _Answers:
         return [tool for tool in TOOLS if grant.may(tool.operation) and tool.operation not in off]
 
 
+def _in_tools(content: bytes) -> bytes:
+    """An answer whose warnings name tools in place of routes."""
+    fields = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+    warnings = msgspec.json.decode(fields.get("warnings", b"[]"), type=list[str])
+    worded = [in_words_of(Door.MCP, warning) for warning in warnings]
+    if worded == warnings:
+        return content
+    fields["warnings"] = msgspec.Raw(msgspec.json.encode(worded))
+    return msgspec.json.encode(fields)
+
+
 def _told(tool: Tool, visible: VisibleCatalog) -> protocol.Tool:
     description, schema = described(tool, visible)
     return protocol.Tool(
@@ -200,6 +219,7 @@ def _told(tool: Tool, visible: VisibleCatalog) -> protocol.Tool:
         title=tool.title,
         description=description,
         inputSchema=schema,
+        outputSchema=answer_schema(tool.answers),
         annotations=protocol.ToolAnnotations(
             readOnlyHint=tool.reads_only, destructiveHint=False, openWorldHint=False
         ),
@@ -208,4 +228,5 @@ def _told(tool: Tool, visible: VisibleCatalog) -> protocol.Tool:
 
 def _text(text: str, *, is_error: bool = False) -> protocol.CallToolResult:
     content: list[protocol.ContentBlock] = [protocol.TextContent(type="text", text=text)]
-    return protocol.CallToolResult(content=content, isError=is_error)
+    structured = None if is_error else msgspec.json.decode(text)
+    return protocol.CallToolResult(content=content, structuredContent=structured, isError=is_error)

@@ -11,9 +11,12 @@ from typing import Any
 
 import msgspec
 
+from lake_api.datasets.schemas import DatasetInfo, DatasetList, SampleAnswer
 from lake_api.datasets.visible import VisibleCatalog
+from lake_api.jobs.schemas import JobInfo, JobPage
 from lake_api.mcp import calls
 from lake_api.mcp.calls import Arguments, Ask
+from lake_api.query.schemas import QueryAnswer
 from lake_api.tool.definition import ToolForm, tool_definition
 from lake_api.tool.guide import MIN_GUIDE_CHARS
 
@@ -22,6 +25,7 @@ from lake_api.tool.guide import MIN_GUIDE_CHARS
 class Tool:
     """One tool. `arguments` is None where the definition is written from the catalogue.
 
+    `answers` are the structs that the routes answer with, of which it is one.
     `operation` is what a token must allow. `item_list` and `advice` are for answers that do not
     fit; `row_count` and `truncated` of a page tell of all pages. `without` names fields that say
     nothing to a model.
@@ -32,6 +36,7 @@ class Tool:
     description: str
     arguments: type[msgspec.Struct] | None
     run: Callable[[Ask, Arguments], Awaitable[bytes]]
+    answers: tuple[type[msgspec.Struct], ...]
     item_list: str
     advice: str
     is_page: bool = False
@@ -51,6 +56,7 @@ TOOLS: tuple[Tool, ...] = (
         description="",
         arguments=None,
         run=calls.lake_query,
+        answers=(QueryAnswer,),
         item_list="rows",
         advice="Aggregate in SQL, or select fewer columns.",
         without=("source", "partition", "error", "elapsed_ms"),
@@ -62,6 +68,7 @@ TOOLS: tuple[Tool, ...] = (
         "`q` finds by text.",
         arguments=calls.ListArguments,
         run=calls.list_datasets,
+        answers=(DatasetList,),
         item_list="datasets",
         advice="Ask with q, or a smaller page_size.",
     ),
@@ -73,6 +80,7 @@ TOOLS: tuple[Tool, ...] = (
         "you write SQL over a dataset for the first time.",
         arguments=calls.DescribeArguments,
         run=calls.describe_dataset,
+        answers=(DatasetInfo,),
         item_list="columns",
         advice="Ask lake_query for single columns.",
     ),
@@ -83,6 +91,7 @@ TOOLS: tuple[Tool, ...] = (
         "query.",
         arguments=calls.SampleArguments,
         run=calls.sample_dataset,
+        answers=(SampleAnswer,),
         item_list="rows",
         advice="Ask for fewer rows.",
         without=("seed",),
@@ -94,6 +103,7 @@ TOOLS: tuple[Tool, ...] = (
         "more rows than lake_query allows. Answers at once with the job; job_result has its rows.",
         arguments=calls.StartArguments,
         run=calls.start_job,
+        answers=(JobInfo,),
         item_list="datasets",
         advice="Ask for fewer datasets.",
         reads_only=False,
@@ -105,6 +115,7 @@ TOOLS: tuple[Tool, ...] = (
         "before.",
         arguments=calls.ResultArguments,
         run=calls.job_result,
+        answers=(JobPage, JobInfo),
         item_list="rows",
         advice="Ask with a smaller page_size.",
         is_page=True,
@@ -117,6 +128,26 @@ def described(tool: Tool, visible: VisibleCatalog) -> tuple[str, dict[str, Any]]
     if tool.arguments is None:
         return _query_described(visible)
     return tool.description, dict(_schema(tool.arguments))
+
+
+@lru_cache
+def answer_schema(answers: tuple[type[msgspec.Struct], ...]) -> dict[str, Any]:
+    """What a tool answers, as a JSON schema.
+
+    Nothing is required: fields that say nothing to a model are left out, and a job that runs has no
+    rows yet.
+    """
+    found, parts = msgspec.json.schema_components(answers, ref_template="#/$defs/{name}")
+    names = [one["$ref"].rpartition("/")[2] for one in found]
+    properties: dict[str, Any] = {}
+    for name in names:
+        for field, schema in parts[name]["properties"].items():
+            known = properties.get(field)
+            same = known is None or known == schema
+            properties[field] = schema if same else {"anyOf": [known, schema]}
+    properties["note"] = {"type": "string"}
+    defs = {name: part for name, part in parts.items() if name not in names}
+    return {"type": "object", "properties": properties, "$defs": defs}
 
 
 @lru_cache

@@ -11,13 +11,18 @@ from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from litestar.params import SkipValidation
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from lake_api.clock import Clock
 from lake_api.errors import Forbidden, NotAuthenticated
 from lake_api.identity import requires_insider
 from lake_api.metrics.metrics import QueryMetrics
-from lake_api.query.controller import QueryRunner
+from lake_api.metrics.now import measured_now
 from lake_api.web.problems import problem_responses
+from lake_api.web.requests import LakeRequest
+from lake_assets.catalog import Catalog
+
+_MEDIA_TYPE = "text/plain; version=0.0.4"
+"""The framework adds the charset."""
 
 _EXAMPLE = """\
 # HELP lake_query_seconds Seconds from taking up a query call to its answer, by how it ended.
@@ -30,7 +35,8 @@ lake_query_seconds_bucket{le="0.005",outcome="ok"} 118.0
     "/metrics",
     operation_id="get_metrics",
     summary="Metrics for Prometheus",
-    description="Durations by outcome and stage, refusals by code, cache, workers and queue. For "
+    description="Durations by outcome, stage and route, refusals by code, cache, workers, queue, "
+    "jobs and exports by state, calls of tools, rows of the audit, age of datasets. For "
     "peers inside the internal networks, or with `X-Internal-API-Key`.",
     tags=["health"],
     guards=[requires_insider],
@@ -53,8 +59,14 @@ lake_query_seconds_bucket{le="0.005",outcome="ok"} 118.0
     },
 )
 async def get_metrics(
+    *,
     metrics: NamedDependency[SkipValidation[QueryMetrics]],
-    engine: NamedDependency[SkipValidation[QueryRunner]],
+    engine: NamedDependency[SkipValidation[Any]],
+    jobs: NamedDependency[SkipValidation[Any]],
+    catalog: NamedDependency[SkipValidation[Catalog]],
+    clock: NamedDependency[SkipValidation[Clock]],
+    request: LakeRequest,
 ) -> Response[Any]:
     """Everything that is counted, as of now."""
-    return Response(metrics.text(engine.stats()), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+    now = await measured_now(engine, jobs, request.app.state.audit, catalog=catalog, clock=clock)
+    return Response(metrics.text(engine.stats(), now), media_type=_MEDIA_TYPE)

@@ -3,13 +3,19 @@
 Belongs here: everything that Prometheus sees.
 Does not belong here: the route (`controller`); measuring (`query.call_log`, the engine).
 
-No label names an agent, a dataset or a text: their number has no bound, and who may read metrics
-may not be who may read those.
+No label names an agent or a text: their number has no bound, and who may read metrics may not be
+who may read those. Datasets are named by their age only: the catalogue bounds their number.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
@@ -20,8 +26,13 @@ from lake_api.query.stats import EngineStats
 _BUCKETS_S = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
 )  # fmt: skip
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"})
 _MAX_NAMES = 64
 _OTHER = "other"
+
+
+# When a series began is of no use, and doubles their number.
+disable_created_metrics()
 
 
 class QueryMetrics:
@@ -49,6 +60,19 @@ class QueryMetrics:
             ["outcome", "code"],
             registry=self._registry,
         )
+        self._answers = Histogram(
+            "lake_http_seconds",
+            "Seconds until an answer began, by route and status.",
+            ["method", "route", "status"],
+            buckets=(0.005, 0.025, 0.1, 0.5, 2.5, 10, 60),
+            registry=self._registry,
+        )
+        self._tool_calls = Counter(
+            "lake_mcp_tool_calls",
+            "Calls of tools over MCP.",
+            ["tool", "outcome"],
+            registry=self._registry,
+        )
         self._answer_bytes = Counter(
             "lake_query_answer_bytes", "Bytes of answers.", registry=self._registry
         )
@@ -71,9 +95,19 @@ class QueryMetrics:
             self._refused.labels(call.outcome.value, self._bounded(call.code)).inc()
         self._answer_bytes.inc(call.answer_bytes)
 
-    def text(self, stats: EngineStats) -> bytes:
-        """Everything, in Prometheus' text format."""
+    def observe_answer(self, method: str, route: str, status: int, elapsed_s: float) -> None:
+        """Count an answer; `route` is a template, of which there are as many as routes."""
+        known = method if method in _METHODS else _OTHER
+        self._answers.labels(known, route, str(status)).observe(elapsed_s)
+
+    def observe_tool(self, tool: str, *, failed: bool) -> None:
+        """Count a call of a declared tool."""
+        self._tool_calls.labels(tool, "failed" if failed else "ok").inc()
+
+    def text(self, stats: EngineStats, now: Sequence[Metric] = ()) -> bytes:
+        """Everything, in Prometheus' text format; `now` is what was measured for this answer."""
         self._engine.stats = stats
+        self._engine.now = now
         return generate_latest(self._registry)
 
     def _stage(self, name: str) -> Histogram:
@@ -97,8 +131,10 @@ class _EngineCollector(Collector):
 
     def __init__(self) -> None:
         self.stats: EngineStats | None = None
+        self.now: Sequence[Metric] = ()
 
     def collect(self) -> Iterator[Metric]:
+        yield from self.now
         stats = self.stats
         if stats is None:
             return
@@ -122,6 +158,7 @@ class _EngineCollector(Collector):
             ("lake_worker_respawns", "Workers that replaced a lost one.", stats.worker_respawns),
             ("lake_object_cache_hits", "Needed objects that were cached.", stats.cache_hits),
             ("lake_object_cache_misses", "Needed objects that were fetched.", stats.cache_misses),
+            ("lake_object_cache_damaged", "Cached files found damaged.", stats.cache_damaged),
             ("lake_fetched_bytes", "Bytes fetched from storage.", stats.cache_fetched_bytes),
             ("lake_answer_cache_hits", "Queries that were answered again.", stats.answers_hits),
             ("lake_answer_cache_misses", "Queries that were not.", stats.answers_misses),

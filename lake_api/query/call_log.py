@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from lake_api.errors import LakeError, QueryRejected, QueryUnavailable, RateLimited
+from lake_api.errors import CallerLeft, LakeError, QueryRejected, QueryUnavailable, RateLimited
 from lake_api.identity import Caller
 from lake_api.query.messages import Form
 from lake_api.query.results import QueryPreview, QueryResult
@@ -35,6 +35,8 @@ class Outcome(Enum):
     """The caller has no call left."""
     INVALID = "invalid"
     """The request could not be read, or was not let in."""
+    CANCELLED = "cancelled"
+    """The caller closed the connection first."""
     ERROR = "error"
     """A fault of the service."""
 
@@ -123,6 +125,8 @@ def _outcome(error: Exception) -> Outcome:
             return Outcome.UNAVAILABLE
         case RateLimited():
             return Outcome.LIMITED
+        case CallerLeft():
+            return Outcome.CANCELLED
         case LakeError() if error.http_status < _FIRST_SERVER_FAULT:
             return Outcome.INVALID
         case _:

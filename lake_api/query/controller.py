@@ -30,6 +30,7 @@ from lake_api.query.schemas import MAX_ROWS, REQUEST_EXAMPLE, QueryAnswer, Query
 from lake_api.query.stats import EngineStats
 from lake_api.usage.slots import Slots
 from lake_api.web.accept import preferred
+from lake_api.web.leaving import StopsForLeavers
 from lake_api.web.problems import answer_problem
 from lake_api.web.requests import LakeRequest
 
@@ -83,7 +84,7 @@ def answer_query_problem(request: Request[Any, Any, Any], error: Exception) -> R
     description=DESCRIPTION,
     tags=["lake"],
     guards=[requires_agent, requires_operation("query"), counts_call],
-    middleware=[Audited(note_of_call, action="query")],
+    middleware=[Audited(note_of_call, action="query"), StopsForLeavers()],
     status_code=200,
     media_type=MediaType.JSON,
     responses=RESPONSES,

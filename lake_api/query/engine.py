@@ -16,7 +16,10 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
+from lake_api.doors import START_JOB
 from lake_api.errors import QueryRejected, QueryUnavailable
+from lake_api.query.cache_slot import CacheSlot
+from lake_api.query.cached_files import ObjectChanged
 from lake_api.query.documents import arrow_metadata
 from lake_api.query.file_book import Part
 from lake_api.query.guard import CheckedQuery
@@ -30,7 +33,6 @@ from lake_api.query.messages import (
     StoredRows,
     View,
 )
-from lake_api.query.object_cache import CacheSlot, ObjectChanged
 from lake_api.query.plan import rows_wanted, wants_first_rows
 from lake_api.query.pool import PoolLimits, WorkerPool
 from lake_api.query.query_run import (
@@ -50,9 +52,10 @@ from lake_api.query.results import (
     QueryResult,
     ResultCache,
 )
-from lake_api.query.snapshot import Snapshot, SnapshotStore
+from lake_api.query.snapshot import Look, Snapshot, SnapshotStore
+from lake_api.query.snapshot_files import SnapshotFiles
 from lake_api.query.stats import EngineStats
-from lake_api.query.stored_rows import StoredRowFiles
+from lake_api.query.stored_rows import FilesDamaged, StoredRowFiles
 from lake_api.query.value_filters import value_filters
 from lake_api.settings import Settings
 from lake_assets.catalog import Catalog, Dataset, LakeLocation, version_key
@@ -79,8 +82,10 @@ class QueryEngine:
             self._small,
             check_s=settings.snapshot_check_s,
             relist_s=settings.snapshot_relist_s,
+            files=SnapshotFiles(slot.snapshots, lake=f"{location.endpoint}/{location.bucket}"),
         )
         self._planner = Planner()
+        self._mending = asyncio.Lock()
         self._files = StoredRowFiles(location=location, settings=settings, slot=slot)
         self._results = ResultCache(budget_bytes=settings.result_cache_bytes)
         self._pool = WorkerPool(
@@ -117,6 +122,7 @@ class QueryEngine:
             slot.release()
             raise
         engine._snapshots.start()
+        engine._files.start()
         return engine
 
     async def close(self) -> None:
@@ -127,8 +133,12 @@ class QueryEngine:
         self._slot.release()
 
     async def status(self) -> Mapping[str, bool]:
-        """Whether storage answers the read side's key, and whether a worker serves."""
-        return {"storage": await self._storage_answers(), "workers": self._pool.is_ready}
+        """Whether storage answers, a worker serves, and the cache can take what queries need."""
+        return {
+            "storage": await self._storage_answers(),
+            "workers": self._pool.is_ready,
+            "cache": await self._files.objects.is_writable(),
+        }
 
     def stats(self) -> EngineStats:
         """How its parts are doing."""
@@ -140,10 +150,11 @@ class QueryEngine:
             worker_respawns=self._pool.respawns,
             queue_length=self._pool.waiting,
             cache_bytes=objects.used_bytes,
-            cache_budget_bytes=self._settings.cache_bytes,
+            cache_budget_bytes=objects.budget_bytes,
             cache_hits=objects.asked - objects.fetches,
             cache_misses=objects.fetches,
             cache_fetched_bytes=objects.fetched_bytes,
+            cache_damaged=objects.damaged,
             answers_bytes=self._results.used_bytes,
             answers_hits=self._results.hits,
             answers_misses=self._results.misses,
@@ -164,14 +175,23 @@ class QueryEngine:
         looks = (self._snapshots.glance(one, max_age_s=max_age_s) for one in datasets)
         return await before_deadline(deadline, asyncio.gather(*looks))
 
+    async def survey(
+        self, datasets: Sequence[Dataset], *, max_age_s: float, wait_s: float
+    ) -> Sequence[Look]:
+        """What is known of many datasets after at most `wait_s`.
+
+        Raises:
+            QueryUnavailable: nothing is known of any, because storage does not answer.
+        """
+        return await self._snapshots.survey(datasets, max_age_s=max_age_s, wait_s=wait_s)
+
     async def relist(self, datasets: Sequence[Dataset]) -> int:
         """List datasets anew, whatever their version tokens say; how many days they have.
 
         Raises:
             QueryUnavailable: storage does not answer.
         """
-        looks = (self._snapshots.look_again(one) for one in datasets)
-        return sum(len(one.days) for one in await asyncio.gather(*looks))
+        return sum(len(one.days) for one in await self._snapshots.look_again_at(datasets))
 
     def drop_caches(self) -> int:
         """Drop answers, objects and segments that no running query needs; how many bytes."""
@@ -216,14 +236,17 @@ class QueryEngine:
         """
         query = self._query(checked, limit=limit, timeout_s=timeout_s, agent=agent, form=form)
         try:
+            again: Exception | None = None
             for _ in range(_LOOKS):
                 try:
                     return await self._run(query)
                 except ObjectChanged as changed:
-                    again = self._snapshots.look_again(changed.dataset)
-                    await before_deadline(query.deadline, again)
-            # Objects are replaced faster than they can be read.
-            raise storage_unavailable()
+                    again = changed
+                    look = self._snapshots.look_again(changed.dataset)
+                    await before_deadline(query.deadline, look)
+                except FilesDamaged as damaged:
+                    again = damaged
+            raise _in_vain(again)
         except (QueryRejected, QueryUnavailable) as error:
             query.stages.add("failed")
             error.stages_ms = query.stages.taken_ms
@@ -250,12 +273,26 @@ class QueryEngine:
             QueryUnavailable: it is fine and could not be run.
         """
         deadline = time.monotonic() + order.timeout_s
+        is_begun = False
+
+        async def begin(chunk: Chunk) -> None:
+            nonlocal is_begun
+            is_begun = True
+            await write(chunk)
+
+        again: Exception | None = None
         for _ in range(_LOOKS):
             try:
-                return await self._extract(order, deadline, write)
+                return await self._extract(order, deadline, begin)
             except ObjectChanged as changed:
+                again = changed
                 await before_deadline(deadline, self._snapshots.look_again(changed.dataset))
-        raise storage_unavailable()
+            except FilesDamaged as damaged:
+                again = damaged
+                if is_begun:
+                    # What was written can't be taken back: whoever asked begins a new file.
+                    break
+        raise _in_vain(again)
 
     async def _extract(
         self,
@@ -266,6 +303,7 @@ class QueryEngine:
         checked = order.checked
         snapshots = await before_deadline(deadline, self._look(checked.datasets if checked else ()))
         parts = [self._planner.part(checked, snapshot) for snapshot in snapshots] if checked else []
+        await self._mend_slot()
         async with self._files.held(parts, deadline=deadline) as held:
             views = held.views()
             streamed = await self._pool.stream(
@@ -415,7 +453,16 @@ class QueryEngine:
                 return result
             count *= _MORE_DAYS_FACTOR
 
+    async def _mend_slot(self) -> None:
+        """Show the workers the cache's folder again, where somebody has removed it."""
+        if self._mending.locked() or self._slot.is_replaced:
+            async with self._mending:
+                if self._slot.is_replaced:
+                    await asyncio.to_thread(self._slot.make_folders)
+                    await self._pool.recycle()
+
     async def _read(self, query: QueryRun, parts: Sequence[Part]) -> QueryResult:
+        await self._mend_slot()
         async with self._files.held(parts, deadline=query.deadline) as held:
             query.stages.add("fetch")
             known = held.warnings()
@@ -435,7 +482,7 @@ class QueryEngine:
             row_count=answer.row_count,
             truncated=answer.truncated,
             freshness=freshness_of_parts(parts),
-            warnings=(*warnings, *answer.warnings),
+            warnings=(*warnings, *answer.warnings, *_about_text(query, answer)),
             stages_ms=query.stages.taken_ms,
         )
 
@@ -478,3 +525,23 @@ class QueryEngine:
         )
         query.stages.merge(ran)
         return ran.answer
+
+
+def _about_text(query: QueryRun, answer: Answer) -> tuple[str, ...]:
+    """Warnings about the caller's text itself."""
+    checked = query.checked
+    if not (checked.has_limit and answer.truncated and answer.row_count >= query.row_cap):
+        return checked.warnings
+    return (
+        *checked.warnings,
+        f"The LIMIT of the SQL was cut: one answer has at most {query.row_cap:,} rows. "
+        f"Aggregate, page with LIMIT and OFFSET over an ORDER BY, or start a job: {START_JOB}.",
+    )
+
+
+def _in_vain(again: Exception | None) -> QueryUnavailable:
+    """What is told of a query that had to be begun again too often."""
+    if isinstance(again, FilesDamaged):
+        return again.as_unavailable()
+    # Objects are replaced faster than they can be read.
+    return storage_unavailable()

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from lake_api.query.cached_files import Wanted
 from lake_api.query.messages import FileFacts, FileGroup, View
-from lake_api.query.object_cache import Wanted
 from lake_api.query.snapshot import Snapshot
 
 _DAYS_NAMED = 5

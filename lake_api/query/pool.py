@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from lake_api.errors import Position, QueryRejected, QueryUnavailable
+from lake_api.query.engine_hints import engine_hint
 from lake_api.query.messages import (
     Answer,
     Cancel,
@@ -106,7 +107,6 @@ class WorkerPool:
         Raises:
             WorkerFailed: a worker could not prove that it is locked.
         """
-        (self._engine_dir / "canary.txt").write_text("outside of the cache", encoding="ascii")
         outcomes = await asyncio.gather(
             *(self._start(slot) for slot in range(self._slots)), return_exceptions=True
         )
@@ -350,11 +350,14 @@ class WorkerPool:
             await _end(worker)
 
     async def _start(self, slot: int) -> None:
+        canary = self._engine_dir / "canary.txt"
+        if not canary.exists():
+            canary.write_text("outside of the cache", encoding="ascii")
         worker = await WorkerProcess.start(
             WorkerConfig(
                 objects_dir=str(self._objects_dir),
                 database=str(self._engine_dir / f"empty-{slot}.duckdb"),
-                canary=str(self._engine_dir / "canary.txt"),
+                canary=str(canary),
                 memory_bytes=self._limits.memory_bytes,
                 address_space_bytes=self._limits.address_space_bytes,
                 threads=self._limits.threads,
@@ -410,7 +413,7 @@ def _error(failure: Failure, sql: str) -> QueryRejected | QueryUnavailable:
         return QueryRejected(
             failure.detail,
             code=failure.code,
-            hint=failure.hint,
+            hint=engine_hint(failure, sql) or failure.hint,
             fragment=failure.fragment,
             position=position,
         )

@@ -13,10 +13,10 @@ from datetime import UTC, date, datetime
 from typing import TypeVar
 
 from lake_api.errors import QueryUnavailable
+from lake_api.query.cached_files import Wanted
 from lake_api.query.file_book import Part
 from lake_api.query.guard import CheckedQuery
 from lake_api.query.messages import Form
-from lake_api.query.object_cache import Wanted
 from lake_api.query.plan import prune_days
 from lake_api.query.pool import Ran
 from lake_api.query.results import Freshness, ResultKey

@@ -58,6 +58,6 @@ def storage_unavailable() -> QueryUnavailable:
     return QueryUnavailable(
         "The lake's object storage does not answer.",
         code="storage_unavailable",
-        hint="Try again in a moment; `/readyz` says when storage is back.",
+        hint="Try again in a moment; `GET /readyz` says when storage is back.",
         retry=True,
     )

@@ -25,9 +25,12 @@ from pathlib import Path
 from msgspec import structs
 
 from lake_api.errors import QueryUnavailable
+from lake_api.query import disk_room
+from lake_api.query.cached_files import ObjectChanged, Wanted
 from lake_api.query.file_book import FileBook, Part
+from lake_api.query.file_check import Stamp, checked_stamp, digest_of, is_untouched
 from lake_api.query.messages import CompactJob, SegmentScan, to_frame
-from lake_api.query.object_cache import ObjectCache, ObjectChanged, Wanted
+from lake_api.query.object_cache import ObjectCache
 from lake_api.query.snapshot import Snapshot
 from lake_assets.catalog import Dataset
 
@@ -50,11 +53,14 @@ Split = tuple[SegmentScan | None, Part]
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:
-    """One file: the ETag that each of its days had, and its size."""
+    """One file: the ETag that each of its days had, its size, and what it was when it was built."""
 
+    sql_name: str
     path: Path
     etags: Mapping[date, str]
     size_bytes: int
+    digest: str
+    stamp: Stamp
     splits: OrderedDict[bytes, Split] = field(default_factory=OrderedDict[bytes, Split])
 
     @cached_property
@@ -62,9 +68,18 @@ class Segment:
         """The place of each day among all of the segment's."""
         return {day: place for place, day in enumerate(sorted(self.etags))}
 
+    @property
+    def is_touched(self) -> bool:
+        """Whether anybody has written to the file, replaced or removed it."""
+        return not is_untouched(str(self.path), self.stamp)
+
     def covers(self, one: Wanted) -> bool:
         """Whether the segment has this object's rows."""
         return self.etags.get(one.partition.day) == one.partition.etag
+
+    def has_its_content(self) -> bool:
+        """Whether all of the file is as it was built."""
+        return checked_stamp(str(self.path), self.digest) == self.stamp
 
     def split(self, part: Part) -> Split:
         """The days of the part that the segment has, and the rest of it; many are remembered."""
@@ -129,10 +144,57 @@ class SegmentStore:
         segment = self._segments.get(name)
         if segment is None:
             return None, part
+        if segment.is_touched:
+            self._remove(segment)
+            return None, part
         scan, rest = segment.split(part)
         if scan is not None:
             self._segments.move_to_end(name)
         return scan, rest
+
+    def of(self, scan: SegmentScan) -> Segment | None:
+        """The segment that is scanned."""
+        found = (one for one in self._segments.values() if str(one.path) == scan.file)
+        return next(found, None)
+
+    async def find_damaged(self, used: Sequence[Segment], *, is_thorough: bool) -> list[str]:
+        """The datasets whose segments were touched, or are damaged; these are not read again."""
+        damaged: list[str] = []
+        for segment in used:
+            is_right = not segment.is_touched
+            if is_right and is_thorough:
+                is_right = await asyncio.to_thread(segment.has_its_content)
+            if not is_right:
+                self._remove(segment)
+                damaged.append(segment.sql_name)
+        return damaged
+
+    async def scrub(self) -> int:
+        """Compare the segment that was not used for longest with its digest; how many bytes."""
+        segment = next(iter(self._segments.values()), None)
+        if segment is None:
+            return 0
+        if not await asyncio.to_thread(segment.has_its_content):
+            self._remove(segment)
+        return segment.size_bytes
+
+    def _remove(self, segment: Segment) -> None:
+        """Read a segment no more; its dataset's days are read from their objects."""
+        if self._segments.get(segment.sql_name) is segment:
+            del self._segments[segment.sql_name]
+        with contextlib.suppress(OSError):
+            segment.path.unlink()
+
+    def remove_all(self) -> int:
+        """Remove all segments at once, for their room on the disk; how many bytes they had."""
+        removed_bytes = self.used_bytes
+        for segment in list(self._segments.values()):
+            self._remove(segment)
+        for path in self._retired.values():
+            with contextlib.suppress(OSError):
+                path.unlink()
+        self._retired.clear()
+        return removed_bytes
 
     def consider(self, snapshot: Snapshot, outside: int) -> None:
         """Build a segment in the background where a query read `outside` objects beside it."""
@@ -163,7 +225,8 @@ class SegmentStore:
         # What no caller waits for tells no caller that it failed: queries read Parquet then.
         self._failed[dataset.sql_name] = snapshot.version
         with contextlib.suppress(ObjectChanged, QueryUnavailable, OSError):
-            async with self._objects.pinned(chosen) as paths:
+            async with self._objects.pinned(chosen) as pinned:
+                paths = [pin.path for pin in pinned]
                 view = self._files.view(Part(snapshot=snapshot, wanted=tuple(chosen)), paths)
                 readable = {file for group in view.groups for file in group.files}
                 kept = [one for one, path in zip(chosen, paths, strict=True) if path in readable]
@@ -174,17 +237,20 @@ class SegmentStore:
                     readable=[str(self._objects.directory), str(self._directory)],
                     memory_bytes=_MEMORY_BYTES,
                 )
-                if await _build(job):
-                    self._publish(dataset, path, kept)
+                if await _build(job) and not any(pin.is_touched for pin in pinned):
+                    await self._publish(dataset, path, kept)
                     del self._failed[dataset.sql_name]
+                else:
+                    _remove_files(path)
 
     def _new_path(self, dataset: Dataset) -> Path:
         # The stem is the alias that workers attach it by.
         stem = hashlib.blake2b(dataset.sql_name.encode(), digest_size=6).hexdigest()
         return self._directory / f"s{stem}_{next(self._numbers)}.duckdb"
 
-    def _publish(self, dataset: Dataset, path: Path, cached: Sequence[Wanted]) -> None:
+    async def _publish(self, dataset: Dataset, path: Path, cached: Sequence[Wanted]) -> None:
         name = dataset.sql_name
+        digest, stamp = await asyncio.to_thread(digest_of, str(path))
         older = self._retired.pop(name, None)
         if older is not None:
             older.unlink(missing_ok=True)
@@ -192,9 +258,12 @@ class SegmentStore:
         if before is not None:
             self._retired[name] = before.path
         self._segments[name] = Segment(
+            sql_name=name,
             path=path,
             etags={one.partition.day: one.partition.etag for one in cached},
-            size_bytes=path.stat().st_size,
+            size_bytes=stamp.size_bytes,
+            digest=digest,
+            stamp=stamp,
         )
         self.builds += 1
 
@@ -205,7 +274,9 @@ class SegmentStore:
         while self.used_bytes + size_bytes > self._budget_bytes and others:
             dropped = self._segments.pop(others.pop(0))
             dropped.path.unlink(missing_ok=True)
-        return self.used_bytes + size_bytes <= self._budget_bytes
+        fits = self.used_bytes + size_bytes <= self._budget_bytes
+        # A segment saves time only: it never takes the last of the disk from what queries need.
+        return fits and size_bytes <= disk_room.room_bytes(self._directory)
 
     def drop(self) -> int:
         """Read no segment any more; how many bytes they have.
@@ -244,6 +315,13 @@ def day_ranges(
             ranges.append((day, day))
         expected = place + 1
     return tuple(ranges)
+
+
+def _remove_files(path: Path) -> None:
+    """Remove what a build has left."""
+    for name in (path.name, f"{path.name}.part", f"{path.name}.part.wal"):
+        with contextlib.suppress(OSError):
+            path.with_name(name).unlink()
 
 
 async def _build(job: CompactJob) -> bool:

@@ -25,6 +25,8 @@ class EngineStats:
     """Stored objects that queries needed and found in the object cache."""
     cache_misses: int
     cache_fetched_bytes: int
+    cache_damaged: int
+    """Cached files that were not what they should be, and were removed."""
     answers_bytes: int
     """Memory of the answers that are kept."""
     answers_hits: int

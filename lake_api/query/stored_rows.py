@@ -4,6 +4,7 @@ Belongs here: holding what one query reads for as long as it reads, and what is 
 Does not belong here: which objects are planned (`plan`), the order of a query's steps (`engine`).
 """
 
+import asyncio
 import contextlib
 import itertools
 from collections.abc import AsyncGenerator, Iterable, Sequence
@@ -11,15 +12,48 @@ from contextlib import asynccontextmanager
 
 from msgspec import structs
 
+from lake_api.errors import QueryRejected, QueryUnavailable
+from lake_api.query.cache_slot import CacheSlot
+from lake_api.query.cached_files import PinnedFile
 from lake_api.query.file_book import FileBook, Part
 from lake_api.query.messages import FileFacts, SegmentScan, View
-from lake_api.query.object_cache import CacheSlot, ObjectCache
+from lake_api.query.object_cache import ObjectCache
 from lake_api.query.query_run import before_deadline, size_bytes
 from lake_api.query.reader_store import open_whole
 from lake_api.query.results import DatasetReads
-from lake_api.query.segments import SegmentStore
+from lake_api.query.segments import Segment, SegmentStore
 from lake_api.settings import Settings
 from lake_assets.catalog import LakeLocation
+
+_MAYBE_DAMAGE = frozenset(
+    {"engine_error", "invalid_input", "stored_data_unreadable", "worker_lost"}
+)
+"""Codes of failures that a damaged file may have caused."""
+
+_SCRUB_BYTES_PER_S = 4 * 1024 * 1024
+_SCRUB_PAUSE_S = 5.0
+_SCRUBBED_AT_ONCE = 256
+_NAMED = 3
+
+
+class FilesDamaged(Exception):
+    """What a query has read was touched or damaged meanwhile: nothing of its outcome counts."""
+
+    def __init__(self, found: Sequence[str]) -> None:
+        super().__init__(", ".join(found))
+        self.found = found
+
+    def as_unavailable(self) -> QueryUnavailable:
+        """What a caller is told when it happens again and again."""
+        more = f" and {len(self.found) - _NAMED} more" if len(self.found) > _NAMED else ""
+        return QueryUnavailable(
+            f"Local copies of stored data were damaged while the query read them: "
+            f"{', '.join(self.found[:_NAMED])}{more}.",
+            code="cached_data_damaged",
+            hint="Nothing is wrong with the query, nor with what is stored; the copies are fetched "
+            "again. Try again; if it stays, the operator must look at the cache's disk.",
+            retry=True,
+        )
 
 
 class StoredRowFiles:
@@ -32,6 +66,7 @@ class StoredRowFiles:
             directory=slot.objects,
             budget_bytes=settings.cache_bytes,
             on_removed=self._book.forget,
+            make_room=self._give_up_segments,
         )
         self.segments = SegmentStore(
             directory=slot.segments,
@@ -39,9 +74,22 @@ class StoredRowFiles:
             files=self._book,
             budget_bytes=settings.segment_bytes,
         )
+        self._suspects: set[str] = set()
+        self._scrubbing: asyncio.Task[None] | None = None
+
+    def _give_up_segments(self) -> int:
+        return self.segments.remove_all()
+
+    def start(self) -> None:
+        """Begin to compare the files with their digests in the background."""
+        self._scrubbing = asyncio.create_task(self._scrub())
 
     async def close(self) -> None:
-        """End what is built in the background."""
+        """End what is built and compared in the background."""
+        if self._scrubbing is not None:
+            self._scrubbing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._scrubbing
         await self.segments.close()
         self.objects.close()
 
@@ -51,13 +99,17 @@ class StoredRowFiles:
 
     def learn(self, facts: Iterable[FileFacts]) -> None:
         """Take what a worker read from footers."""
+        facts = tuple(facts)
         self._book.learn(facts)
+        # Either the stored object is no Parquet, or the copy was damaged as it was read.
+        self._suspects.update(fact.file for fact in facts if fact.columns is None)
 
     @asynccontextmanager
     async def held(self, parts: Sequence[Part], *, deadline: float) -> AsyncGenerator["HeldRows"]:
         """What a query reads, fetched and kept until the block ends.
 
         Raises:
+            FilesDamaged: a file was touched while the block read it, or is damaged.
             ObjectChanged: an object is not what the snapshot says any more.
             QueryUnavailable: storage does not answer, or not before the deadline.
         """
@@ -67,16 +119,63 @@ class StoredRowFiles:
         async with contextlib.AsyncExitStack() as stack:
             wanted = [one for part in beside for one in part.wanted]
             pins = self.objects.pinned(wanted, on_missing=fetched.append)
-            paths = iter(await before_deadline(deadline, stack.enter_async_context(pins)))
+            pinned = await before_deadline(deadline, stack.enter_async_context(pins))
+            paths = iter([pin.path for pin in pinned])
             files = [list(itertools.islice(paths, len(part.wanted))) for part in beside]
-            yield HeldRows(
+            scans = [scan for scan, _ in splits]
+            used = [segment for scan in scans if scan and (segment := self.segments.of(scan))]
+            rows = HeldRows(
                 self._book,
                 parts=parts,
                 beside=beside,
                 files=files,
-                scans=[scan for scan, _ in splits],
+                scans=scans,
                 fetched_bytes=sum(fetched),
             )
+            try:
+                yield rows
+            except (QueryRejected, QueryUnavailable) as error:
+                is_thorough = error.code in _MAYBE_DAMAGE
+                damaged = await self._damaged(pinned, used, is_thorough=is_thorough)
+                if damaged:
+                    raise FilesDamaged(damaged) from error
+                raise
+            damaged = await self._damaged(pinned, used, is_thorough=False)
+            if damaged:
+                raise FilesDamaged(damaged)
+
+    async def _damaged(
+        self, pinned: Sequence[PinnedFile], used: Sequence[Segment], *, is_thorough: bool
+    ) -> list[str]:
+        """The files that are not what they were when the query began, by dataset and day.
+
+        All are compared by their stamps. Their content is read again where the outcome looks as if
+        it could come of damage that a stamp does not show.
+        """
+        touched = [pin for pin in pinned if pin.is_touched]
+        doubtful = [pin for pin in pinned if is_thorough or pin.path in self._suspects]
+        if not touched and doubtful:
+            self._suspects.difference_update(pin.path for pin in doubtful)
+            touched = await self.objects.find_damaged(doubtful)
+        self.objects.distrust(touched)
+        for pin in touched:
+            # What the worker took from a damaged footer may not outlive the damage.
+            self._book.forget(pin.path)
+        segments = await self.segments.find_damaged(used, is_thorough=is_thorough)
+        return [
+            *(f"`{pin.wanted.dataset.sql_name}` for {pin.wanted.partition.day}" for pin in touched),
+            *(f"the segment of `{name}`" for name in segments),
+        ]
+
+    async def _scrub(self) -> None:
+        """Read all files again and again, slowly: a medium may lose what nobody has touched."""
+        while True:
+            read_bytes = await self.segments.scrub()
+            for _ in range(_SCRUBBED_AT_ONCE):
+                if read_bytes >= _SCRUB_PAUSE_S * _SCRUB_BYTES_PER_S:
+                    break
+                read_bytes += await self.objects.scrub()
+            await asyncio.sleep(max(_SCRUB_PAUSE_S, read_bytes / _SCRUB_BYTES_PER_S))
 
     def consider_segments(self, held: "HeldRows") -> None:
         """Have segments built where a query read much beside them."""

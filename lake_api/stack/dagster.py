@@ -12,13 +12,12 @@ from pathlib import Path
 
 import httpx
 
-from lake_api.stack.ports import LOOPBACK
+from lake_api.stack.ports import LOOPBACK, listens
 from lake_api.stack.process import Child, Launch
 
 MODULE = "lake_assets.definitions"
 LOCATION = "lake_assets"
-_CODE_READY_S = 60.0
-_WEB_READY_S = 60.0
+_PROBE_S = 30.0
 _READY = """
 {
   workspaceOrError {
@@ -46,7 +45,7 @@ def start_code_server(
         f"--working-directory={root}",
     ]
     child = Child(Launch(name="dagster-code", argv=command, env=env, cwd=root, log=log))
-    child.wait_until(lambda: _is_listening(port), timeout_s=_CODE_READY_S)
+    child.wait_until(lambda: listens(child.pid, port) and _is_listening(port))
     return child
 
 
@@ -63,7 +62,7 @@ def start_webserver(*, root: Path, env: Mapping[str, str], port: int, log: Path)
         f"--workspace={root / 'workspace.yaml'}",
     ]
     child = Child(Launch(name="dagster-webserver", argv=command, env=env, cwd=root, log=log))
-    child.wait_until(lambda: _is_serving(port), timeout_s=_WEB_READY_S)
+    child.wait_until(lambda: listens(child.pid, port) and _is_serving(port))
     return child
 
 
@@ -86,7 +85,9 @@ def _is_listening(port: int) -> bool:
 
 def _is_serving(port: int) -> bool:
     try:
-        answer = httpx.get(f"http://{LOOPBACK}:{port}/server_info", timeout=2.0, trust_env=False)
+        answer = httpx.get(
+            f"http://{LOOPBACK}:{port}/server_info", timeout=_PROBE_S, trust_env=False
+        )
     except httpx.HTTPError:
         return False
     return answer.is_success
@@ -95,7 +96,9 @@ def _is_serving(port: int) -> bool:
 def is_ready(url: str) -> bool:
     """Whether the definitions are loaded and the daemon takes runs from the queue."""
     try:
-        answer = httpx.post(f"{url}/graphql", json={"query": _READY}, timeout=5.0, trust_env=False)
+        answer = httpx.post(
+            f"{url}/graphql", json={"query": _READY}, timeout=_PROBE_S, trust_env=False
+        )
         data = answer.raise_for_status().json()["data"]
         entries = data["workspaceOrError"]["locationEntries"]
         loaded = [entry["locationOrLoadError"]["__typename"] for entry in entries]

@@ -17,7 +17,8 @@ from lake_api.stack.errors import StackError
 from lake_api.stack.process import log_tail
 from lake_api.stack.state import StackState, is_running, lock, read_state
 
-_STOP_S = 40.0
+# Longer than the graces of all parts together.
+_STOP_S = 120.0
 
 
 def start_detached(arguments: Sequence[str], *, home: Path, env: Mapping[str, str]) -> StackState:

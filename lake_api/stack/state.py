@@ -6,6 +6,7 @@ Does not belong here: starting or stopping anything (`supervisor`).
 
 import fcntl
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from lake_api.stack.secret_files import write_private
 
 _STATE = "stack.json"
 _LOCK = "lock"
+_IN_A_URL = re.compile(r"\?|%[0-9A-Fa-f]{2}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +63,21 @@ def default_home(root: Path) -> Path:
     return Path(chosen).absolute() if chosen else root / ".lake"
 
 
+def require_plain_path(home: Path) -> None:
+    """Refuse a state directory that can't be part of a database's URL.
+
+    Dagster writes the path of its storage into one as it is.
+
+    Raises:
+        StackError: the path has a question mark, or a percent sign with two digits after it.
+    """
+    if _IN_A_URL.search(os.fspath(home)):
+        raise StackError(
+            f"Dagster can't keep its storage in a path with `?` or `%20` and the like: {home}",
+            hint="set LAKE_STATE_DIR to a folder with a plainer path",
+        )
+
+
 def lock(home: Path) -> IO[str]:
     """Take the stack's lock; it is held until the returned file is closed, or its process ends.
 
@@ -96,12 +113,26 @@ def write_state(home: Path, state: StackState) -> None:
 
 
 def read_state(home: Path) -> StackState | None:
-    """The running stack, or None; what a crashed one left behind is no running stack."""
+    """The running stack, or None; what a crashed one left behind is no running stack.
+
+    Raises:
+        StackError: there is a state, and it can't be read.
+    """
     try:
         content = (home / _STATE).read_bytes()
+        return msgspec.json.decode(content, type=StackState) if is_running(home) else None
     except FileNotFoundError:
         return None
-    return msgspec.json.decode(content, type=StackState) if is_running(home) else None
+    except OSError as error:
+        raise StackError(
+            f"the state directory {home} can't be read: {error.strerror}",
+            hint="Run this as the user who ran `lake up`, or set LAKE_STATE_DIR to another folder.",
+        ) from error
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise StackError(
+            f"the state file {home / _STATE} is broken",
+            hint="Remove it, end what is left of the lake, and run `lake up` again.",
+        ) from error
 
 
 def clear_state(home: Path) -> None:

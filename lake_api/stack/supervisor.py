@@ -8,8 +8,9 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,30 +20,43 @@ from urllib.parse import urlsplit
 import httpx
 
 from lake_api.stack import dagster
+from lake_api.stack.environment import PROXY_NAMES, without_foreign
 from lake_api.stack.errors import StackError
 from lake_api.stack.fakes import start_fakes
-from lake_api.stack.ports import LOOPBACK, choose_port
+from lake_api.stack.port_memory import PortMemory
+from lake_api.stack.ports import LOOPBACK, choose_port, is_free, listens
 from lake_api.stack.postgres import EmbeddedPostgres
-from lake_api.stack.process import STOP_GRACE_S, Child, Launch, child_environment, log_tail
+from lake_api.stack.process import READY_S, STOP_GRACE_S, Child, Launch, child_environment, log_tail
 from lake_api.stack.s3 import EmbeddedS3
+from lake_api.stack.scratch import Scratch, short_scratch
 from lake_api.stack.secret_files import secret, write_private
 from lake_api.stack.state import (
     PartState,
     StackState,
     clear_state,
     lock,
+    require_plain_path,
     write_state,
 )
 
 _RESTARTS = 3
 _RESTART_WINDOW_S = 120.0
-_READY_S = 90.0
+_PROBE_S = 10.0
+_SLOW_S = 20.0
+_BUCKET_S = 180.0
+_ANSWER_S = 60.0
+# A run is a process that imports all definitions before it says that it has begun.
+_CODE_ANSWER_S = "300"
 _WATCH_S = 0.5
 # The code server waits for its clients to hang up, which nobody needs; it keeps nothing.
 _GRACE_S = {"dagster-code": 1.0}
 _API_SETTINGS = ("AINATIVE_", "LAKE_", "MINIO_")
 _ALERT_SETTINGS = "LAKE_ALERT_"
-_API_BASICS = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_API_BASICS = (
+    *("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+    *PROXY_NAMES,
+)
+_TRIES = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,12 +104,14 @@ class Supervisor:
     ) -> None:
         self._home = home
         self._root = root
-        self._ports = ports or Ports()
+        self._preferred = ports or Ports()
+        self._ports = self._preferred
         self._schedules = schedules
         self._with_fakes = with_fakes
         self._source_settings = frozenset(source_settings)
         self._say = on_event
-        self._settings = dict(env)
+        self._settings = without_foreign(env)
+        self._scratch: Scratch | None = None
         self._parts: list[_Part] = []
         self._lock: IO[str] | None = None
         self._state: StackState | None = None
@@ -109,6 +125,7 @@ class Supervisor:
             AlreadyRunning: a stack runs in this state directory.
             StackError: a part did not start; what had started is stopped.
         """
+        require_plain_path(self._home)
         self._lock = lock(self._home)
         try:
             self._start_parts()
@@ -120,7 +137,9 @@ class Supervisor:
         return self._state
 
     def _start_parts(self) -> None:
-        self._choose_ports()
+        self._memory = PortMemory(self._home)
+        self._scratch = short_scratch(self._settings)
+        self._settings["TMPDIR"] = str(self._scratch.path)
         basics = {name: self._settings[name] for name in _API_BASICS if name in self._settings}
         with ThreadPoolExecutor(max_workers=3) as pool:
             # The code server needs neither S3 nor Postgres until a run does.
@@ -129,25 +148,65 @@ class Supervisor:
                 first.append(pool.submit(self._start_fakes, child_environment(basics)))
             for future in first:
                 future.result()
+        self._start_services()
+        if self._is_new_bucket:
+            self._ensure_bucket()
+
+    def _start_services(self) -> None:
+        """Start Dagster and the query service; again where another program took a port meanwhile.
+
+        Each of them knows the ports of the others, so that all of them start again.
+        """
+        others = len(self._parts)
+        lost: set[int] = set()
+        for left in reversed(range(_TRIES)):
+            self._choose_ports(lost)
             self._configure()
-            env = child_environment(self._settings)
+            try:
+                self._start_services_once()
+            except StackError:
+                services = self._parts[others:]
+                del self._parts[others:]
+                list(_stop(services))
+                taken = {port for port in self._service_ports() if not is_free(port)}
+                if not taken or not left:
+                    raise
+                lost |= taken
+                self._say(f"another program took port {min(taken)} meanwhile; trying again")
+            else:
+                return
+
+    def _start_services_once(self) -> None:
+        env = child_environment(self._settings)
+        with ThreadPoolExecutor(max_workers=2) as pool:
             api = pool.submit(self._run, "api", self._api)
             self._run("dagster-code", lambda: self._code_server(env))
             web = pool.submit(self._run, "dagster-webserver", lambda: self._webserver(env))
             self._run("dagster-daemon", lambda: self._daemon(env))
             for future in (web, api):
                 future.result()
-        self._wait_for_dagster()
-        if self._is_new_bucket:
-            self._ensure_bucket()
+        with self._said_when_slow("Dagster"):
+            self._wait_for_dagster()
 
-    def _choose_ports(self) -> None:
-        taken: set[int] = set()
+    def _choose_ports(self, lost: Collection[int]) -> None:
+        taken = set(lost)
         chosen: dict[str, int] = {}
         for name in ("api", "dagster", "code"):
-            chosen[name] = choose_port(getattr(self._ports, name), taken=taken)
+            preferred: int = getattr(self._preferred, name)
+            chosen[name] = choose_port(self._memory.recall(name, preferred), taken=taken)
             taken.add(chosen[name])
+            self._note_port(name, preferred, chosen[name])
         self._ports = replace(self._ports, **chosen)
+
+    def _service_ports(self) -> tuple[int, ...]:
+        return (self._ports.api, self._ports.dagster, self._ports.code)
+
+    def _note_port(self, name: str, preferred: int, port: int) -> None:
+        """Say where a part is not where one looks for it, and let it be there the next time."""
+        if preferred and port != preferred:
+            if self._memory.recall(name, preferred) != port:
+                self._say(f"port {preferred} is taken: {name} has port {port}, and keeps it")
+            self._memory.keep(name, preferred, port)
 
     # ---- parts
 
@@ -155,9 +214,29 @@ class Supervisor:
         part = _Part(name=name, start=start)
         self._parts.append(part)
         started = time.monotonic()
-        part.child = start()
+        with self._said_when_slow(name):
+            part.child = start()
         part.state = "running"
         self._say(f"{name} is ready after {time.monotonic() - started:.1f} s")
+
+    @contextmanager
+    def _said_when_slow(self, name: str) -> Generator[None]:
+        """Say that somebody still waits, for as long as they do: a busy machine is no fault."""
+        done = threading.Event()
+
+        def remind() -> None:
+            waited_s = _SLOW_S
+            while not done.wait(_SLOW_S):
+                self._say(f"{name} is not ready after {waited_s:.0f} s; waiting")
+                waited_s += _SLOW_S
+
+        reminder = threading.Thread(target=remind, daemon=True)
+        reminder.start()
+        try:
+            yield
+        finally:
+            done.set()
+            reminder.join()
 
     def _start_s3(self) -> None:
         if self._settings.get("MINIO_URL") or self._settings.get("MINIO_ENDPOINT"):
@@ -165,7 +244,8 @@ class Supervisor:
             return
         directory = self._home / "s3"
         self._is_new_bucket = not directory.exists()
-        port = self._ports.s3
+        preferred = self._preferred.s3
+        port = self._memory.recall("s3", preferred)
 
         def start() -> Child:
             nonlocal port
@@ -181,6 +261,7 @@ class Supervisor:
             }
             # Started again, it must be where the others know it.
             port = _port(server.endpoint)
+            self._note_port("s3", preferred, port)
             return server.child
 
         self._run("s3", start)
@@ -189,7 +270,8 @@ class Supervisor:
         if self._settings.get("PLATFORM_DATABASE_URL"):
             self._parts.append(_Part(name="postgres", start=_not_ours, state="external"))
             return
-        port = self._ports.postgres
+        preferred = self._preferred.postgres
+        port = self._memory.recall("postgres", preferred)
 
         def start() -> Child:
             nonlocal port
@@ -197,6 +279,7 @@ class Supervisor:
             self._settings["PLATFORM_DATABASE_URL"] = server.reader_url
             self._owner_database_url = server.url
             port = _port(server.url)
+            self._note_port("postgres", preferred, port)
             return server.child
 
         self._run("postgres", start)
@@ -230,6 +313,8 @@ class Supervisor:
             "LAKE_DATABASE_URL": self._settings.get("LAKE_DATABASE_URL")
             or f"sqlite:///{self._home}/service.db",
             "LAKE_SCHEDULES": "on" if self._schedules else "off",
+            "DAGSTER_GRPC_TIMEOUT_SECONDS": self._settings.get("DAGSTER_GRPC_TIMEOUT_SECONDS")
+            or _CODE_ANSWER_S,
         }
 
     def _code_server(self, env: Mapping[str, str]) -> Child:
@@ -255,7 +340,7 @@ class Supervisor:
                 log=self._log("api"),
             )
         )
-        child.wait_until(lambda: _is_healthy(self.api_url), timeout_s=_READY_S)
+        child.wait_until(lambda: listens(child.pid, self._ports.api) and _is_healthy(self.api_url))
         return child
 
     @property
@@ -272,7 +357,7 @@ class Supervisor:
 
     def _wait_for_dagster(self) -> None:
         url = self._settings["LAKE_DAGSTER_URL"]
-        deadline = time.monotonic() + _READY_S
+        deadline = time.monotonic() + READY_S
         while not dagster.is_ready(url):
             for part in self._parts:
                 if part.child is not None and part.child.exit_code is not None:
@@ -289,15 +374,29 @@ class Supervisor:
 
     def _ensure_bucket(self) -> None:
         """Give a new embedded S3 its bucket, the way that a user's own gets it: by its task."""
-        answer = httpx.post(
-            f"{self.api_url}/api/v1/internal/tasks/trigger",
-            json={"task": "lake.ensure_bucket"},
-            headers={"X-Internal-API-Key": self._settings["AINATIVE_INTERNAL_API_KEY"]},
-            timeout=30.0,
-            trust_env=False,
-        )
-        if answer.is_error:
-            raise StackError("the task lake.ensure_bucket could not be started", log=answer.text)
+        deadline = time.monotonic() + _BUCKET_S
+        while True:
+            problem = self._trigger("lake.ensure_bucket")
+            if problem is None:
+                return
+            # The task changes nothing that is in place, so that it may be launched again.
+            if time.monotonic() > deadline:
+                raise StackError("the task lake.ensure_bucket could not be started", log=problem)
+            time.sleep(1.0)
+
+    def _trigger(self, task: str) -> str | None:
+        """Launch a task; what the service said where it could not, else None."""
+        try:
+            answer = httpx.post(
+                f"{self.api_url}/api/v1/internal/tasks/trigger",
+                json={"task": task},
+                headers={"X-Internal-API-Key": self._settings["AINATIVE_INTERNAL_API_KEY"]},
+                timeout=_ANSWER_S,
+                trust_env=False,
+            )
+        except httpx.HTTPError as error:
+            return f"the service did not answer: {error or type(error).__name__}"
+        return answer.text if answer.is_error else None
 
     # ---- life
 
@@ -341,11 +440,12 @@ class Supervisor:
 
     def stop(self) -> None:
         """Stop what runs, in reverse order; the data stay."""
-        for part in reversed(self._parts):
-            if part.child is not None:
-                part.child.stop(grace_s=_GRACE_S.get(part.name, STOP_GRACE_S))
-                self._say(f"{part.name} is stopped")
+        for part in _stop(self._parts):
+            self._say(f"{part.name} is stopped")
         self._parts.clear()
+        if self._scratch is not None:
+            self._scratch.remove()
+            self._scratch = None
         if self._lock is not None:
             clear_state(self._home)
             self._lock.close()
@@ -403,6 +503,14 @@ def api_environment(settings: Mapping[str, str]) -> dict[str, str]:
     return env
 
 
+def _stop(parts: Sequence[_Part]) -> Iterator[_Part]:
+    """Stop parts in reverse order; each is yielded once it has ended."""
+    for part in reversed(parts):
+        if part.child is not None:
+            part.child.stop(grace_s=_GRACE_S.get(part.name, STOP_GRACE_S))
+            yield part
+
+
 def _port(url: str) -> int:
     """The port of a URL that names one."""
     return urlsplit(url).port or 0
@@ -414,6 +522,6 @@ def _not_ours() -> Child:
 
 def _is_healthy(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/healthz", timeout=2.0, trust_env=False).is_success
+        return httpx.get(f"{url}/healthz", timeout=_PROBE_S, trust_env=False).is_success
     except httpx.HTTPError:
         return False

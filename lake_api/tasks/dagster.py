@@ -4,6 +4,8 @@ Belongs here: the documents, sending them, telling "does not answer" from "will 
 Does not belong here: what the answers mean for a task (`status`), which days to write (`plan`).
 """
 
+import asyncio
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,6 +14,15 @@ import msgspec
 
 from lake_api.errors import LakeError, ServiceUnavailable, UpstreamRejected
 from lake_api.settings import Settings
+from lake_api.tasks.launches import (
+    FIND_BACKFILL,
+    FIND_RUN,
+    LAUNCH_TAG,
+    backfill_search,
+    found_launch,
+    new_launch_id,
+    run_search,
+)
 from lake_api.tasks.plan import TaskPlan
 from lake_api.tasks.scrub import first_line
 
@@ -23,6 +34,9 @@ TASK_TAG = "lake/task"
 _EVENT_PAGE = 1000
 _MAX_EVENT_PAGES = 50
 _READY_TIMEOUT_S = 2.0
+# Together with the first wait, less than the service's own callers wait for an answer.
+_SEARCH_S = 45.0
+_SEARCH_PAUSE_S = 0.5
 _ID_MAX_CHARS = 64
 
 LAUNCH_RUN = """
@@ -125,13 +139,26 @@ query Readiness($selector: RepositorySelector!) {
 }
 """
 
-DOCUMENTS = (LAUNCH_RUN, LAUNCH_BACKFILL, TASK_STATE, RUN_FAILURE, LEFT_OUT, READINESS)
+DOCUMENTS = (
+    LAUNCH_RUN,
+    LAUNCH_BACKFILL,
+    TASK_STATE,
+    RUN_FAILURE,
+    LEFT_OUT,
+    READINESS,
+    FIND_RUN,
+    FIND_BACKFILL,
+)
 
 _LOCATION = {"repositoryName": REPOSITORY, "repositoryLocationName": CODE_LOCATION}
 
 
 class _GraphQLError(msgspec.Struct):
     message: str
+
+
+class _AnswerLost(ServiceUnavailable):
+    """The request was sent, and its answer did not arrive: it may have been carried out."""
 
 
 class _GraphQLAnswer(msgspec.Struct):
@@ -215,21 +242,49 @@ class DagsterClient:
             selector["jobName"] = ASSET_JOB
             selector["assetSelection"] = [{"path": list(plan.dataset.asset_key)}]
             tags.append(_tag("dagster/partition", plan.days[0].isoformat()))
+        launch_id = new_launch_id()
+        tags.append(_tag(LAUNCH_TAG, launch_id))
         params = {"selector": selector, "executionMetadata": {"tags": tags}}
-        data = await self._send(LAUNCH_RUN, {"params": params})
+        try:
+            data = await self._send(LAUNCH_RUN, {"params": params})
+        except _AnswerLost as lost:
+            return await self._found(*run_search(launch_id), launch_id, lost)
         result = _accepted(data["launchRun"], "LaunchRunSuccess")
         return result["run"]["runId"]
 
     async def _launch_backfill(self, plan: TaskPlan) -> str:
         asset_key = plan.dataset.asset_key if plan.dataset else ()
+        launch_id = new_launch_id()
         params = {
             "assetSelection": [{"path": list(asset_key)}],
             "partitionNames": [day.isoformat() for day in plan.days],
-            "tags": [_tag(TASK_TAG, plan.task.name)],
+            "tags": [_tag(TASK_TAG, plan.task.name), _tag(LAUNCH_TAG, launch_id)],
         }
-        data = await self._send(LAUNCH_BACKFILL, {"params": params})
+        try:
+            data = await self._send(LAUNCH_BACKFILL, {"params": params})
+        except _AnswerLost as lost:
+            return await self._found(*backfill_search(), launch_id, lost)
         result = _accepted(data["launchPartitionBackfill"], "LaunchBackfillSuccess")
         return result["backfillId"]
+
+    async def _found(
+        self, document: str, variables: Mapping[str, Any], launch_id: str, lost: _AnswerLost
+    ) -> str:
+        """The id of what a launch started whose answer was lost.
+
+        Raises:
+            ServiceUnavailable: nothing of it showed up in time.
+        """
+        deadline = time.monotonic() + _SEARCH_S
+        while time.monotonic() < deadline:
+            try:
+                found = found_launch(await self._send(document, variables), launch_id)
+            except LakeError:
+                found = None
+            if found is not None:
+                return found
+            await asyncio.sleep(_SEARCH_PAUSE_S)
+        raise lost
 
     async def _send(
         self, document: str, variables: Mapping[str, Any], *, timeout_s: float | None = None
@@ -242,7 +297,7 @@ class DagsterClient:
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise _unavailable("Dagster does not answer; nothing was started.") from error
         except httpx.HTTPError as error:
-            raise _unavailable("Dagster did not finish its answer.") from error
+            raise _unavailable("Dagster did not finish its answer.", kind=_AnswerLost) from error
         return _data(answer)
 
 
@@ -270,8 +325,10 @@ def _tag(key: str, value: str) -> dict[str, str]:
     return {"key": key, "value": value}
 
 
-def _unavailable(detail: str) -> ServiceUnavailable:
-    return ServiceUnavailable(
+def _unavailable(
+    detail: str, *, kind: type[ServiceUnavailable] = ServiceUnavailable
+) -> ServiceUnavailable:
+    return kind(
         detail,
         code="dagster_unavailable",
         hint="Look in Dagster whether the run was queued before you try again.",

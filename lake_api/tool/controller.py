@@ -17,7 +17,7 @@ from litestar.openapi.spec import Example
 from litestar.params import Parameter, SkipValidation
 
 from lake_api.audit.answering import answer_audited_problem, audited
-from lake_api.datasets.discovery import NOT_FOUND, Discovery
+from lake_api.datasets.discovery import LIST_THEM, NOT_FOUND, Discovery
 from lake_api.datasets.routes import caller_of
 from lake_api.datasets.visible import VisibleCatalog
 from lake_api.errors import Forbidden, InvalidRequest, NotAuthenticated, NotFound
@@ -33,7 +33,7 @@ from lake_api.identity import (
 from lake_api.mcp.tools import TOOLS, described
 from lake_api.query.rate_limit import LIMIT_ERRORS, counts_look
 from lake_api.tool.definition import TOOL_NAME, ToolForm, in_form, tool_definition
-from lake_api.tool.guide import GUIDE_CHARS, MIN_GUIDE_CHARS
+from lake_api.tool.guide import MIN_GUIDE_CHARS
 from lake_api.web.problems import problem_responses
 from lake_api.web.requests import LakeRequest
 from lake_assets.catalog import Dataset
@@ -118,17 +118,18 @@ async def get_tool_definition(
         Literal["description", "parameter"],
         Parameter(
             description="Where the long text stands. `parameter` keeps `function.description` "
-            "within 1,024 characters, as some OpenAI-compatible servers demand.",
+            "within 1,024 characters, as OpenAI and servers like it demand.",
         ),
-    ] = "description",
+    ] = "parameter",
     max_chars: Annotated[
         int,
         Parameter(
-            description="Characters that the long text may have.",
+            description="Characters that the long text may have. 64,000 hold every column of every "
+            "dataset.",
             ge=MIN_GUIDE_CHARS,
             le=_MAX_GUIDE_CHARS,
         ),
-    ] = GUIDE_CHARS,
+    ] = MIN_GUIDE_CHARS,
     format: Annotated[  # noqa: A002 - the name of the parameter in the query
         Literal["openai", "anthropic", "mcp"],
         Parameter(description="Whose form of a tool."),
@@ -139,6 +140,13 @@ async def get_tool_definition(
             description="`all`: every tool that the caller may use, as `/mcp` has them, in a list."
         ),
     ] = "query",
+    strict: Annotated[
+        bool,
+        Parameter(
+            description="Schemas as strict servers take them: every field is required, and null "
+            "where it would be left out."
+        ),
+    ] = False,
 ) -> dict[str, Any]:
     """The tool, or the tools, for these parameters."""
     caller, form = caller_of(request), ToolForm(format)
@@ -150,11 +158,16 @@ async def get_tool_definition(
         short=guide == "parameter",
         max_chars=max_chars,
         form=form,
+        strict=strict,
     )
-    return tool if tools == "query" else {"tools": [tool, *_others(caller, visible, form)]}
+    if tools == "query":
+        return tool
+    return {"tools": [tool, *_others(caller, visible, form, strict=strict)]}
 
 
-def _others(caller: Caller, visible: VisibleCatalog, form: ToolForm) -> list[dict[str, Any]]:
+def _others(
+    caller: Caller, visible: VisibleCatalog, form: ToolForm, *, strict: bool
+) -> list[dict[str, Any]]:
     """The tools beside the query that the caller may use."""
     told = ((one, described(one, visible)) for one in TOOLS if one.name != TOOL_NAME)
     return [
@@ -164,6 +177,7 @@ def _others(caller: Caller, visible: VisibleCatalog, form: ToolForm) -> list[dic
             description=description,
             parameters=parameters,
             reads_only=tool.reads_only,
+            strict=strict,
         )
         for tool, (description, parameters) in told
         if caller.grant.may(tool.operation)
@@ -181,7 +195,7 @@ def _find(visible: VisibleCatalog, name: str) -> Dataset:
         raise NotFound(
             NOT_FOUND,
             code="unknown_dataset",
-            hint=visible.hint(name, otherwise="The tool definition lists the datasets."),
+            hint=visible.hint(name, otherwise=LIST_THEM),
             fragment=name[:128],
             field="datasets",
         )

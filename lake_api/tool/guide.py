@@ -20,10 +20,13 @@ from lake_api.tool.notes import notes_of
 from lake_assets.catalog import PARTITION_COLUMN, Column, ColumnType, Dataset, Kind
 
 GUIDE_CHARS = 64_000
-"""Characters of the guide unless asked otherwise; the whole catalogue fits, with every column."""
+"""Characters into which the whole catalogue fits, with every column."""
 
 MIN_GUIDE_CHARS = 12_000
-"""The least that may be asked for. The name of a dataset is never left out to save characters."""
+"""Characters of the guide unless asked otherwise, and the least that may be asked for.
+
+The name of a dataset is never left out to save characters.
+"""
 
 _MAX_USEFUL = 12
 _EXAMPLES_SHOWN = 4

@@ -11,10 +11,11 @@ from typing import Any
 import msgspec
 from litestar import MediaType, Response, Router, get
 from litestar.openapi.config import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, Schema, SecurityScheme, Tag
 from litestar.plugins import OpenAPISchemaPlugin
 from litestar.typing import FieldDefinition
+
+from lake_api.web.callers import CallersPlugin
 
 _CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -60,7 +61,7 @@ def openapi_config() -> OpenAPIConfig:
         version="1.0.0",
         description=_DESCRIPTION,
         path="/schema",
-        render_plugins=[JsonRenderPlugin(path=["/openapi.json", "/"])],
+        render_plugins=[CallersPlugin(path=["/openapi.json", "/"])],
         tags=[
             Tag(name="lake", description="Asking the lake."),
             Tag(name="datasets", description="Finding what to ask."),

@@ -13,6 +13,7 @@ which costs more than they do.
 import ipaddress
 from urllib.parse import urlsplit
 
+from litestar.config.cors import CORSConfig
 from litestar.handlers.base import BaseRouteHandler
 
 from lake_api.errors import Forbidden, UnknownHost
@@ -40,12 +41,39 @@ async def requires_own_origin(connection: Connection, _: BaseRouteHandler) -> No
     origin = connection.headers.get("origin")
     if origin is None or connection.scope.get("method") in _SAFE_METHODS:
         return
+    settings: Settings = connection.app.state.settings
+    if origin.lower() in settings.allowed_origins:
+        return
     if urlsplit(origin).netloc.lower() != connection.headers.get("host", "").lower():
         raise Forbidden(
             "Pages of another origin may not call this service.",
             code="foreign_origin",
-            hint="Call it from a program, which sends no Origin header.",
+            hint="Call it from a program, which sends no Origin header, or add the origin to "
+            "LAKE_ALLOWED_ORIGINS.",
         )
+
+
+def cors_of(settings: Settings) -> CORSConfig | None:
+    """What browsers are told of pages of other origins; None where only its own may call."""
+    if not settings.allowed_origins:
+        return None
+    return CORSConfig(
+        allow_origins=list(settings.allowed_origins),
+        allow_methods=["GET", "POST", "DELETE", "PUT"],
+        allow_headers=[
+            "Accept",
+            "Authorization",
+            "Content-Type",
+            "Idempotency-Key",
+            "Last-Event-ID",
+            "Mcp-Protocol-Version",
+            "Mcp-Session-Id",
+            "X-Agent-ID",
+            "X-Cron-Run-ID",
+            "X-Internal-API-Key",
+        ],
+        expose_headers=["Location", "Retry-After", "X-Lake-*"],
+    )
 
 
 def _host_name(host: str) -> str:

@@ -5,6 +5,8 @@ Does not belong here: what a body means (each domain's `schemas`).
 """
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -12,6 +14,7 @@ from litestar import Request
 from litestar.exceptions import InternalServerException
 
 from lake_api.errors import InvalidRequest, UnsupportedMediaType
+from lake_api.nearest import nearest
 
 _PATH = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
 _QUOTED = re.compile(r"(?:unknown|required) field `(?P<name>[^`]+)`")
@@ -56,8 +59,8 @@ class LakeRequest(Request[Any, Any, Any]):
         declared: Any = self.route_handler.parsed_data_field
         try:
             return msgspec.json.decode(content, type=declared.annotation)
-        except msgspec.ValidationError as error:
-            raise invalid_field(str(error)) from error
+        except msgspec.ValidationError:
+            return read_fields(msgspec.json.decode(content), declared.annotation)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise InvalidRequest(
                 "The body is not JSON in UTF-8.", code="malformed_json", status=400
@@ -68,7 +71,57 @@ class LakeRequest(Request[Any, Any, Any]):
         return getattr(handler, "parsed_data_field", None) is not None
 
 
-def invalid_field(message: str) -> InvalidRequest:
+def read_fields(given: Any, shape: Any) -> Any:
+    """What a caller sent as the struct `shape`, read as models write it.
+
+    A field that is null was not given: servers of models with strict schemas send every field.
+    A whole number may be written as 10.0.
+
+    Raises:
+        InvalidRequest: it is still not the declared fields and types.
+    """
+    if isinstance(given, dict):
+        fields: dict[str, Any] = given
+        given = {name: _whole(value) for name, value in fields.items() if value is not None}
+    try:
+        return msgspec.convert(given, shape)
+    except msgspec.ValidationError as error:
+        raise invalid_field(str(error), shape) from error
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+_MEANT: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "sql": frozenset({"query", "q", "statement", "sql_query", "text", "question"}),
+        "limit": frozenset({"max_rows", "rows", "row_limit", "n", "top", "page_size"}),
+        "max_rows": frozenset({"limit", "rows", "row_limit"}),
+        "name": frozenset({"dataset", "table", "table_name", "dataset_name"}),
+    }
+)
+"""Names that callers send, by the field that they mean."""
+
+
+def _hint(path: str, detail: str, shape: Any) -> str | None:
+    fields = getattr(shape, "__struct_encode_fields__", ())
+    if path == "sql" and "length >=" in detail:
+        return "SELECT 1 AS a passes: the SQL is a whole SELECT with at least that many characters."
+    if path == "sql" and "length <=" in detail:
+        return "Select fewer columns by name, or split the question into several queries."
+    if "unknown field" in detail and fields:
+        known = f"The fields are {', '.join(fields)}."
+        sent = path.lower()
+        meant = [one for one, names in _MEANT.items() if sent in names and one in fields]
+        meant = meant or list(nearest(sent, fields, count=1))
+        return f"Did you mean `{meant[0]}`? {known}" if meant else known
+    if "Expected `int`, got `float`" in detail:
+        return "Send a whole number, such as 10."
+    return None
+
+
+def invalid_field(message: str, shape: Any = None) -> InvalidRequest:
     """The decoder's complaint as an error that names the field."""
     found = _PATH.search(message)
     path = found["path"] if found else ""
@@ -76,4 +129,8 @@ def invalid_field(message: str) -> InvalidRequest:
     named = _QUOTED.search(detail)
     if named:
         path = f"{path}.{named['name']}".lstrip(".")
-    return InvalidRequest(f"{path}: {detail}" if path else detail, field=path or None)
+    return InvalidRequest(
+        f"{path}: {detail}" if path else detail,
+        field=path or None,
+        hint=_hint(path, detail, shape),
+    )

@@ -26,10 +26,12 @@ from lake_assets.orchestration.automation import runs_by_itself
 from lake_assets.orchestration.checks import check_results, check_specs
 from lake_assets.orchestration.collect import collected
 from lake_assets.orchestration.derive import derived, inputs_of
+from lake_assets.orchestration.findings import Findings
 from lake_assets.orchestration.io_manager import column_schema
 from lake_assets.orchestration.partitions import days_of, partitions_of
 from lake_assets.orchestration.reporting import DayEvents, left_out, write_reported
 from lake_assets.orchestration.resources import LakeResource, PlatformResource, ServiceResource
+from lake_assets.orchestration.retries import RETRY, final_failures
 from lake_assets.orchestration.rows import DailyRows
 from lake_assets.sources.errors import SourceMismatch
 from lake_assets.sources.service import open_service_export, said_of_removed
@@ -37,11 +39,6 @@ from lake_assets.sources.service import open_service_export, said_of_removed
 Clock = Callable[[], datetime]
 AssetEvents = Iterator[dg.Output[Any] | dg.AssetCheckResult]
 AssetFunction = Callable[[dg.AssetExecutionContext], AssetEvents]
-
-RETRY = dg.RetryPolicy(
-    max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL
-)
-"""For what may pass: a connection that broke, a store that was busy."""
 
 
 def is_built(dataset: Dataset) -> bool:
@@ -131,7 +128,8 @@ def code_version(dataset: Dataset) -> str:
 def _platform_export(dataset: Dataset, clock: Clock) -> AssetFunction:
     def export(context: dg.AssetExecutionContext) -> AssetEvents:
         days = days_of(context.partition_keys)
-        _refuse_past_snapshot(dataset, days, clock().astimezone(UTC).date())
+        today = clock().astimezone(UTC).date()
+        _refuse_past_snapshot(dataset, days, today)
         platform: PlatformResource = context.resources.platform
         lake: LakeResource = context.resources.lake
         # Before the source's state: what another run writes after this is newer than ours.
@@ -139,26 +137,29 @@ def _platform_export(dataset: Dataset, clock: Clock) -> AssetFunction:
         # The driver imports pandas where that is installed: half a second for runs that need it.
         from lake_assets.sources.platform import open_export  # noqa: PLC0415
 
-        try:
-            with open_export(platform.url, dataset) as source:
-                if source.table.missing:
-                    context.log.warning(
-                        f"{dataset.partition}: {dataset.source} lacks "
-                        f"{', '.join(source.table.missing)}; exported as nulls"
-                    )
-                rows = DailyRows(
-                    dataset=dataset,
-                    days=days,
-                    read=source.day,
-                    source=str(dataset.source),
-                    seen=seen,
-                    absent=frozenset(source.table.missing),
-                    release=source.connection.close,
+        with (
+            final_failures(),
+            open_export(platform.url, dataset, lock_timeout_s=platform.lock_timeout_s) as source,
+        ):
+            if source.table.missing:
+                context.log.warning(
+                    f"{dataset.partition}: {dataset.source} lacks "
+                    f"{', '.join(source.table.missing)}; exported as nulls"
                 )
-                yield dg.Output(rows)
-        except SourceMismatch as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
-        yield from check_results(dataset, rows.facts, stored=seen, now=clock())
+            findings = Findings(source, warn=context.log.warning, today=today)
+            rows = DailyRows(
+                dataset=dataset,
+                days=days,
+                read=findings.read,
+                source=str(dataset.source),
+                seen=seen,
+                absent=frozenset(source.table.missing),
+                release=source.connection.close,
+                notes=findings.notes,
+                said=findings.said,
+            )
+            yield dg.Output(rows)
+        yield from check_results(dataset, rows.facts, stored=seen, now=clock(), known=rows.known)
 
     return export
 
@@ -171,21 +172,18 @@ def _service_export(
         lake: LakeResource = context.resources.lake
         days = days_of(context.partition_keys)
         seen = lake.store().etags(dataset)
-        try:
-            with open_service_export(service.url, dataset) as source:
-                removed = [day for day in days if day in source.removed]
-                if len(removed) == len(days):
-                    raise SourceMismatch(f"{dataset.partition}: {said_of_removed(days[0])}")
-                rows = DailyRows(
-                    dataset=dataset,
-                    days=[day for day in days if day not in source.removed],
-                    read=source.read,
-                    source=str(dataset.source),
-                    seen=seen,
-                )
-                yield from write_reported(context, rows, {day: {} for day in days})
-        except SourceMismatch as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
+        with final_failures(), open_service_export(service.url, dataset) as source:
+            removed = [day for day in days if day in source.removed]
+            if len(removed) == len(days):
+                raise SourceMismatch(f"{dataset.partition}: {said_of_removed(days[0])}")
+            rows = DailyRows(
+                dataset=dataset,
+                days=[day for day in days if day not in source.removed],
+                read=source.read,
+                source=str(dataset.source),
+                seen=seen,
+            )
+            yield from write_reported(context, rows, {day: {} for day in days})
         for day in removed:
             yield left_out(context, dataset, day, said_of_removed(day))
         yield from check_results(dataset, rows.facts, stored=seen, now=clock())

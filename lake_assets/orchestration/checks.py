@@ -14,7 +14,7 @@ import dagster as dg
 
 from lake_assets.catalog import Dataset
 from lake_assets.catalog.due import due_days, newest_day_of, stale_from
-from lake_assets.orchestration.judge import checks_of
+from lake_assets.orchestration.judge import LATE_ROWS, checks_of
 from lake_assets.storage.day_facts import DayFacts
 
 NEWEST_DAY = "newest_day"
@@ -46,11 +46,17 @@ _EFFECT = {
 
 
 def check_results(
-    dataset: Dataset, facts: Mapping[date, DayFacts], *, stored: Iterable[date], now: datetime
+    dataset: Dataset,
+    facts: Mapping[date, DayFacts],
+    *,
+    stored: Iterable[date],
+    now: datetime,
+    known: Mapping[date, DayFacts] | None = None,
 ) -> Iterator[dg.AssetCheckResult | dg.Output[None]]:
     """The verdict of each check over all days that a run wrote; failing days are named.
 
-    `stored` are the days that were there before.
+    `stored` are the days that were there before. Of `known` days, also those that were written
+    before, the last word on late rows goes on.
     """
     if not facts:
         # What Dagster wants of checks that had nothing to judge.
@@ -60,7 +66,7 @@ def check_results(
     for check in checks_of(dataset):
         reasons = {
             day.isoformat(): found.failed[check.name]
-            for day, found in facts.items()
+            for day, found in (known or facts if check.name == LATE_ROWS else facts).items()
             if check.name in found.failed
         }
         first = next(iter(reasons.items()), None)

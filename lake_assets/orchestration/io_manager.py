@@ -69,7 +69,8 @@ class S3ParquetIOManager(dg.IOManager):
         try:
             with closing(days):
                 for written in days:
-                    metadata = partition_metadata(written)
+                    notes = obj.notes.get(written.day, {})
+                    metadata = {**partition_metadata(written), **notes}
                     step.add_asset_metadata(
                         asset_key=context.asset_key,
                         partition_key=written.day.isoformat(),

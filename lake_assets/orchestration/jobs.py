@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from lake_assets.orchestration.resources import LakeResource
+from lake_assets.orchestration.retries import UninterruptedRetries
 from lake_assets.storage.bucket import ensure_bucket as ensure
 from lake_assets.storage.bucket import sweep_exports
 
@@ -16,7 +17,7 @@ from lake_assets.storage.bucket import sweep_exports
 @dg.op(
     required_resource_keys={"lake"},
     description="Create or verify the bucket and the rule that expires exports/; expire the rest.",
-    retry_policy=dg.RetryPolicy(max_retries=2, delay=2, backoff=dg.Backoff.EXPONENTIAL),
+    retry_policy=UninterruptedRetries(max_retries=2, delay=2, backoff=dg.Backoff.EXPONENTIAL),
 )
 def ensure_lake_bucket(context: dg.OpExecutionContext) -> None:
     """Make sure that the bucket and its lifecycle rule are there, and expire what it left."""

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lake_assets.catalog import Dataset, Kind, Reference, data_key
+from lake_assets.catalog import Dataset, Kind, PostgresSource, Reference, data_key
 from lake_assets.catalog.layout import key_of_day
 from lake_assets.storage.day_facts import DayFacts
 from lake_assets.storage.schema import arrow_schema
@@ -34,6 +34,10 @@ MIN_COMPARED_DAYS = 4
 MIN_ROWS = 50
 """Shares of fewer rows say nothing."""
 
+UNFIT_VALUES = "unfit_values"
+ROWS_WITHOUT_DAY = "rows_without_day"
+LATE_ROWS = "late_rows"
+
 _MAD_TO_SIGMA = 1.4826
 _SIGMAS = 6.0
 _NULL_SHARE_STEP = 0.2
@@ -43,11 +47,12 @@ _CHANCE_SIGMAS = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """A written day, with what a verdict may look at."""
+    """A written day, with what a verdict may look at; `said` is what its reader found, by check."""
 
     written: WrittenPartition
     history: Mapping[date, DayFacts]
     store: LakeStore
+    said: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +216,14 @@ def _utc_day(value: object) -> date | None:
     return value if isinstance(value, date) else None
 
 
+def _is_exported(dataset: Dataset) -> bool:
+    return isinstance(dataset.source, PostgresSource)
+
+
+def _is_exported_by_day(dataset: Dataset) -> bool:
+    return dataset.kind is Kind.EVENT and _is_exported(dataset)
+
+
 def _is_counted(dataset: Dataset) -> bool:
     # Derived and outside datasets have as many rows as there is to say, which is no rhythm.
     return dataset.kind in {Kind.EVENT, Kind.SNAPSHOT}
@@ -280,6 +293,28 @@ CHECKS = (
         applies=_is_counted,
         fails=_row_count,
     ),
+    DeclaredCheck(
+        name=UNFIT_VALUES,
+        sentence="No value became null because its declared type can't hold it.",
+        blocks=False,
+        applies=_is_exported,
+        fails=lambda day: day.said.get(UNFIT_VALUES),
+    ),
+    DeclaredCheck(
+        name=ROWS_WITHOUT_DAY,
+        sentence="Every row of the table has a watermark that some day has or will have.",
+        blocks=False,
+        applies=_is_exported_by_day,
+        fails=lambda day: day.said.get(ROWS_WITHOUT_DAY),
+    ),
+    DeclaredCheck(
+        name=LATE_ROWS,
+        sentence="The table has no more rows of recent days than the lake: compared once a week.",
+        blocks=False,
+        applies=_is_exported_by_day,
+        # A day that was just written has all rows; `late_rows` finds those that came later.
+        fails=lambda _: None,
+    ),
 )
 
 
@@ -289,14 +324,18 @@ def checks_of(dataset: Dataset) -> Sequence[DeclaredCheck]:
 
 
 def judge(
-    written: WrittenPartition, *, history: Mapping[date, DayFacts], store: LakeStore
+    written: WrittenPartition,
+    *,
+    history: Mapping[date, DayFacts],
+    store: LakeStore,
+    said: Mapping[str, str] | None = None,
 ) -> DayFacts:
     """The facts of a written day: its measures, and what failed.
 
     Raises:
         StorageError: the store did not answer; a retry may help.
     """
-    day = Judged(written=written, history=history, store=store)
+    day = Judged(written=written, history=history, store=store, said=said or {})
     found = {check: check.fails(day) for check in checks_of(written.dataset)}
     failed = {check: reason for check, reason in found.items() if reason}
     return DayFacts(

@@ -14,9 +14,11 @@ from typing import Any
 import dagster as dg
 
 from lake_assets.catalog import Dataset, LakeLocation, LocationError
+from lake_assets.sources.config import PLATFORM
 from lake_assets.storage.store import LakeStore
 
 _LISTED_AT_ONCE = 8
+_LARGEST_SETTING = 1_000_000.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +103,34 @@ class PlatformResource:
     """The platform database, read-only."""
 
     env: Mapping[str, str] = field(repr=False)
+
+    @property
+    def lock_timeout_s(self) -> float:
+        """How long a locked table is waited for.
+
+        Raises:
+            dagster.Failure: the setting is no number of seconds; a retry would not help.
+        """
+        return self._number("LAKE_PLATFORM_LOCK_TIMEOUT_S")
+
+    @property
+    def late_rows_days(self) -> int:
+        """How many days are compared with the lake once a week.
+
+        Raises:
+            dagster.Failure: the setting is no number of days; a retry would not help.
+        """
+        return int(self._number("LAKE_LATE_ROWS_DAYS"))
+
+    def _number(self, name: str) -> float:
+        text = PLATFORM.values(self.env)[name]
+        try:
+            number = float(text)
+        except ValueError:
+            number = 0.0
+        if not 0 < number < _LARGEST_SETTING:
+            raise dg.Failure(f"{name} must be a number above 0, not {text!r}", allow_retries=False)
+        return number
 
     @property
     def url(self) -> str:

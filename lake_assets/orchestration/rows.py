@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
@@ -35,6 +36,9 @@ class DailyRows:
     With `joined` the rows of a day contain the stored ones. `release` ends what reads, for a writer
     that fails: Dagster does not tell the asset. `failed` has the days that were left as they are,
     and why.
+
+    `notes` are metadata of a day, and `said` by check what the reader found: `read` fills them.
+    `known` are the facts of all days, also of those that were written before.
     """
 
     dataset: Dataset
@@ -48,6 +52,9 @@ class DailyRows:
     release: Callable[[], None] = lambda: None
     facts: dict[date, DayFacts] = field(default_factory=dict[date, DayFacts])
     failed: dict[date, str] = field(default_factory=dict[date, str])
+    notes: dict[date, dict[str, Any]] = field(default_factory=dict[date, dict[str, Any]])
+    said: dict[date, dict[str, str]] = field(default_factory=dict[date, dict[str, str]])
+    known: dict[date, DayFacts] = field(default_factory=dict[date, DayFacts])
 
 
 def written_days(
@@ -94,8 +101,10 @@ def written_days(
                 continue
             stored.append(day)
             if history is None:
-                history = read_facts(store, rows.dataset)
-            history[day] = rows.facts[day] = judge(written, history=history, store=store)
+                history = rows.known = read_facts(store, rows.dataset)
+            history[day] = rows.facts[day] = judge(
+                written, history=history, store=store, said=rows.said.get(day, {})
+            )
             yield written
     finally:
         # Days that were replaced before a failure are visible too: readers must see them. They look

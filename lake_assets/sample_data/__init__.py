@@ -9,7 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from lake_assets.sample_data.planted import PLANTED, Metric, PlantedEvent
-from lake_assets.sample_data.spec import SampleDataRefused, SampleReport, SampleSpec, TableReport
+from lake_assets.sample_data.spec import (
+    SampleDataBroken,
+    SampleDataRefused,
+    SampleReport,
+    SampleSpec,
+    TableReport,
+)
 
 if TYPE_CHECKING:
     from lake_assets.sample_data.load import create_tables, late_rows, load_sample_data
@@ -20,6 +26,7 @@ __all__ = [
     "PLANTED",
     "Metric",
     "PlantedEvent",
+    "SampleDataBroken",
     "SampleDataRefused",
     "SampleReport",
     "SampleSpec",

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lake_assets.sample_data.frame import DAY_US, Frame
+from lake_assets.sample_data.keys import step_us
 from lake_assets.sample_data.rhythm import agent_hours, cumulative, falling_weights
 from lake_assets.sample_data.values import Floats, Ints
 from lake_assets.sample_data.world import AGENT_IDS, AGENTS, ORG_IDS, USER_IDS, Model
@@ -32,6 +33,8 @@ def moment(frame: Frame) -> Ints:
 
 
 def _moment(frame: Frame) -> Ints:
+    if frame.frames.key_plan(frame.table).numbered == frame.table.dataset.watermark:
+        return frame.day_us + frame.positions * step_us(frame)
     if frame.table.is_snapshot:
         # Rows without a creation are computed anew again and again; the others change rarely.
         mean = _RECENT_DAYS if frame.has("created_at") else _COMPUTED_DAYS

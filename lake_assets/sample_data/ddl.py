@@ -9,11 +9,14 @@ from typing import LiteralString
 from psycopg import Connection, sql
 
 from lake_assets.catalog import Column, ColumnType
+from lake_assets.sample_data.frame import grid_of
+from lake_assets.sample_data.keys import key_plan
 from lake_assets.sample_data.spec import SampleDataRefused
 from lake_assets.sample_data.tables import Table
 
 MARK = "Sample data of the lake: may be dropped and filled again at any time."
 
+_MOST_KEY_COLUMNS = 32
 _POSTGRES_TYPES: dict[ColumnType, LiteralString] = {
     ColumnType.STRING: "text",
     ColumnType.INT64: "bigint",
@@ -68,13 +71,8 @@ def index(connection: Connection, table: Table) -> None:
 def identifies_rows(table: Table) -> bool:
     """Whether the declared key is unique over the whole table, and not only within a day."""
     key = table.dataset.key
-    # An event's composite key counts only if a part of it is an id that the table gives itself.
-    return bool(key) and (table.is_snapshot or table.own_id is not None or _has_own_part(table))
-
-
-def _has_own_part(table: Table) -> bool:
-    pooled = {"agent_id", "user_id", "org_id", "project_id", *(link.column for link in table.links)}
-    return any(name.endswith("_id") and name not in pooled for name in table.dataset.key)
+    is_unique = table.is_snapshot or key_plan(table, grid_of(table)).over_days
+    return is_unique and 0 < len(key) <= _MOST_KEY_COLUMNS
 
 
 def drop(connection: Connection, table: Table) -> None:

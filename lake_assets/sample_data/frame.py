@@ -14,7 +14,8 @@ from typing import TypeVar, cast
 
 import numpy as np
 
-from lake_assets.catalog import Column
+from lake_assets.catalog import Column, ColumnType
+from lake_assets.sample_data.keys import KeyPlan, key_plan
 from lake_assets.sample_data.planted import Metric, active
 from lake_assets.sample_data.pools import pool_of
 from lake_assets.sample_data.rhythm import cumulative, falling_weights, rows_on
@@ -30,8 +31,10 @@ PART_ROWS = 65_536
 
 DAY_US = 86_400_000_000
 _KEPT_FRAMES = 16
+_NUMBERS = frozenset({ColumnType.INT64, ColumnType.FLOAT64, ColumnType.DECIMAL})
 _NO_LINK_SHARE = 0.1
 _GRID_CELLS = 500
+_EARLIER = 12
 
 Maker = Callable[["Frame", Column], Values]
 
@@ -71,6 +74,12 @@ class Frame:
     def has(self, *names: str) -> bool:
         """Whether the table has all of these columns."""
         return self.table.has(*names)
+
+    def has_numbers(self, *names: str) -> bool:
+        """Whether the table has all of these columns, each of them as a number."""
+        return self.has(*names) and all(
+            self.table.dataset.column(name).type in _NUMBERS for name in names
+        )
 
     def rng(self, what: str) -> np.random.Generator:
         """The random generator of this frame for one purpose."""
@@ -120,6 +129,8 @@ class Frame:
         picks = frame.picks(self.table.profile.among) if is_main else np.arange(frame.rows)
         if is_main and self.table.profile.one_each:
             return frame, picks
+        if link.column == self.frames.key_plan(self.table).numbered:
+            return frame, np.arange(self.rows)
         picks = picks if len(picks) else np.arange(frame.rows)
         drawn = self.rng(f"link {link.column}").integers(0, len(picks), self.rows)
         # Rows of a day stand in the order of what they refer to; a state has no order.
@@ -142,17 +153,31 @@ class Frame:
             if related is None:
                 continue
             frame, rows = related
-            if not frame.has(name) or not self._same_type(frame, name):
+            theirs = link.to_column if name == link.column else name
+            if not frame.has(theirs) or not self._same_type(frame, name, theirs):
                 continue
-            values = frame.values(name).take(rows)
+            values = frame.values(theirs).take(rows)
+            accepted = self.table.dataset.column(name).values
+            if accepted and not set(values.words) <= set(accepted):
+                continue
             optional = name == link.column and not self.table.profile.one_each
             return (
                 values.where_null(self.chance(f"no {name}", _NO_LINK_SHARE)) if optional else values
             )
         return self._gridded(name)
 
-    def _same_type(self, other: "Frame", name: str) -> bool:
-        return other.table.dataset.column(name).type is self.table.dataset.column(name).type
+    def _same_type(self, other: "Frame", name: str, theirs: str) -> bool:
+        return other.table.dataset.column(theirs).type is self.table.dataset.column(name).type
+
+    def own_reference(self, name: str) -> Values | None:
+        """The values of a column that refers to rows of its own table; None if it does not."""
+        for reference in self.table.dataset.references:
+            if reference.column == name and reference.partition == self.table.partition:
+                earlier = np.arange(self.rows) - self.rng(name).integers(1, _EARLIER, self.rows)
+                none = (earlier < 0) | self.chance(f"no {name}", 0.5)
+                values = self.values(reference.to_column).take(np.maximum(earlier, 0))
+                return values.where_null(none)
+        return None
 
     def _is_carried(self, name: str) -> bool:
         return name != self.table.own_id and (may_inherit(name) or name in self.table.profile.carry)
@@ -197,11 +222,19 @@ class Frames:
         self.make = make
         self._kept: OrderedDict[tuple[str, date, int], Frame] = OrderedDict()
         self._parts: dict[tuple[str, date], tuple[int, ...]] = {}
+        self._key_plans: dict[str, KeyPlan] = {}
+
+    def key_plan(self, table: Table) -> KeyPlan:
+        """How the key of a table stays unique."""
+        if table.partition not in self._key_plans:
+            self._key_plans[table.partition] = key_plan(table, grid_of(table))
+        return self._key_plans[table.partition]
 
     def days(self, table: Table) -> tuple[date, ...]:
         """The days whose frames make up the table, oldest first."""
-        ago = (0,) if table.is_snapshot else range(self.spec.days - 1, -1, -1)
-        return tuple(self.spec.last_day - timedelta(days=days) for days in ago)
+        days = self.spec.days_of.get(table.partition, self.spec.days)
+        ago = (0,) if table.is_snapshot else range(days - 1, -1, -1)
+        return tuple(self.spec.last_day - timedelta(days=back) for back in ago)
 
     def parts(self, table: Table, day: date) -> tuple[int, ...]:
         """The rows of each part of a day; empty on a day without rows."""
@@ -235,7 +268,17 @@ class Frames:
             if profile.one_each or not any(picked):
                 yield from picked if any(picked) else ()
                 return
+        plan = self.key_plan(table)
+        if plan.linked:
+            (link,) = (link for link in table.links if link.column == plan.numbered)
+            left = self._rows(table, day)
+            for theirs in self.parts(self.tables[link.owner], day):
+                yield min(left, theirs)
+                left -= min(left, theirs)
+            return
         rows = self._rows(table, day)
+        if plan.most_rows is not None:
+            rows = min(rows, plan.most_rows)
         for start in range(0, rows, PART_ROWS):
             yield min(PART_ROWS, rows - start)
 

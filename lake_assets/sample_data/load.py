@@ -19,7 +19,7 @@ from lake_assets.catalog import Catalog, ColumnType
 from lake_assets.sample_data import ddl
 from lake_assets.sample_data.frame import Frame, Frames
 from lake_assets.sample_data.resolve import make
-from lake_assets.sample_data.spec import SampleReport, SampleSpec, TableReport
+from lake_assets.sample_data.spec import SampleDataBroken, SampleReport, SampleSpec, TableReport
 from lake_assets.sample_data.tables import Table, sample_tables
 from lake_assets.sample_data.values import to_arrow
 
@@ -41,6 +41,7 @@ def load_sample_data(
 
     Raises:
         SampleDataRefused: a table exists that is not sample data; no table was changed.
+        SampleDataBroken: the rows made for a table do not fit it; that table is as it was.
     """
     begin = time.perf_counter()
     tables = sample_tables(catalog)
@@ -51,12 +52,13 @@ def load_sample_data(
             ddl.refuse_foreign(connection, table)
         for partition, table in tables.items():
             start = time.perf_counter()
-            with connection.transaction():
-                ddl.drop(connection, table)
-                ddl.create(connection, table)
-                rows = _copy(connection, table, _frames_of(frames, table))
-                ddl.index(connection, table)
-                connection.execute(sql.SQL("ANALYZE {}").format(ddl.identifier(table)))
+            try:
+                rows = _fill(connection, table, _frames_of(frames, table))
+            except (psycopg.DataError, psycopg.IntegrityError) as error:
+                why = str(error).splitlines()[0]
+                raise SampleDataBroken(
+                    f"the rows made for {partition} do not fit: {why}"
+                ) from error
             duration_s = time.perf_counter() - start
             name = f"{table.source.schema}.{table.source.table}"
             reports.append(
@@ -119,6 +121,17 @@ def _frames_of(frames: Frames, table: Table) -> Iterator[Frame]:
         for part, rows in enumerate(frames.parts(table, day)):
             if rows:
                 yield frames.frame(table, day, part)
+
+
+def _fill(connection: Connection, table: Table, frames: Iterator[Frame]) -> int:
+    """Replace one table, in one transaction; how many rows it has."""
+    with connection.transaction():
+        ddl.drop(connection, table)
+        ddl.create(connection, table)
+        rows = _copy(connection, table, frames)
+        ddl.index(connection, table)
+        connection.execute(sql.SQL("ANALYZE {}").format(ddl.identifier(table)))
+    return rows
 
 
 def _copy(connection: Connection, table: Table, frames: Iterator[Frame]) -> int:

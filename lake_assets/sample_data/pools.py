@@ -119,6 +119,13 @@ WORDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 
 
+def is_identity(name: str) -> bool:
+    """Whether a text column names one thing by an id or a hash."""
+    is_id = name.endswith(("_id", "_hash", "_sha256")) or name in {"id", "uuid", "sha256"}
+    # A model's id is its name.
+    return is_id and name != "model_id"
+
+
 def prefix_of(name: str) -> str:
     """The short prefix of ids in a column: `run_id` → `run`, `share_class_id` → `sc`."""
     words = name.removesuffix("_id").split("_")

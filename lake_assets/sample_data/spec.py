@@ -4,12 +4,17 @@ Belongs here: the size, seed and last day of a sample; counts and seconds of a l
 Does not belong here: anything that makes rows; a heavy import.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date
 
 
 class SampleDataRefused(RuntimeError):
     """The database holds a table of that name which is not sample data; nothing was changed."""
+
+
+class SampleDataBroken(RuntimeError):
+    """Postgres did not take the rows of a table: a fault of the rows, not of the database."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,16 +24,18 @@ class SampleSpec:
     `rows_per_day` is the size of the busiest dataset on a weekday at the end of the sample; the
     others are scaled by a factor of their own. Event tables cover `days` UTC days that end with
     `last_day`; snapshot tables hold the state at the end of `last_day`. The same spec gives the
-    same rows, and more `days` add older days without touching the others.
+    same rows, and more `days` add older days without touching the others. `days_of` gives single
+    partitions another number of days.
     """
 
     last_day: date
     days: int = 30
     rows_per_day: int = 2000
     seed: int = 7
+    days_of: Mapping[str, int] = field(default_factory=dict[str, int])
 
     def __post_init__(self) -> None:
-        if self.days < 1:
+        if self.days < 1 or any(days < 1 for days in self.days_of.values()):
             raise ValueError("days must be at least 1")
         if self.rows_per_day < 1:
             raise ValueError("rows_per_day must be at least 1")

@@ -10,7 +10,7 @@ to it, and its rows then share the owner's agent, user, organisation and so on.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from lake_assets.catalog import Catalog, ColumnType, Dataset, Kind, PostgresSource
+from lake_assets.catalog import Catalog, Column, ColumnType, Dataset, Kind, PostgresSource
 from lake_assets.sample_data.profiles import DEFAULT_PROFILE, PROFILES, Profile
 
 _ENTITIES = frozenset({"id", "agent_id", "user_id", "org_id", "project_id"})
@@ -21,10 +21,11 @@ _SHARED_WORDS = frozenset({"model", "provider", "currency", "language", "mcp_ser
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """`column` holds the key of a row of the dataset `owner`."""
+    """`column` holds what a row of the dataset `owner` has in `to_column`."""
 
     column: str
     owner: str
+    to_column: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +62,8 @@ def own_id(dataset: Dataset) -> str | None:
     if len(dataset.key) != 1:
         return None
     name = dataset.key[0]
-    is_text = dataset.column(name).type is ColumnType.STRING
+    column = dataset.column(name)
+    is_text = column.type is ColumnType.STRING and not column.values
     return name if is_text and name not in _ENTITIES - {"id"} else None
 
 
@@ -93,8 +95,13 @@ def sample_tables(catalog: Catalog) -> Mapping[str, Table]:
 def _merged(first: Dataset, second: Dataset) -> Dataset:
     """Two datasets over one table: the first one, with the columns that only the second names."""
     known = {column.name for column in first.columns}
+    needed = {column.name for column in second.columns if column.required} | set(second.key)
+    shared = tuple(
+        replace(column, required=column.required or column.name in needed)
+        for column in first.columns
+    )
     further = tuple(column for column in second.columns if column.name not in known)
-    return replace(first, columns=first.columns + further)
+    return replace(first, columns=shared + further)
 
 
 def _linked(tables: Mapping[str, Table]) -> Mapping[str, Table]:
@@ -104,10 +111,10 @@ def _linked(tables: Mapping[str, Table]) -> Mapping[str, Table]:
             owners.setdefault(table.own_id, []).append(table)
     wanted = {
         partition: [
-            Link(column=column.name, owner=owner.partition)
+            link
             for column in table.dataset.columns
-            if column.type is ColumnType.STRING and column.name != table.own_id
-            if (owner := _owner(table, column.name, owners.get(column.name, ()))) is not None
+            if column.name != table.own_id
+            if (link := _link(table, column, tables, owners.get(column.name, ()))) is not None
         ]
         for partition, table in tables.items()
     }
@@ -124,6 +131,24 @@ def _linked(tables: Mapping[str, Table]) -> Mapping[str, Table]:
         )
         for partition, table in tables.items()
     }
+
+
+def _link(
+    table: Table, column: Column, tables: Mapping[str, Table], owners: Iterable[Table]
+) -> Link | None:
+    """What a column refers to: what its dataset declares, else the owner of the id."""
+    for reference in table.dataset.references:
+        if reference.column == column.name:
+            if reference.partition not in tables or reference.partition == table.partition:
+                return None
+            return Link(
+                column=column.name, owner=reference.partition, to_column=reference.to_column
+            )
+    is_free = column.type is ColumnType.STRING and not column.values
+    owner = _owner(table, column.name, owners) if is_free else None
+    if owner is None:
+        return None
+    return Link(column=column.name, owner=owner.partition, to_column=column.name)
 
 
 def _owner(table: Table, column: str, candidates: Iterable[Table]) -> Table | None:

@@ -31,7 +31,7 @@ def tokens(frame: Frame) -> Tokens:
 def _tokens(frame: Frame) -> Tokens:
     rng = frame.rng("tokens")
     size = actors.habit_of(frame, "appetite")
-    if frame.has("steps"):
+    if frame.has_numbers("steps"):
         size = size * frame.values("steps").data
     prompt = rng.lognormal(6.8, 0.7, frame.rows) * size
     for mask, factor in frame.effects(Metric.TOKENS):
@@ -51,7 +51,7 @@ def _tokens(frame: Frame) -> Tokens:
 
 def _told(frame: Frame, name: str) -> Ints | None:
     """Tokens that the row it refers to has counted already."""
-    carried = frame.carried(name) if frame.has(name) else None
+    carried = frame.carried(name) if frame.has_numbers(name) else None
     return None if carried is None else carried.data
 
 
@@ -81,12 +81,12 @@ def _taken_us(frame: Frame) -> Ints:
 
 
 def _is_in_seconds(frame: Frame) -> bool:
-    return frame.has("duration_s") and not frame.has("latency_ms")
+    return frame.has_numbers("duration_s") and not frame.has_numbers("latency_ms")
 
 
 def _usual_time_ms(frame: Frame) -> tuple[Floats, float]:
     ones = np.ones(frame.rows)
-    if frame.has("steps"):
+    if frame.has_numbers("steps"):
         return ones * 9_000 * frame.values("steps").data, 0.5
     if _is_in_seconds(frame) or frame.table.dataset.watermark == "updated_at":
         return ones * 900_000, 0.8

@@ -5,6 +5,8 @@ Does not belong here: errors of the lake's own storage (`storage`).
 
     SourceError
     ├─ SourceUnavailable   no answer, or not now: trying again may help
+    │  └─ SourceLocked     another session holds a table; it may have let go by then
+    ├─ SourceCancelled     somebody stopped the statement: it is not tried again by itself
     ├─ SourceMismatch      not what we expect of it: trying again will not help
     │  └─ FieldMismatch    a field is missing, or its value is of another kind
     ├─ NotPublishedYet     no fault: the source has not released the day; the next tick asks again
@@ -18,6 +20,14 @@ class SourceError(RuntimeError):
 
 class SourceUnavailable(SourceError):
     """The source did not answer, or broke off; trying again may help."""
+
+
+class SourceLocked(SourceUnavailable):
+    """Another session holds a lock on what is read; the message says what to do."""
+
+
+class SourceCancelled(SourceError):
+    """The statement was cancelled, by a person or a time limit: it is not tried again by itself."""
 
 
 class SourceMismatch(SourceError):

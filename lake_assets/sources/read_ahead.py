@@ -6,19 +6,22 @@ Does not belong here: what is read, or from where.
 
 import queue
 import threading
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from typing import TypeVar
 
 Item = TypeVar("Item")
 _END = object()
 _WAIT_S = 0.2
+_CANCELLED_S = 10.0
 
 
-def read_ahead(items: Iterable[Item], *, depth: int = 2) -> Generator[Item]:
+def read_ahead(
+    items: Iterable[Item], *, depth: int = 2, cancel: Callable[[], None] | None = None
+) -> Generator[Item]:
     """The same items, taken from `items` by a thread that is at most `depth` items ahead.
 
     An error of `items` is raised where its item would have come. When the consumer stops early,
-    the thread stops too, before this generator is closed.
+    the thread stops too, before this generator is closed; `cancel` ends a read that waits.
     """
     ready: queue.Queue[object] = queue.Queue(maxsize=depth)
     stopped = threading.Event()
@@ -44,11 +47,17 @@ def read_ahead(items: Iterable[Item], *, depth: int = 2) -> Generator[Item]:
 
     thread = threading.Thread(target=produce, name="read-ahead", daemon=True)
     thread.start()
+    ended = False
     try:
         while (item := ready.get()) is not _END:
             yield item  # type: ignore[misc]  # the queue holds items and the end mark only
+        ended = True
         if failure:
             raise failure[0]
     finally:
         stopped.set()
-        thread.join()
+        if cancel is not None and not ended:
+            cancel()
+            thread.join(timeout=_CANCELLED_S)
+        else:
+            thread.join()

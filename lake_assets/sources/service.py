@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import cast
 from urllib.parse import quote
 
 import pyarrow as pa
@@ -60,18 +61,17 @@ def open_service_export(url: str, dataset: Dataset) -> Generator[ServiceExport]:
         raise SourceMismatch("LAKE_DATABASE_URL must begin with sqlite:/// or postgresql://")
     # The driver imports pandas where that is installed: half a second for runs that need it.
     from lake_assets.sources.platform import open_export  # noqa: PLC0415
+    from lake_assets.sources.postgres_session import rows_of  # noqa: PLC0415
 
     as_postgres = replace(dataset, source=PostgresSource(table=table))
     with open_export(f"postgresql://{rest}", as_postgres) as source:
         if source.table.missing:
             raise _lacks(dataset, source.table.missing[0])
-        with source.connection.cursor() as cursor:
-            cursor.execute("SELECT to_regclass($1) IS NOT NULL", (f"{table}_pruned",))
-            found = cursor.fetchone()
-            removed: frozenset[date] = frozenset()
-            if found is not None and found[0]:
-                cursor.execute(f"SELECT day FROM {table}_pruned")  # noqa: S608 - a declared name
-                removed = frozenset(row[0] for row in cursor.fetchall())
+        (found,) = rows_of(source.connection, f"SELECT to_regclass('{table}_pruned') IS NOT NULL")
+        removed: frozenset[date] = frozenset()
+        if found[0]:
+            statement = f"SELECT day FROM {table}_pruned"  # noqa: S608 - a declared name
+            removed = frozenset(cast(date, row[0]) for row in rows_of(source.connection, statement))
         yield _export(dataset, removed, source.day)
 
 

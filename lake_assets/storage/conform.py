@@ -5,12 +5,17 @@ Does not belong here: repairing data. A value that does not fit fails the write.
 """
 
 from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lake_assets.catalog import Column, Dataset
 from lake_assets.storage.schema import ARROW_TYPES, arrow_schema
+
+_INT64_DIGITS = 19
+_SAFE_DIGITS = 38
+"""What a decimal of 128 bits holds of any digits; a longer text may only have zeros at its end."""
 
 
 class SchemaMismatch(ValueError):
@@ -67,12 +72,67 @@ def _cast(array: pa.Array, expected: pa.DataType, where: str, column: Column) ->
     if not _may_cast(actual, expected):
         raise SchemaMismatch(f"{where} is declared {column.type.value} and came as {actual}")
     try:
-        return pc.cast(array, expected, safe=True)
+        return cast_exactly(array, expected)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise SchemaMismatch(
             f"{where} is declared {column.type.value} and came as {actual} with a value that "
             f"does not fit: {str(error).splitlines()[0]}"
         ) from error
+
+
+def cast_exactly(array: pa.Array, expected: pa.DataType) -> pa.Array:
+    """A cast that gives every value exactly.
+
+    Arrow by itself refuses every int64 as a decimal, also those that fit, and makes other numbers
+    of those with more digits than 128 bits can hold, without an error; 1e-45 becomes 0.
+
+    Raises:
+        pyarrow.ArrowInvalid: a value does not fit.
+    """
+    if pa.types.is_decimal(expected):
+        if pa.types.is_integer(array.type):
+            wide = pa.decimal128(_INT64_DIGITS + expected.scale, expected.scale)
+            array = pc.cast(array, wide)
+        elif pa.types.is_string(array.type):
+            array = _few_digits(_written_out(array))
+    return pc.cast(array, expected, safe=True)
+
+
+def _written_out(array: pa.Array) -> pa.Array:
+    has_exponent = pc.call_function(
+        "match_substring", [array], pc.MatchSubstringOptions("e", ignore_case=True)
+    )
+    if not has_exponent.true_count:
+        return array
+    return pa.array([_plain(text) for text in array.to_pylist()], pa.string())
+
+
+def _plain(text: str | None) -> str | None:
+    """A number without an exponent, unless that would be longer than any that fits."""
+    if text is None or "e" not in text.lower():
+        return text
+    try:
+        number = Decimal(text)
+    except InvalidOperation as error:
+        raise pa.ArrowInvalid(f"{text[:_SAFE_DIGITS]!r} is no number") from error
+    if not number.is_finite() or abs(number.adjusted()) > _SAFE_DIGITS:
+        raise pa.ArrowInvalid(f"{text[:_SAFE_DIGITS]} has too many digits")
+    return f"{number:f}"
+
+
+def _few_digits(array: pa.Array) -> pa.Array:
+    longest = pc.call_function("max", [pc.call_function("binary_length", [array])]).as_py() or 0
+    if longest <= _SAFE_DIGITS:
+        return array
+    array = pc.call_function(
+        "replace_substring_regex",
+        [array],
+        pc.ReplaceSubstringOptions(pattern=r"^(-?[0-9]*\.[0-9]*?)0+$", replacement=r"\1"),
+    )
+    longest = pc.call_function("max", [pc.call_function("binary_length", [array])]).as_py() or 0
+    if longest > _SAFE_DIGITS:
+        raise pa.ArrowInvalid(f"a number has more than {_SAFE_DIGITS} digits")
+    return array
 
 
 def _may_cast(actual: pa.DataType, expected: pa.DataType) -> bool:

@@ -50,17 +50,15 @@ class RowMeasure:
             self._failed += _found(words, pa.array(self._failures.values))
         span = pc.call_function("min_max", [batch.column(self._watermark)])
         low, high = span["min"], span["max"]
-        if low.is_valid and (self._low is None or low.as_py() < self._low.as_py()):
+        if low.is_valid and (self._low is None or pc.less(low, self._low).as_py()):
             self._low = low
-        if high.is_valid and (self._high is None or high.as_py() > self._high.as_py()):
+        if high.is_valid and (self._high is None or pc.greater(high, self._high).as_py()):
             self._high = high
 
     @property
     def watermark_range(self) -> tuple[Watermark, Watermark]:
         """The lowest and the highest watermark, None without any."""
-        low = None if self._low is None else self._low.as_py()
-        high = None if self._high is None else self._high.as_py()
-        return low, high
+        return _plain(self._low), _plain(self._high)
 
     @property
     def failures(self) -> int | None:
@@ -81,6 +79,16 @@ class RowMeasure:
     def unexpected(self) -> Mapping[str, int]:
         """Values outside of a column's accepted ones, by column; columns without any left out."""
         return {name: count for name, count in self._unexpected.items() if count}
+
+
+def _plain(watermark: pa.Scalar | None) -> Watermark:
+    if watermark is None:
+        return None
+    try:
+        return watermark.as_py()
+    except (ValueError, OverflowError):
+        # Before the year 1 or after 9999, which a snapshot may have and Python has not.
+        return str(pc.cast(watermark, pa.string()))
 
 
 def _found(column: pa.Array, values: pa.Array) -> int:

@@ -18,6 +18,7 @@ import pyarrow.fs
 from obstore.store import S3Store
 
 from lake_assets.catalog import Dataset, LakeLocation, dataset_prefix, day_of_key, version_key
+from lake_assets.catalog.proxies import proxy_for
 from lake_assets.storage.multipart import PART_BYTES, upload_parts
 
 _UPDATE_ATTEMPTS = 8
@@ -37,6 +38,12 @@ class VersionToken(msgspec.Struct, frozen=True):
     version: str
     written_at: datetime
     days: tuple[date, ...]
+
+
+def _proxy_for(endpoint: str) -> str | None:
+    """The proxy for a client that looks for none, and knows no SOCKS."""
+    found = proxy_for(endpoint)
+    return found if found and found.startswith(("http://", "https://")) else None
 
 
 class LakeStore:
@@ -166,6 +173,7 @@ class LakeStore:
             region=self.location.region,
             connect_timeout=5,
             request_timeout=60,
+            proxy_options=_proxy_for(self.location.endpoint),
         )
 
     def days(self, dataset: Dataset) -> Sequence[date]:

@@ -26,7 +26,7 @@ from lake_api.query.guard import CheckedQuery
 from lake_api.query.messages import Form
 from lake_api.query.reader_store import open_small
 from lake_api.query.results import Freshness, QueryPreview, QueryResult
-from lake_api.query.snapshot import Snapshot
+from lake_api.query.snapshot import Look, Snapshot
 from lake_api.query.stats import EngineStats
 from lake_api.settings import Settings
 from lake_api.stack.s3 import S3Server
@@ -124,7 +124,7 @@ class ScriptedEngine:
         self.limits: list[int] = []
         self.agents: list[str] = []
         self.failure: Exception | None = None
-        self.parts = {"storage": True, "workers": True}
+        self.parts = {"storage": True, "workers": True, "cache": True}
         self.rows_json: bytes | None = None
         self.available_rows = 5
 
@@ -189,6 +189,15 @@ class ScriptedEngine:
             raise self.failure
         return [Snapshot(dataset=one, version="", partitions=()) for one in datasets]
 
+    async def survey(
+        self, datasets: Sequence[Dataset], *, max_age_s: float, wait_s: float
+    ) -> list[Look]:
+        del wait_s
+        found = await self.snapshots(datasets, max_age_s=max_age_s)
+        return [
+            Look(dataset=one.dataset, snapshot=one, as_of=NOW, is_current=True) for one in found
+        ]
+
     async def status(self) -> Mapping[str, bool]:
         return self.parts
 
@@ -204,6 +213,7 @@ class ScriptedEngine:
             cache_hits=7,
             cache_misses=8,
             cache_fetched_bytes=9,
+            cache_damaged=0,
             answers_bytes=10,
             answers_hits=11,
             answers_misses=12,

@@ -30,6 +30,8 @@ _VARIABLES: dict[str, dict[str, Any]] = {
     "RunFailure": {"runId": "a", "after": None, "limit": 10},
     "LeftOut": {"runId": "a", "after": None, "limit": 10},
     "Readiness": {"selector": _SELECTOR},
+    "FindRun": {"tags": _TAGS},
+    "FindBackfill": {"limit": 10},
 }
 
 

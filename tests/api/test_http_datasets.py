@@ -5,7 +5,11 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
+from obstore.exceptions import GenericError
 
+from lake_api.datasets import discovery as discovery_module
+from lake_api.query import snapshot as snapshot_module
+from lake_assets.catalog import version_key
 from tests.api.conftest import ADMIN
 
 DATASETS = "/api/v1/internal/lake/datasets"
@@ -50,6 +54,36 @@ def test_the_list_tells_how_new_and_large_each_is(lake: Any) -> None:
     assert usage["stale"] is False
     empty = next(line for line in body["datasets"] if line["partition"] == "external/slack")
     assert (empty["newest_day"], empty["days"], empty["stale"]) == (None, 0, None)
+
+
+def test_a_list_in_part_says_what_is_old_and_what_is_unknown(
+    start_lake: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One dataset whose storage is away does not take the list away."""
+    lake = start_lake()
+    for partition in ("agent_run_log", "platform/llm_token_usage"):
+        lake.write(partition, YESTERDAY, ["aurora"])
+    assert {line["listing"] for line in get(lake).json()["datasets"]} == {"current"}
+    assert get(lake).json()["warnings"] == []
+    lines = {line["sql_name"]: line for line in get(lake).json()["datasets"]}
+    assert lines["agent_run_log"]["as_of"] is None
+    away = {version_key(lake.catalog["agent_run_log"]), version_key(lake.catalog["external/slack"])}
+    real = snapshot_module.obstore.get_async
+
+    async def get_async(store: Any, key: str, **options: Any) -> Any:
+        if key in away:
+            raise GenericError("away")
+        return await real(store, key, **options)
+
+    monkeypatch.setattr(snapshot_module.obstore, "get_async", get_async)
+    monkeypatch.setattr(discovery_module, "_LIST_AGE_S", 0.0)
+    monkeypatch.setattr(discovery_module, "_LIST_WAIT_S", 0.0)
+    body = get(lake).json()
+    lines = {line["sql_name"]: line for line in body["datasets"]}
+    assert lines["agent_run_log"]["listing"] == "outdated"
+    assert lines["agent_run_log"]["days"] == 1
+    assert lines["agent_run_log"]["as_of"] is not None
+    assert any("`agent_run_log`" in warning for warning in body["warnings"])
 
 
 def test_the_list_has_pages_and_a_search(lake: Any) -> None:

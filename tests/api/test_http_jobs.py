@@ -286,3 +286,19 @@ def test_without_an_identity_to_write_with_there_are_none(service: Any, problem:
     answer = service.client.post(JOBS, json={"sql": SQL})
     body = problem(answer, 503, "jobs_disabled")
     assert "LAKE_EXPORT_ACCESS_KEY" in body["hint"]
+
+
+def test_pages_are_right_whatever_happens_to_the_local_copy(lake: RealLake) -> None:
+    job = finished(lake, start(lake, MANY))
+    pages = f"{JOBS}/{job['id']}/results"
+    truth = lake.client.get(pages, params={"page_size": 50}).json()["rows"]
+    assert len(truth) == 50
+    for harm in (
+        lambda path: path.write_bytes(path.read_bytes()[:-9]),
+        lambda path: path.write_bytes(bytes(path.stat().st_size)),
+        lambda path: path.unlink(),
+        lambda path: path.chmod(0),
+    ):
+        (copy,) = (lake.cache / "slot-0" / "data" / "kept").glob(f"*{job['id']}*")
+        harm(copy)
+        assert lake.client.get(pages, params={"page_size": 50}).json()["rows"] == truth

@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 import pytest
+from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 READY = {"repositoryOrError": {"__typename": "Repository"}}
 OPERATIONS = {
@@ -84,12 +85,17 @@ def test_ready_with_all_parts_by_name(service: Any) -> None:
     good = {"ok": True, "reason": None}
     assert answer.json() == {
         "state": "ready",
-        "parts": {"storage": good, "workers": good, "dagster": good},
+        "parts": dict.fromkeys(("storage", "workers", "cache", "database", "dagster"), good),
     }
 
 
 @pytest.mark.parametrize(
-    ("part", "reason"), [("storage", "storage_unavailable"), ("workers", "workers_not_ready")]
+    ("part", "reason"),
+    [
+        ("storage", "storage_unavailable"),
+        ("workers", "workers_not_ready"),
+        ("cache", "cache_full"),
+    ],
 )
 def test_not_ready_without_what_queries_need(
     service: Any, problem: Any, part: str, reason: str
@@ -101,6 +107,24 @@ def test_not_ready_without_what_queries_need(
     assert body["parts"][part] == {"ok": False, "reason": reason}
     assert body["parts"]["dagster"] == {"ok": True, "reason": None}
     assert part in body["detail"]
+
+
+def test_not_ready_without_the_database(
+    start_service: Any, problem: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = start_service()
+    service.dagster.say("Readiness", READY)
+    assert service.client.get("/readyz").status_code == 200
+    database = service.app.state.database
+    # Nobody listens there.
+    away = create_async_engine("postgresql+psycopg://nobody@127.0.0.1:9/none")
+    monkeypatch.setattr(database, "_sessions", async_sessionmaker(away))
+    body = problem(service.client.get("/readyz"), 503, "not_ready")
+    assert body["parts"]["database"] == {"ok": False, "reason": "database_unavailable"}
+    assert body["parts"]["workers"] == {"ok": True, "reason": None}
+    assert "database" in body["detail"]
+    monkeypatch.undo()
+    assert service.client.get("/readyz").status_code == 200
 
 
 def test_a_code_location_that_is_not_loaded_degrades(service: Any) -> None:

@@ -1,5 +1,7 @@
+import json
 from collections.abc import Mapping
 from typing import Any
+from unittest.mock import ANY
 
 import httpx
 import pytest
@@ -116,6 +118,7 @@ def test_one_day_is_one_run(service: Any) -> None:
             "tags": [
                 {"key": "lake/task", "value": "lake.backfill_llm_token_usage"},
                 {"key": "dagster/partition", "value": "2026-11-21"},
+                {"key": "lake/launch", "value": ANY},
             ]
         },
     }
@@ -144,7 +147,10 @@ def test_a_range_is_one_backfill(service: Any) -> None:
     assert variables["params"] == {
         "assetSelection": [{"path": ["agent_run_log"]}],
         "partitionNames": ["2026-11-19", "2026-11-20", "2026-11-21"],
-        "tags": [{"key": "lake/task", "value": EVENT}],
+        "tags": [
+            {"key": "lake/task", "value": EVENT},
+            {"key": "lake/launch", "value": ANY},
+        ],
     }
 
 
@@ -234,6 +240,66 @@ def test_dagster_down_is_503_with_a_time_to_come_back(start_service: Any, proble
         assert answer.headers["Retry-After"] == str(body["retry_after_s"])
         assert body["retry"] is True
         assert "127.0.0.1" not in answer.text
+
+
+class BusyDagster:
+    """Queues what it is asked to, and answers a launch too late; other answers as they are told."""
+
+    def __init__(self, *, looks_in_vain: int = 1) -> None:
+        self.launch_ids: list[str] = []
+        self.looks = 0
+        self._in_vain = looks_in_vain
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        body = json.loads(request.content)
+        operation = body["query"].split("(")[0].split()[1]
+        params = body["variables"].get("params")
+        if params is not None:
+            tags = params.get("tags") or params["executionMetadata"]["tags"]
+            self.launch_ids += [tag["value"] for tag in tags if tag["key"] == "lake/launch"]
+            raise httpx.ReadTimeout("too busy", request=request)
+        self.looks += 1
+        if self.looks <= self._in_vain:
+            raise httpx.ReadTimeout("too busy", request=request)
+        tag = {"key": "lake/launch", "value": self.launch_ids[0]}
+        if operation == "FindRun":
+            assert body["variables"]["tags"] == [tag]
+            found: dict[str, Any] = {"runsOrError": {"results": [{"runId": RUN_ID}]}}
+        else:
+            others = {"id": "other", "tags": [{"key": "lake/launch", "value": "other"}]}
+            results = [others, {"id": "qwertyui", "tags": [tag]}]
+            found = {"partitionBackfillsOrError": {"results": results}}
+        return httpx.Response(200, json={"data": found})
+
+
+@pytest.mark.parametrize(
+    ("days", "task_id"),
+    [
+        ({"date": "2026-11-21"}, RUN_ID),
+        ({"start_date": "2026-11-19", "end_date": "2026-11-21"}, "qwertyui"),
+    ],
+)
+def test_a_launch_whose_answer_is_lost_is_found_and_not_repeated(
+    start_service: Any, days: dict[str, str], task_id: str
+) -> None:
+    busy = BusyDagster()
+    service = start_service(dagster_transport=httpx.MockTransport(busy))
+    answer = service.trigger(EVENT, **days)
+    assert (answer.status_code, answer.json()["task_id"]) == (200, task_id)
+    assert len(busy.launch_ids) == 1
+    assert busy.looks == 2
+
+
+def test_a_launch_that_never_shows_up_is_told_after_a_while(
+    start_service: Any, problem: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lake_api.tasks.dagster._SEARCH_S", 0.2)
+    busy = BusyDagster(looks_in_vain=1_000)
+    service = start_service(dagster_transport=httpx.MockTransport(busy))
+    body = problem(service.trigger(EVENT), 503, "dagster_unavailable")
+    assert "was queued before you try again" in body["hint"]
+    assert busy.looks >= 1
+    assert len(busy.launch_ids) == 1
 
 
 def test_an_answer_that_is_no_graphql_is_dagster_unavailable(

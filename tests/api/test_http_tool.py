@@ -13,8 +13,46 @@ from lake_assets.catalog import Catalog, ColumnType, Kind, load_catalog
 KEY = {"X-Internal-API-Key": "test-key-of-the-admin"}
 
 
+ROUTE = "/api/v1/internal/lake/tool-definition"
+
+
 def get(service: Any, **params: str) -> Any:
-    return service.client.get("/api/v1/internal/lake/tool-definition", params=params, headers=KEY)
+    """The whole guide in the description, unless `params` ask otherwise."""
+    whole = {"guide": "description", "max_chars": str(GUIDE_CHARS)}
+    return service.client.get(ROUTE, params={**whole, **params}, headers=KEY)
+
+
+def test_the_default_can_be_registered_with_openai(service: Any) -> None:
+    function = service.client.get(ROUTE, headers=KEY).json()["function"]
+    assert 0 < len(function["description"]) <= SHORT_DESCRIPTION_CHARS
+    guide_text = function["parameters"]["properties"]["sql"]["description"]
+    assert "agent_run_log" in guide_text
+    every = tool_definition(everything())["function"]
+    assert len(every["description"]) <= SHORT_DESCRIPTION_CHARS
+    assert len(str(every)) <= MIN_GUIDE_CHARS + 2_000
+
+
+@pytest.mark.parametrize("form", ["openai", "anthropic", "mcp"])
+def test_strict_schemas_require_every_field_and_take_null(service: Any, form: str) -> None:
+    answer = service.client.get(
+        ROUTE, params={"strict": "true", "tools": "all", "format": form}, headers=KEY
+    )
+    for tool in answer.json()["tools"]:
+        function = tool.get("function", tool)
+        schema = next(
+            function[key]
+            for key in ("parameters", "input_schema", "inputSchema")
+            if key in function
+        )
+        assert schema["required"] == list(schema["properties"])
+        assert schema["additionalProperties"] is False
+        for field in schema["properties"].values():
+            assert not {"default", "minLength", "maxLength"} & set(field)
+        if form == "openai":
+            assert function["strict"] is True
+    limit = tool_definition(everything(), strict=True)["function"]["parameters"]["properties"]
+    assert limit["limit"]["type"] == ["integer", "null"]
+    assert limit["sql"]["type"] == "string"
 
 
 def test_it_is_an_openai_function_tool(service: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from lake_api.cli import main
+from lake_api.cli.commands import main
 from lake_api.stack.state import PartState, StackState, lock, write_state
 
 KEY = "key-of-the-admin"

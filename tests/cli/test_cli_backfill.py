@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
@@ -91,7 +92,10 @@ def test_only_missing_and_failed_days_are_one_backfill(service: Service, args: l
     params = launch[3]["variables"]["params"]
     assert params["partitionNames"] == days
     assert params["assetSelection"] == [{"path": [RUNS]}]
-    assert params["tags"] == [{"key": "lake/task", "value": "lake.export_agent_run_log"}]
+    assert params["tags"] == [
+        {"key": "lake/task", "value": "lake.export_agent_run_log"},
+        {"key": "lake/launch", "value": ANY},
+    ]
 
 
 def test_it_waits_and_tells_what_failed(service: Service, args: list[str], stored):

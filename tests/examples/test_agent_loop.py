@@ -32,6 +32,22 @@ def process(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield started
 
 
+def fault_of(tool: dict[str, Any]) -> str | None:
+    """What OpenAI would refuse of a function tool."""
+    function = tool["function"]
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", function["name"]):
+        return "Invalid 'tools[0].function.name'."
+    if len(function.get("description", "")) > 1024:
+        return "Invalid 'tools[0].function.description': string too long."
+    schema = function["parameters"]
+    if function.get("strict") and (
+        schema.get("additionalProperties") is not False
+        or schema.get("required") != list(schema["properties"])
+    ):
+        return "Invalid schema for function: all fields must be required."
+    return None if schema["type"] == "object" else "Invalid schema for function."
+
+
 @contextmanager
 def scripted_model(turn: Turn) -> Iterator[str]:
     """A server of chat completions; `turn` makes each message from the request's body."""
@@ -40,10 +56,17 @@ def scripted_model(turn: Turn) -> Iterator[str]:
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             assert self.path == "/v1/chat/completions"
-            assert self.headers["Authorization"] == "Bearer model-key"
+            if self.headers["Authorization"] != "Bearer model-key":
+                return self._answer(401, {"error": {"message": "Incorrect API key provided."}})
+            for tool in body["tools"]:
+                if fault := fault_of(tool):
+                    return self._answer(400, {"error": {"message": fault}})
             message = {"role": "assistant", **turn(body)}
-            content = json.dumps({"choices": [{"index": 0, "message": message}]}).encode()
-            self.send_response(200)
+            return self._answer(200, {"choices": [{"index": 0, "message": message}]})
+
+        def _answer(self, status: int, told: dict[str, Any]) -> None:
+            content = json.dumps(told).encode()
+            self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
@@ -63,7 +86,9 @@ def scripted_model(turn: Turn) -> Iterator[str]:
         server.server_close()
 
 
-def ask(turn: Turn, process: ServiceProcess, root: Path) -> subprocess.CompletedProcess[str]:
+def ask(
+    turn: Turn, process: ServiceProcess, root: Path, **more: str
+) -> subprocess.CompletedProcess[str]:
     with scripted_model(turn) as url:
         return subprocess.run(
             [sys.executable, str(root / "examples/agent_loop.py"), QUESTION],
@@ -74,6 +99,7 @@ def ask(turn: Turn, process: ServiceProcess, root: Path) -> subprocess.Completed
                 "OPENAI_BASE_URL": url,
                 "OPENAI_API_KEY": "model-key",
                 "OPENAI_MODEL": "scripted",
+                **more,
             },
             capture_output=True,
             text=True,
@@ -110,9 +136,9 @@ def test_a_model_corrects_itself_by_the_hint_and_answers_from_rows(
     assert len(bodies) == 3
     [tool] = bodies[0]["tools"]
     assert tool["function"]["name"] == "lake_query"
-    assert "agent_run_log" in tool["function"]["description"]
+    assert "agent_run_log" in tool["function"]["parameters"]["properties"]["sql"]["description"]
     # What the token may not read is not told.
-    assert "platform_llm_token_usage" not in tool["function"]["description"]
+    assert "platform_llm_token_usage" not in json.dumps(tool)
     assert bodies[0]["messages"][-1]["content"] == QUESTION
 
 
@@ -147,3 +173,31 @@ def test_a_long_answer_is_cut_for_the_model(process: ServiceProcess, project_roo
 
     done = ask(turn, process, project_root)
     assert done.stdout == "True Only 12 rows are shown: aggregate in SQL.\n", done.stderr
+
+
+def test_on_this_machine_no_token_is_needed(process: ServiceProcess, project_root: Path):
+    def turn(body: dict[str, Any]) -> dict[str, Any]:
+        last = body["messages"][-1]
+        if last["role"] == "user":
+            return calling(f"SELECT count(*) AS n FROM agent_run_log WHERE date = '{YESTERDAY}'")
+        return {"content": str(json.loads(last["content"])["rows"][0][0])}
+
+    done = ask(turn, process, project_root, LAKE_TOKEN="")
+    assert (done.returncode, done.stdout) == (0, "2\n"), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "line"),
+    [
+        ("OPENAI_MODEL", "", r"OPENAI_MODEL is not set: it names the model that answers\."),
+        ("OPENAI_API_KEY", "wrong", r"127\.0\.0\.1\S* answered 401: Incorrect API key provided\."),
+        ("LAKE_TOKEN", "lake_agent_x", r"127\.0\.0\.1\S* answered 401: .+"),
+        ("LAKE_API_URL", "http://127.0.0.1:9", r"127\.0\.0\.1 can't be reached: .+"),
+    ],
+)
+def test_what_is_missing_is_said_in_one_line(
+    process: ServiceProcess, project_root: Path, setting: str, value: str, line: str
+):
+    done = ask(lambda _: {"content": "never"}, process, project_root, **{setting: value})
+    assert done.returncode == 1
+    assert re.fullmatch(line, done.stderr.strip()), done.stderr

@@ -11,7 +11,7 @@ def definitions() -> dg.Definitions:
 
 
 def test_assets_do_not_change_unseen(definitions, snapshot):
-    """Run `pytest --snapshot-update` after a change that is meant."""
+    """Run `make snapshot` after a change that is meant."""
     assets = {}
     for asset in definitions.resolve_all_asset_specs():
         graph_node = definitions.resolve_asset_graph().get(asset.key)
@@ -92,10 +92,9 @@ def test_what_shares_a_source_and_a_time_shares_a_run(definitions):
         schedule.name: schedule.description.removeprefix("Runs ").removesuffix(".").split(", ")
         for schedule in definitions.get_repository_def().schedule_defs
     }
-    assert said["collect_cdtfa"] == [
-        "lake.collect_scc_cdtfa_taxable_sales",
-        "lake.collect_scc_cdtfa_permits",
-    ]
+    assert {"lake.collect_scc_cdtfa_taxable_sales", "lake.collect_scc_cdtfa_permits"} <= set(
+        said["collect_cdtfa"]
+    )
     assert len(said["platform_events"]) > 40
     assert len(said) < len(load_catalog()) / 3
 

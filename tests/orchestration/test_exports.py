@@ -105,6 +105,9 @@ def test_checks_hold_for_good_rows_and_name_the_failing_day(music):
         "unique_key": True,
         "null_rate": True,
         "row_count": True,
+        "unfit_values": True,
+        "rows_without_day": True,
+        "late_rows": True,
         "newest_day": True,
     }
 
@@ -118,6 +121,9 @@ def test_checks_hold_for_good_rows_and_name_the_failing_day(music):
         "unique_key": False,
         "null_rate": True,
         "row_count": True,
+        "unfit_values": True,
+        "rows_without_day": True,
+        "late_rows": True,
         "newest_day": True,
     }
     verdicts = {check.check_name: check for check in result.get_asset_check_evaluations()}

@@ -187,6 +187,9 @@ class Lake:
         obstore.put(self.writer, data_key(dataset, day), content)
         self.bump(dataset)
 
+    def stored(self, dataset: Dataset, day: date) -> bytes:
+        return bytes(obstore.get(self.writer, data_key(dataset, day)).bytes())
+
     def bump(self, dataset: Dataset) -> None:
         obstore.put(self.writer, version_key(dataset), uuid.uuid4().hex.encode())
 

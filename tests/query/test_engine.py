@@ -278,6 +278,60 @@ def test_a_column_of_an_impossible_type_sets_the_day_aside(lake):
 
 
 @pytest.mark.parametrize(
+    ("sql", "hint"),
+    [
+        ("SELECT * FROM agent_run_log WHERE date = 20261110", "DATE '2026-11-10'"),
+        ("SELECT * FROM agent_run_log WHERE date >= 'yesterday'", "current_date - 1"),
+        ("SELECT * FROM agent_run_log WHERE date = '10.11.2026'", "2026-11-10"),
+        ("SELECT * FROM agent_run_log WHERE date = '20261110'", "'2026-11-10'"),
+        ("SELECT * FROM agent_run_log WHERE date = '2026-11'", "date < '2026-12-01'"),
+        ("SELECT * FROM agent_run_log WHERE created_at > 1760000000", "to_timestamp(1760000000)"),
+        ("SELECT date_trunc(day, created_at) FROM agent_run_log", "date_trunc('day', …)"),
+        ("SELECT datediff(day, created_at, now()) FROM agent_run_log", "datediff('day', …)"),
+        ('SELECT * FROM agent_run_log WHERE agent_id = "aurora"', "'aurora'"),
+        ("SELECT * FROM agent_run_log LIMIT 5, 10", "LIMIT 10 OFFSET 5"),
+        ("SELECT * FROM agent_run_log WHERE agent_id ILIKE ANY ('a%', 'b%')", "joined with OR"),
+        ("SELECT * FROM agent_run_log WHERE created_at > SYSDATE", "now()"),
+        ("SELECT * FROM agent_run_log WHERE date LIKE '2026-11%'", "BETWEEN"),
+    ],
+)
+def test_habits_of_other_dialects_are_told_what_to_write(shared_lake, sql, hint):
+    with pytest.raises(QueryRejected) as caught:
+        shared_lake.query(sql)
+    assert hint in (caught.value.hint or "")
+
+
+def test_distances_of_two_columns_are_bounded_while_they_run(shared_lake):
+    near = shared_lake.query(
+        "SELECT levenshtein('kitten' || left(agent_id, 0), 'sitting') AS d, d + 1 AS e "
+        "FROM agent_run_log WHERE levenshtein(agent_id, run_id) >= 0 LIMIT 1"
+    )
+    assert near.rows_json == b"[[3,4]]"
+    assert shared_lake.query("SELECT jaro_similarity(x, x) FROM (SELECT 'a' AS x)").row_count == 1
+    with pytest.raises(QueryRejected) as caught:
+        shared_lake.query("SELECT levenshtein(x, x) FROM (SELECT repeat('a', 300) AS x)")
+    assert caught.value.code == "argument_too_large"
+    assert caught.value.detail.startswith("levenshtein compares two texts of more than")
+
+
+def test_json_is_taken_apart_in_from(shared_lake):
+    answer = shared_lake.query(
+        "SELECT j.key, j.value FROM (SELECT '{\"a\": 1}' AS m LIMIT 1) r, json_each(r.m) AS j"
+    )
+    assert answer.rows_json == b'[["a","1"]]'
+
+
+def test_a_limit_that_was_cut_and_a_null_that_is_compared_are_told(shared_lake):
+    cut = shared_lake.query("SELECT i FROM range(3000) t(i) LIMIT 2000")
+    assert cut.row_count == 1000
+    assert any("LIMIT of the SQL was cut" in warning for warning in cut.warnings)
+    whole = shared_lake.query("SELECT i FROM range(3000) t(i) FETCH FIRST 7 ROWS ONLY")
+    assert (whole.row_count, whole.warnings) == (7, ())
+    null = shared_lake.query("SELECT count(*) FROM agent_run_log WHERE agent_id = NULL")
+    assert any("write `IS NULL`" in warning for warning in null.warnings)
+
+
+@pytest.mark.parametrize(
     ("sql", "code", "hint"),
     [
         ("SELECT agent_idd FROM agent_run_log", "unknown_column", "`agent_id`"),
@@ -289,7 +343,7 @@ def test_a_column_of_an_impossible_type_sets_the_day_aside(lake):
             "ambiguous_column",
             "alias",
         ),
-        ("SELECT sum(agent_id) FROM agent_run_log", "type_mismatch", "Cast"),
+        ("SELECT sum(agent_id) FROM agent_run_log", "type_mismatch", "CAST"),
         ("SELECT CAST(agent_id AS INT) FROM agent_run_log", "type_mismatch", "TRY_CAST"),
         ("SELECT agent_id::nope FROM agent_run_log", "invalid_query", None),
         ("SELECT agent_id, sum(tokens) FROM agent_run_log", "not_grouped", "GROUP BY ALL"),
@@ -353,13 +407,18 @@ def test_storage_down_is_told_within_three_seconds(lake):
         lake.query("SELECT * FROM agent_run_log")
     assert time.monotonic() - started < 3.5
     assert caught.value.code == "storage_unavailable"
-    assert lake.background.run(lake.engine.status()) == {"storage": False, "workers": True}
+    assert lake.background.run(lake.engine.status()) == {
+        "storage": False,
+        "workers": True,
+        "cache": True,
+    }
 
 
 def test_status(shared_lake):
     assert shared_lake.background.run(shared_lake.engine.status()) == {
         "storage": True,
         "workers": True,
+        "cache": True,
     }
 
 

@@ -176,8 +176,8 @@ def test_a_remembered_text_costs_next_to_nothing(guard: Guard) -> None:
         (GuardLimits(max_pattern_chars=1), "SELECT 'a' ~ 'abc'", "argument_too_large"),
         (
             GuardLimits(max_distance_chars=1),
-            "SELECT levenshtein(status, 'abc') FROM agent_run_log",
-            "argument_not_literal",
+            "SELECT levenshtein('abcd', 'abc') AS d",
+            "argument_too_large",
         ),
     ],
 )

@@ -1,6 +1,7 @@
 import asyncio
 import os
 import threading
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -8,8 +9,10 @@ import obstore
 import pytest
 
 from lake_api.errors import QueryUnavailable
-from lake_api.query import object_cache as object_cache_module
-from lake_api.query.object_cache import CacheSlot, ObjectCache, ObjectChanged, Wanted
+from lake_api.query import object_fetch as object_fetch_module
+from lake_api.query.cache_slot import CacheSlot
+from lake_api.query.cached_files import ObjectChanged, Wanted
+from lake_api.query.object_cache import ObjectCache
 from lake_api.query.reader_store import open_small, open_whole
 from lake_api.query.snapshot import SnapshotStore
 from tests.query.conftest import RUNS
@@ -45,7 +48,7 @@ class Cache:
 
     async def _read(self, wanted) -> list[bytes]:
         async with self.cache.pinned(wanted) as paths:
-            return [Path(path).read_bytes() for path in paths]
+            return [Path(one.path).read_bytes() for one in paths]
 
     def read(self, *wanted: Wanted) -> list[bytes]:
         return self.lake.background.run(self._read(wanted))
@@ -68,7 +71,7 @@ def fetches(monkeypatch):
             with lock:
                 counts["now"] -= 1
 
-    monkeypatch.setattr(object_cache_module.obstore, "get", get)
+    monkeypatch.setattr(object_fetch_module.obstore, "get", get)
     return counts
 
 
@@ -153,7 +156,7 @@ def test_pinned_objects_stay(lake, directory):
         async with cache.cache.pinned([one, two]) as paths:
             with pytest.raises(QueryUnavailable) as caught:
                 await cache._read([three])
-            return caught.value.code, [Path(path).exists() for path in paths]
+            return caught.value.code, [Path(one.path).exists() for one in paths]
 
     assert lake.background.run(hold()) == ("too_busy", [True, True])
     assert cache.read(three) == [bytes(100)]
@@ -198,7 +201,7 @@ def test_one_who_leaves_stops_only_what_nobody_else_waits_for(lake, directory, m
         return real(*args, **kwargs)
 
     async def run():
-        monkeypatch.setattr(object_cache_module.obstore, "get", gated)
+        monkeypatch.setattr(object_fetch_module.obstore, "get", gated)
         leaving = asyncio.create_task(cache._read([shared, lonely]))
         staying = asyncio.create_task(cache._read([shared]))
         while len(asked) < 2:
@@ -225,3 +228,89 @@ def test_two_processes_take_two_slots(tmp_path):
     assert os.stat(again.objects).st_mode & 0o077 == 0
     again.release()
     second.release()
+
+
+class Damaging:
+    """A result of a download whose bytes are changed on the way."""
+
+    def __init__(self, result, change) -> None:
+        self._result = result
+        self._change = change
+        self.meta = result.meta
+
+    def stream(self, **options):
+        for chunk in self._result.stream(**options):
+            yield self._change(bytes(chunk))
+
+
+def damage(monkeypatch, changes) -> list[int]:
+    """Downloads give what the next of `changes` makes of them; which have been made."""
+    real, made = obstore.get, []
+
+    def get(store, path, **_):
+        change = changes[min(len(made), len(changes) - 1)]
+        made.append(len(made))
+        # Whatever ETag a test invents, the object is the one that is there.
+        return Damaging(real(store, path), change)
+
+    monkeypatch.setattr(object_fetch_module.obstore, "get", get)
+    return made
+
+
+def same(content: bytes) -> bytes:
+    return content
+
+
+def test_a_download_that_arrives_damaged_is_repeated(lake, directory, monkeypatch):
+    cache = Cache(lake, directory)
+    wanted = cache.put(b"content")
+    made = damage(monkeypatch, [lambda content: b"X" + content[1:], same])
+    assert cache.read(wanted) == [b"content"]
+    assert len(made) == 2
+    assert len(files(directory)) == 1
+
+
+def test_downloads_that_differ_each_time_are_told_with_dataset_and_day(
+    lake, directory, monkeypatch
+):
+    cache = Cache(lake, directory)
+    wanted = cache.put(b"content")
+    changes = [lambda content: b"X" + content[1:], lambda content: b"Y" + content[1:]]
+    damage(monkeypatch, changes)
+    with pytest.raises(QueryUnavailable) as caught:
+        cache.read(wanted)
+    assert (caught.value.code, caught.value.retry) == ("stored_data_damaged", True)
+    assert f"`agent_run_log` for {DAY}" in caught.value.detail
+    assert files(directory) == []
+    monkeypatch.undo()
+    assert cache.read(wanted) == [b"content"]
+
+
+def test_an_etag_that_only_looks_like_a_digest_is_no_damage(lake, directory, monkeypatch):
+    """Objects encrypted with a key of a key service have such ETags."""
+    cache = Cache(lake, directory)
+    wanted = cache.put(b"content")
+    other = replace(wanted, partition=replace(wanted.partition, etag=f'"{"0" * 32}"'))
+    made = damage(monkeypatch, [same])
+    assert cache.read(other) == [b"content"]
+    assert len(made) == 2
+    assert cache.read(other) == [b"content"]
+    assert len(made) == 2
+
+
+def test_one_who_leaves_during_a_check_leaves_the_file(lake, directory, fetches):
+    cache = Cache(lake, directory)
+    wanted = cache.put(b"content")
+    assert cache.read(wanted) == [b"content"]
+
+    async def leave() -> None:
+        (path,) = files(directory)
+        os.utime(path)
+        leaving = asyncio.create_task(cache._read([wanted]))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        await asyncio.wait({leaving})
+
+    lake.background.run(leave())
+    assert cache.read(wanted) == [b"content"]
+    assert (fetches["all"], cache.cache.used_bytes) == (1, len(b"content"))

@@ -9,8 +9,8 @@ import pytest
 
 from lake_api.errors import QueryUnavailable
 from lake_api.query import snapshot as snapshot_module
+from lake_api.query.cached_files import Wanted
 from lake_api.query.file_book import FileBook, Part
-from lake_api.query.object_cache import Wanted
 from lake_api.query.reader_store import open_small
 from lake_api.query.snapshot import SnapshotStore
 from lake_assets.catalog import checks_key, data_key

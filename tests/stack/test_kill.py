@@ -10,11 +10,12 @@ from typing import Any
 
 import httpx
 import psutil
+import psycopg
 import pyarrow.parquet as pq
 import pytest
 
 from lake_api.cli.demo_runs import DagsterRuns
-from lake_api.stack.postgres_home import remove_outside_home
+from lake_api.stack.state import read_state
 from lake_assets.catalog import LakeLocation, data_key, dataset_prefix, load_catalog
 from lake_assets.storage.store import LakeStore
 from tests.conftest import boto3_client
@@ -92,6 +93,17 @@ def within(seconds: float, condition: Callable[[], bool]) -> bool:
     return True
 
 
+TERMINATE = """
+mutation Terminate($id: String!) {
+  terminateRun(runId: $id) { __typename ... on PythonError { message } }
+}
+"""
+WAITING = """
+SELECT count(*) FROM pg_stat_activity
+WHERE application_name = 'lake-export' AND state = 'active' AND wait_event_type = 'Lock'
+"""
+
+
 @pytest.fixture(scope="module")
 def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
     command = Command(tmp_path_factory.mktemp("kill") / "state")
@@ -102,7 +114,6 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
         yield Night(command, state)
     finally:
         command("down")
-        remove_outside_home(command.home / "postgres")
         shutil.rmtree(command.home)
 
 
@@ -128,6 +139,29 @@ def assert_each_day_once_and_whole(night: Night, first: date, last: date) -> Non
             with store.open(data_key(dataset, day)) as file:
                 assert pq.read_schema(file).names == list(dataset.column_names)
     assert "Uploads" not in client.list_multipart_uploads(Bucket=location.bucket)
+
+
+def test_a_run_that_waits_for_a_lock_is_terminated_with_its_statement(night: Night) -> None:
+    state = read_state(night.command.home)
+    assert state is not None
+    url = state.owner_database_url or ""
+    yesterday = datetime.now(tz=UTC).date() - timedelta(days=1)
+    with (
+        psycopg.connect(url) as locking,
+        psycopg.connect(url, autocommit=True) as watching,
+    ):
+        locking.execute(f"LOCK TABLE {DATASETS[0]} IN ACCESS EXCLUSIVE MODE")
+
+        def is_waiting() -> bool:
+            return watching.execute(WAITING).fetchone() != (0,)
+
+        run_id = night.launch(yesterday, yesterday)
+        assert within(60, is_waiting)
+        said = night.ask(TERMINATE, id=run_id)["terminateRun"]["__typename"]
+        assert said == "TerminateRunSuccess"
+        assert within(8, lambda: night.runs()[run_id]["status"] == "CANCELED")
+        assert within(2, lambda: not is_waiting())
+    assert night.retry_of(run_id)["status"] == "not launched yet"
 
 
 def test_a_night_outlives_whatever_is_killed(night: Night) -> None:

@@ -1,4 +1,5 @@
 import os
+import shutil
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,7 +9,8 @@ import psycopg
 import pytest
 from adbc_driver_postgresql import dbapi
 
-from lake_api.stack import postgres_home
+from lake_api.stack import postgres, postgres_home, postgres_programs
+from lake_api.stack.errors import StackError
 from lake_api.stack.postgres import EmbeddedPostgres, PostgresServer
 from tests.stack.conftest import Eventually
 
@@ -141,72 +143,137 @@ def test_passwords_are_for_the_owner_only(embedded: EmbeddedPostgres) -> None:
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root must give Postgres away")
 
 
+@pytest.fixture
+def closed(tmp_path: Path) -> Path:
+    """A folder that only its owner may enter."""
+    folder = tmp_path / "a closed Größe"
+    folder.mkdir(mode=0o700)
+    return folder
+
+
 @needs_root
-def test_as_root_closed_folders_stay_closed_and_data_go_outside(tmp_path: Path) -> None:
-    closed = tmp_path / "closed"
-    closed.mkdir(mode=0o700)
+def test_as_root_closed_folders_stay_closed_and_hold_the_data(closed: Path) -> None:
     embedded = EmbeddedPostgres(closed / "postgres")
     server = embedded.start()
     try:
         assert psutil.Process(server.child.pid).username() == postgres_home.SYSTEM_USER
         assert stat.S_IMODE(closed.stat().st_mode) == 0o700
-        told = (closed / "postgres" / "data-location").read_text().strip()
-        assert server.data_directory == Path(told) / "data"
-        assert tmp_path not in server.data_directory.parents
+        assert server.data_directory == closed / "postgres" / "data"
+        rows(server.url, "CREATE TABLE kept AS SELECT generate_series(1, 9) AS n")
     finally:
         server.stop()
-    assert server.data_directory.exists()
-    embedded.discard()
-    assert not Path(told).exists()
+
+    # A copy of the whole folder has its data, and so has one that was moved.
+    shutil.copytree(closed, closed.with_name("copy"), symlinks=True)
+    closed.rename(closed.with_name("moved"))
+    for place in ("copy", "moved"):
+        there = EmbeddedPostgres(closed.with_name(place) / "postgres").start()
+        try:
+            assert rows(there.url, "SELECT count(*) FROM kept") == [(9,)]
+        finally:
+            there.stop()
+
+
+def installed() -> Path:
+    """The folder of the wheel's programs."""
+    utils = postgres_programs.import_wheel()
+    return utils.POSTGRES_VERSIONS[utils.TARGET_POSTGRES_VERSION].parent
 
 
 @needs_root
-def test_as_root_programs_that_others_cannot_read_are_copied(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_as_root_programs_in_a_closed_folder_run_with_their_libraries(
+    closed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shared = tmp_path / "shared"
     shared.mkdir()
-    monkeypatch.setattr(postgres_home, "_shared_root", lambda: shared)
-    install = tmp_path / "private" / "install"
-    for folder in ("bin", "lib", "share"):
-        (install / folder).mkdir(parents=True)
-    (tmp_path / "private").chmod(0o700)
-    for name in ("postgres", "initdb"):
-        (install / "bin" / name).write_text("program")
-        (install / "bin" / name).chmod(0o700)
-    (tmp_path / "state").mkdir()
+    # What pytest makes is closed to others.
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        monkeypatch.setattr(postgres_programs, "_ROOTS", (str(shared),))
+        folder.chmod(folder.stat().st_mode | 0o011)
+    package = installed().parent
+    for folder in (package, package.with_name(f"{package.name}.libs")):
+        shutil.copytree(folder, closed / "site-packages" / folder.name, symlinks=True)
+    monkeypatch.setattr(
+        postgres, "_install", lambda: closed / "site-packages" / package.name / installed().name
+    )
 
-    home = postgres_home.find_home(tmp_path / "state", install)
-
-    assert home.binaries.is_relative_to(shared)
-    assert stat.S_IMODE((home.binaries / "postgres").stat().st_mode) == 0o755
-    assert postgres_home.find_home(tmp_path / "state", install) == home
-    assert stat.S_IMODE((install / "bin" / "postgres").stat().st_mode) == 0o700
+    for _ in range(2):
+        server = EmbeddedPostgres(closed / "postgres").start()
+        try:
+            assert Path(psutil.Process(server.child.pid).exe()).is_relative_to(shared)
+            assert rows(server.url, "SELECT 1") == [(1,)]
+        finally:
+            server.stop()
+    # The second start used the first one's copy.
+    assert len(list(shared.iterdir())) == 1
+    assert stat.S_IMODE(closed.stat().st_mode) == 0o700
 
 
 @needs_root
-def test_as_root_data_of_projects_that_are_gone_are_removed(
+def test_as_root_programs_that_run_nowhere_are_said_with_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres_home, "_shared_root", lambda: tmp_path)
-    closed = tmp_path / "closed"
-    closed.mkdir(mode=0o700)
-    install = tmp_path / "install"
-    for folder in ("bin", "lib", "share"):
-        (install / folder).mkdir(parents=True)
     for name in ("postgres", "initdb"):
-        (install / "bin" / name).touch(mode=0o755)
-    gone = closed / "gone"
-    gone.mkdir()
-    left = postgres_home.find_home(gone, install).directory
-    assert left.is_dir()
-    gone_data = left / "data"
-    gone_data.mkdir()
-    for file in gone.iterdir():
-        file.unlink()
-    gone.rmdir()
+        program = tmp_path / "package" / "install" / "bin" / name
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.write_text("#!/bin/sh\necho 'no such library' >&2\nexit 127\n")
+        program.chmod(0o755)
+    (tmp_path / "shared").mkdir()
+    monkeypatch.setattr(postgres_programs, "_ROOTS", (str(tmp_path / "shared"),))
+    monkeypatch.setattr(postgres, "_install", lambda: tmp_path / "package" / "install")
 
-    (closed / "other").mkdir()
-    postgres_home.find_home(closed / "other", install)
+    with pytest.raises(StackError, match="can't be run by the user") as refused:
+        EmbeddedPostgres(tmp_path / "state").start()
 
-    assert not left.exists()
+    assert refused.value.hint
+    assert str(tmp_path / "shared") in refused.value.log
+
+
+@pytest.fixture
+def kept_outside(embedded: EmbeddedPostgres, tmp_path: Path) -> Path:
+    """Data as an earlier version kept them: elsewhere, with a file that says where."""
+    server = embedded.start()
+    rows(server.url, "CREATE TABLE kept AS SELECT generate_series(1, 9) AS n")
+    server.stop()
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    server.data_directory.rename(outside / "data")
+    (outside / "origin").write_text(str(embedded.directory.resolve()))
+    (embedded.directory / "data-location").write_text(f"{outside}\n")
+    return outside
+
+
+def count_kept(embedded: EmbeddedPostgres) -> object:
+    server = embedded.start()
+    try:
+        return rows(server.url, "SELECT count(*) FROM kept")[0][0]
+    finally:
+        server.stop()
+
+
+def test_data_that_an_earlier_version_kept_elsewhere_come_back(
+    embedded: EmbeddedPostgres, kept_outside: Path
+) -> None:
+    assert count_kept(embedded) == 9
+    assert not kept_outside.exists()
+    assert not (embedded.directory / "data-location").exists()
+    assert count_kept(embedded) == 9
+
+
+@pytest.mark.usefixtures("kept_outside")
+def test_a_copy_takes_a_copy_of_data_kept_elsewhere(
+    embedded: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(embedded.directory, copy)
+    assert count_kept(EmbeddedPostgres(copy)) == 9
+    assert count_kept(embedded) == 9
+
+
+def test_data_that_are_gone_are_not_replaced_by_an_empty_database(
+    embedded: EmbeddedPostgres, kept_outside: Path
+) -> None:
+    shutil.rmtree(kept_outside)
+    with pytest.raises(StackError, match="are not there any more") as refused:
+        embedded.start()
+    assert "data-location" in (refused.value.hint or "")

@@ -132,4 +132,5 @@ def test_each_start_begins_a_log_and_keeps_the_last_two(
 
 def test_children_write_bytecode_whatever_the_parent_was_told() -> None:
     env = child_environment({"PYTHONDONTWRITEBYTECODE": "1", "HOME": "/home/a"}, {"B": "2"})
-    assert env == {"HOME": "/home/a", "B": "2", "PYTHONUNBUFFERED": "1"}
+    assert "PYTHONDONTWRITEBYTECODE" not in env
+    assert env.items() >= {"HOME": "/home/a", "B": "2"}.items()

@@ -1,4 +1,5 @@
 import os
+import socket
 import stat
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,6 +11,7 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
+from lake_api.stack import s3 as s3_module
 from lake_api.stack.ports import LOOPBACK
 from lake_api.stack.s3 import EmbeddedS3, S3Server, weed_binary
 from lake_assets.catalog import LakeLocation
@@ -195,3 +197,24 @@ def test_secrets_are_for_the_owner_only_and_a_new_directory_is_small(directory: 
 def test_the_program_comes_from_the_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     assert weed_binary().name == "weed"
+
+
+@pytest.mark.parametrize(("kind", "service"), [("http", "filer"), ("grpc", "master")])
+def test_an_inner_port_that_somebody_took_meanwhile_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, service: str
+) -> None:
+    real, held = s3_module._choose_ports, list[socket.socket]()
+
+    def choose(port: int) -> Any:
+        ports = real(port)
+        if not held:
+            held.append(socket.create_server((LOOPBACK, getattr(ports, kind)[service])))
+        return ports
+
+    monkeypatch.setattr(s3_module, "_choose_ports", choose)
+    server = EmbeddedS3(tmp_path / "s3").start()
+    try:
+        assert boto3_client(server.writer).list_objects_v2(Bucket=server.writer.bucket)["Name"]
+    finally:
+        server.stop()
+        held[0].close()

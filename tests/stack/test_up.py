@@ -17,7 +17,6 @@ import psutil
 import pytest
 
 from lake_api.stack.ports import LOOPBACK, is_free
-from lake_api.stack.postgres_home import remove_outside_home
 from tests.stack.conftest import Eventually
 
 PREFERRED = {"api": 8000, "dagster": 3000, "s3": 8333, "postgres": 5432}
@@ -65,7 +64,6 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
         yield command
     finally:
         command("down")
-        remove_outside_home(command.home / "postgres")
         shutil.rmtree(command.home)
 
 
@@ -80,6 +78,9 @@ def test_ports_that_are_taken_are_left_alone(lake: Command) -> None:
     ports = {httpx.URL(url).port for url in urls}
     assert len(ports) == 3
     assert not ports & set(PREFERRED.values())
+    said = (lake.home / "logs" / "up.log").read_text()
+    for part, port in PREFERRED.items():
+        assert f"port {port} is taken: {part} has port " in said
     assert httpx.get(f"{state['api_url']}/readyz", timeout=30).json()["state"] == "ready"
 
 
@@ -128,6 +129,9 @@ def test_after_a_crash_nothing_runs_and_the_next_up_finds_its_state(
     key = Path(before["internal_api_key_file"]).read_text()
     after = lake.up()
     assert Path(after["internal_api_key_file"]).read_text() == key
+    for address in ("api_url", "dagster_url", "s3_endpoint"):
+        # Where others took the preferred port, the one in its place is a part's for good.
+        assert after[address] == before[address]
     assert {part["state"] for part in after["parts"].values()} == {"running"}
     assert httpx.get(f"{after['api_url']}/readyz", timeout=30).json()["state"] == "ready"
 

@@ -26,9 +26,13 @@ from lake_api.query.guard.limits import GuardLimits
 from lake_api.query.guard.nodes import span
 
 _WIDTH = re.compile(r"\d+")
+# What stands between the colon and the end of a field; `{{` is a brace. A brace inside a field
+# takes a width from another argument.
+_FORMAT_FIELD = re.compile(r"\{\{|\{[^{}:]*(?::([^{}]*(?:\{[^{}]*\}?)*[^{}]*))?")
+# Flags, width, precision; `%%` is a percent sign.
+_PRINTF_FIELD = re.compile(r"%(?!%)([^A-Za-z%]*)|%%")
 _REGEX_OPERATORS = (exp.RegexpLike, exp.RegexpILike, exp.SimilarTo)
 _COUNTED = (exp.Min, exp.Max, exp.ArgMax, exp.ArgMin)
-_CLIPPED = (exp.Left, exp.Right, exp.Substring)
 _MANY_BAR_CHARS = 200
 
 
@@ -195,14 +199,16 @@ class Bounds:
     def format(self, node: exp.Expr, name: str) -> None:
         """The widths inside a format string."""
         template = self._text(self._argument(node, 0), node, "The format")
-        widths = [int(digits[:9]) for digits in _WIDTH.findall(template)]
-        if ("*" in template and name == "printf") or re.search(r":[^}]*\{", template):
+        fields = _PRINTF_FIELD if name == "printf" else _FORMAT_FIELD
+        specified = fields.findall(template)
+        if any("*" in field or "{" in field for field in specified):
             raise self._refuse(
                 node,
                 Code.ARGUMENT_NOT_LITERAL,
                 "A width inside the format is not written as a number.",
                 "Write the number.",
             )
+        widths = [int(digits[:9]) for field in specified for digits in _WIDTH.findall(field)]
         self._at_most(max(widths, default=0), self._limits.max_format_width, node, name)
 
     def aggregate_name(self, node: exp.Expr, name: str) -> None:
@@ -224,25 +230,19 @@ class Bounds:
                     self._count_is(item, node, name)
 
     def distance(self, node: exp.Expr, name: str) -> None:
-        """At least one of the texts that are compared is short."""
-        if not any(self._is_short(argument) for argument in self._arguments(node)[:2]):
+        """Two texts are compared: how long they are, the worker sees (`bounded_functions`)."""
+        arguments = self._arguments(node)
+        if len(arguments) > 1 and all(self._is_long(text) for text in arguments[:2]):
             raise self._refuse(
                 node,
-                Code.ARGUMENT_NOT_LITERAL,
-                f"{name} compares two texts of any length.",
+                Code.ARGUMENT_TOO_LARGE,
+                f"{name} compares two texts of more than {self._limits.max_distance_chars} "
+                "characters.",
                 f"Cut one of them: left(x, {self._limits.max_distance_chars}).",
             )
 
-    def _is_short(self, text: exp.Expr) -> bool:
-        if isinstance(text, exp.Literal):
-            return len(text.name) <= self._limits.max_distance_chars
-        if isinstance(text, (exp.Lower, exp.Upper, exp.Trim, exp.Paren)):
-            return self._is_short(text.this)
-        if isinstance(text, _CLIPPED):
-            length = text.args.get("length") or text.args.get("expression")
-            chars = number_of(length)
-            return chars is not None and 0 <= chars <= self._limits.max_distance_chars
-        return False
+    def _is_long(self, text: exp.Expr) -> bool:
+        return isinstance(text, exp.Literal) and len(text.name) > self._limits.max_distance_chars
 
     def range(self, node: exp.Expr, name: str) -> None:
         """How many values a series has."""

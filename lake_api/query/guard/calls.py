@@ -20,7 +20,7 @@ from lake_api.query.functions import (
 )
 from lake_api.query.guard.codes import Code, refusal
 from lake_api.query.guard.nodes import span, written_at
-from lake_api.query.guard.other_dialects import IN_DUCKDB
+from lake_api.query.guard.other_dialects import IN_DUCKDB, OF_NO_ENGINE
 from lake_api.query.guard.text import Token
 
 # Expressions that sqlglot counts among functions, and that call nothing by name.
@@ -95,6 +95,8 @@ _UNNAMED: dict[str, str] = {
     "Trim": "trim",
     "Unnest": "unnest",
 }
+_NEAR = 0.7
+"""How like a name must be to be offered: a wrong offer costs the caller another call."""
 _REAL_SCHEMAS = frozenset({"main", "temp", "system", "memory", "pg_catalog", "information_schema"})
 
 
@@ -222,7 +224,7 @@ def _refused_at(name: str, sql: str, start: int | None, end: int | None) -> Quer
             hint="Leave it out, or compute the value from columns of a dataset.",
         )
     elsewhere = IN_DUCKDB.get(name)
-    near = difflib.get_close_matches(name, ALLOWED_FUNCTIONS, n=1)
+    near = difflib.get_close_matches(name, ALLOWED_FUNCTIONS, n=1, cutoff=_NEAR)
     hint = f"Did you mean {near[0]}?" if near else "Use the functions of DuckDB."
     return refusal(
         Code.UNKNOWN_FUNCTION,
@@ -230,5 +232,5 @@ def _refused_at(name: str, sql: str, start: int | None, end: int | None) -> Quer
         "There is no function of this name.",
         start=start,
         end=end,
-        hint=f"DuckDB has {elsewhere} for that." if elsewhere else hint,
+        hint=f"DuckDB has {elsewhere} for that." if elsewhere else OF_NO_ENGINE.get(name, hint),
     )

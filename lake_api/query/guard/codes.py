@@ -46,7 +46,7 @@ class Code(Enum):
     PATH_TABLE = "path_table", "A path or address stands where a table belongs."
     TABLE_FUNCTION = (
         "table_function",
-        "A function stands where a table belongs, and it is not unnest, range or generate_series.",
+        "A function stands where a table belongs, and it is not one of the few that may.",
     )
     CTE_NAME = "cte_name", "A CTE has a plain name, and none of the engine's own tables."
     CTE_SHADOWS_DATASET = "cte_shadows_dataset", "A CTE has the name of a dataset."

@@ -5,7 +5,7 @@ Does not belong here: any single rule.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -19,18 +19,22 @@ from lake_api.query.functions import VOLATILE_FUNCTIONS
 from lake_api.query.guard.bounds import Bounds
 from lake_api.query.guard.calls import check_calls, check_written_calls
 from lake_api.query.guard.codes import Code, refusal
+from lake_api.query.guard.habits import habit_hint, null_warnings, opening_hint
 from lake_api.query.guard.limits import GuardLimits
 from lake_api.query.guard.nodes import STATEMENT_NODES, check_nodes
 from lake_api.query.guard.tables import check_tables
-from lake_api.query.guard.text import Token, lex
+from lake_api.query.guard.text import Token, lex, without_mark
 from lake_assets.catalog import Catalog, Dataset
 
 _DIALECT = DuckDB()
+# sqlglot wants other arguments of these than DuckDB; without an entry they are read as any call.
+# Its compiled parser can't be inherited from.
+for _name in ("APPLY", "REDUCE"):
+    _DIALECT.parser_class.FUNCTIONS.pop(_name, None)
 # What sqlglot raises by mistake on text such as `a ->> )`, where it means a syntax error.
 _PARSER_FAULTS = (TypeError, AttributeError, ValueError, LookupError)
 _FIRST_WORDS = frozenset({"SELECT", "WITH", "FROM"})
 _SHOWS = frozenset({"SHOW", "DESCRIBE", "DESC", "SUMMARIZE"})
-_PIVOTS = frozenset({"PIVOT", "UNPIVOT", "PIVOT_WIDER", "PIVOT_LONGER"})
 _VERB_WORDS = """
     ABORT ALTER ANALYZE ATTACH BEGIN CALL CHECKPOINT COMMENT COMMIT CONNECT COPY CREATE DEALLOCATE
     DECLARE DELETE DESC DESCRIBE DETACH DISABLE DISCONNECT DROP ENABLE EXEC EXECUTE EXPLAIN EXPORT
@@ -55,7 +59,7 @@ class CheckedQuery:
     `datasets` stand in order of first appearance, each once. `functions` are lower-case names of
     the functions that were seen, as DuckDB names them where known. `has_limit` says whether the
     statement itself has a LIMIT. `volatile` says that the answer may change while the data does
-    not, so that it can't be reused.
+    not, so that it can't be reused. `warnings` are about the text alone.
     """
 
     sql: str
@@ -64,6 +68,7 @@ class CheckedQuery:
     tree: exp.Expr
     has_limit: bool
     volatile: bool
+    warnings: tuple[str, ...] = ()
 
 
 class Guard:
@@ -88,11 +93,12 @@ class Guard:
             for dataset, allowed in zip(self._datasets, readable, strict=True)
             if allowed
         }
+        sql = without_mark(sql)
         tokens = lex(sql, self._limits)
-        _check_start(sql, tokens)
-        root = _parse(sql)
-        nodes = check_nodes(root, sql, self._limits)
-        datasets = check_tables(root, sql, named)
+        _check_start(sql, tokens, named)
+        root = _parse(sql, tokens)
+        nodes = check_nodes(root, sql, self._limits, tokens)
+        datasets = check_tables(root, sql, named, tokens)
         _check_lambdas(nodes, sql, tokens)
         functions = check_calls(nodes, sql) | check_written_calls(tokens, sql)
         Bounds(sql, self._limits).check(nodes)
@@ -103,10 +109,20 @@ class Guard:
             tree=root,
             has_limit=root.args.get("limit") is not None,
             volatile=not functions.isdisjoint(VOLATILE_FUNCTIONS),
+            warnings=null_warnings({_NULL_SIGNS[type(n)] for n in nodes if _compares_null(n)}),
         )
 
 
-def _check_start(sql: str, tokens: list[Token]) -> None:
+_NULL_SIGNS: dict[type[exp.Expr], str] = {exp.EQ: "=", exp.NEQ: "<>"}
+
+
+def _compares_null(node: exp.Expr) -> bool:
+    return type(node) in _NULL_SIGNS and any(
+        isinstance(side, exp.Null) for side in (node.this, node.args.get("expression"))
+    )
+
+
+def _check_start(sql: str, tokens: list[Token], readable: Mapping[str, Dataset]) -> None:
     for opening, word, after in zip(tokens, tokens[1:], tokens[2:], strict=False):
         # sqlglot reads `SELECT (SHOW tables)` as a column with an alias.
         if (
@@ -120,31 +136,28 @@ def _check_start(sql: str, tokens: list[Token]) -> None:
                 f"{word.text.upper()} is not allowed.",
                 start=word.start,
                 end=word.end,
-                hint="The tool's documentation lists datasets and columns.",
+                hint=opening_hint(tokens[tokens.index(word) :], readable),
             )
     first = next((token for token in tokens if token.text != "("), tokens[0])
     word = first.text.upper()
     if word in _FIRST_WORDS:
         return
     code = Code.BLOCKED_STATEMENT if word in _VERBS else Code.NOT_A_SELECT
-    hint = "Send one SELECT statement."
-    if word in _PIVOTS:
-        hint = f"Put it into FROM, with its values listed: ({word} … IN (…) …)."
     raise refusal(
         code,
         sql,
         f"The statement starts with {word[:30]}; only SELECT can be asked.",
         start=first.start,
         end=first.end,
-        hint=hint,
+        hint=opening_hint(tokens, readable) or "Send one SELECT statement.",
     )
 
 
-def _parse(sql: str) -> exp.Expr:
+def _parse(sql: str, tokens: list[Token]) -> exp.Expr:
     try:
         parsed = _DIALECT.parse(sql)
     except (SqlglotError, *_PARSER_FAULTS) as error:
-        raise _syntax_error(sql, error) from None
+        raise _syntax_error(sql, error, tokens) from None
     except RecursionError:
         raise refusal(
             Code.QUERY_TOO_DEEP,
@@ -172,7 +185,7 @@ def _parse(sql: str) -> exp.Expr:
     return root
 
 
-def _syntax_error(sql: str, error: Exception) -> QueryRejected:
+def _syntax_error(sql: str, error: Exception, tokens: list[Token]) -> QueryRejected:
     details = getattr(error, "errors", None) or [{}]
     line, column = details[0].get("line"), details[0].get("col")
     near = str(details[0].get("highlight") or "")
@@ -187,7 +200,8 @@ def _syntax_error(sql: str, error: Exception) -> QueryRejected:
         f"The SQL can't be read near {near[:40]}." if near else "The SQL can't be read.",
         start=start,
         end=None if start is None else start + max(1, len(near)),
-        hint="Check commas, brackets and quotes there; the dialect is DuckDB's.",
+        hint=habit_hint(tokens)
+        or "Check commas, brackets and quotes there; the dialect is DuckDB's.",
     )
 
 

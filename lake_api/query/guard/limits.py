@@ -6,6 +6,8 @@ Belongs here: the numbers. Does not belong here: counting anything.
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from lake_api.query.functions import MAX_DISTANCE_CHARS
+
 
 def _limit(default: int, sentence: str) -> Any:
     return field(default=default, metadata={"sentence": sentence})
@@ -31,7 +33,9 @@ class GuardLimits:
     max_count_argument: int = _limit(10_000, "The n of min(x, n), approx_top_k(x, n) and alike.")
     max_format_width: int = _limit(1_000, "A width or precision inside a format string.")
     max_pattern_chars: int = _limit(500, "Characters of a regular expression.")
-    max_distance_chars: int = _limit(256, "Characters that a text distance compares with.")
+    max_distance_chars: int = _limit(
+        MAX_DISTANCE_CHARS, "Characters that a text distance compares with."
+    )
     cached_queries: int = _limit(512, "Checked queries that are remembered.")
 
 

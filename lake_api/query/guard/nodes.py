@@ -4,20 +4,22 @@ Belongs here: the allow-list of sqlglot's node types, the size bounds inside the
 Does not belong here: which tables and functions are called (`tables`, `calls`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlglot import exp
 
 from lake_api.errors import QueryRejected
 from lake_api.query.guard.codes import Code, refusal
+from lake_api.query.guard.habits import habit_hint
 from lake_api.query.guard.limits import GuardLimits
+from lake_api.query.guard.text import Token
 
 _SYNTAX = """
     Add Alias Aliases All And Any AtTimeZone Between BitwiseAnd BitwiseLeftShift BitwiseNot
     BitwiseOr BitwiseRightShift BitwiseXor Boolean Bracket CTE Collate Column ColumnDef
     Comprehension Cube DPipe DataType DataTypeParam Distinct Distance Div Dot EQ Escape Except
-    Filter From GT GTE Glob Group GroupingSets Having ILike Identifier IgnoreNulls In IntDiv
+    Fetch Filter From GT GTE Glob Group GroupingSets Having ILike Identifier IgnoreNulls In IntDiv
     Intersect Interval IntervalSpan Is JSONKeyValue JSONPath JSONPathFilter JSONPathKey
     JSONPathRecursive JSONPathRoot JSONPathSelector JSONPathSlice JSONPathSubscript JSONPathUnion
     JSONPathWildcard Join Kwarg LT LTE Lambda Lateral Like Limit LimitOptions Literal Mod Mul NEQ
@@ -38,6 +40,10 @@ _STATEMENT_WORDS = """
 """
 STATEMENT_NODES = frozenset(_STATEMENT_WORDS.split())
 """Node types that are statements, or make a SELECT into one that does more than reading."""
+_NOT_READING = {
+    "Into": "SELECT … INTO would write a table.",
+    "Lock": "FOR UPDATE would lock rows.",
+}
 _NESTED = (exp.Lambda, exp.Comprehension)
 
 
@@ -68,7 +74,9 @@ def written_at(node: exp.Expr) -> tuple[int, int] | None:
     return (int(meta["start"]), int(meta["end"]) + 1) if "start" in meta else None
 
 
-def check_nodes(root: exp.Expr, sql: str, limits: GuardLimits) -> list[exp.Expr]:
+def check_nodes(
+    root: exp.Expr, sql: str, limits: GuardLimits, tokens: Sequence[Token]
+) -> list[exp.Expr]:
     """Every node of the tree, after judging its type and the size of the whole.
 
     Raises:
@@ -82,7 +90,7 @@ def check_nodes(root: exp.Expr, sql: str, limits: GuardLimits) -> list[exp.Expr]
         nodes.append(node)
         name = type(node).__name__
         if name not in ALLOWED_NODES and not isinstance(node, exp.Func):
-            raise _refused_node(node, name, sql)
+            raise _refused_node(node, name, sql, tokens)
         if name == "Select" and not node.expressions:
             raise _nothing_selected(node, sql)
         if name in counts:
@@ -109,16 +117,16 @@ def check_nodes(root: exp.Expr, sql: str, limits: GuardLimits) -> list[exp.Expr]
     return nodes
 
 
-def _refused_node(node: exp.Expr, name: str, sql: str) -> QueryRejected:
+def _refused_node(node: exp.Expr, name: str, sql: str, tokens: Sequence[Token]) -> QueryRejected:
     start, end = span(node) or (None, None)
     if name in STATEMENT_NODES:
         return refusal(
             Code.BLOCKED_STATEMENT,
             sql,
-            "A statement inside the query is no SELECT.",
+            _NOT_READING.get(name, "A statement inside the query is no SELECT."),
             start=start,
             end=end,
-            hint="Only SELECT can be used; the tool's documentation lists datasets and columns.",
+            hint=habit_hint(tokens) or "Leave it out: the lake is read-only.",
         )
     if name in {"Parameter", "Placeholder", "SessionParameter"}:
         return refusal(
@@ -135,7 +143,7 @@ def _refused_node(node: exp.Expr, name: str, sql: str) -> QueryRejected:
         f"This syntax ({name}) is not allowed.",
         start=start,
         end=end,
-        hint="Write it with plain SELECT syntax.",
+        hint=habit_hint(tokens) or "Write it with plain SELECT syntax.",
     )
 
 

@@ -5,7 +5,8 @@ Does not belong here: the arguments of table functions (`bounds`), what is in a 
 """
 
 import difflib
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlglot import exp
@@ -15,12 +16,21 @@ from lake_api.query.agreement import CTE_NAME, ENGINE_TABLE
 from lake_api.query.functions import TABLE_FUNCTIONS
 from lake_api.query.guard.calls import called_name
 from lake_api.query.guard.codes import Code, refusal
+from lake_api.query.guard.habits import (
+    catalog_hint,
+    datasets_hint,
+    habit_hint,
+    opening_hint,
+)
 from lake_api.query.guard.nodes import children, span
+from lake_api.query.guard.text import Token
 from lake_assets.catalog import Dataset
 
 _PATH_SIGNS = frozenset("/\\.:*?~[]{}|=&%@")
 _STATEMENT_WORDS = frozenset({"show", "describe", "desc", "summarize", "pragma", "call", "explain"})
 _TABLE_PARTS = frozenset({"this", "alias", "joins", "pivots", "sample", "laterals", "ordinality"})
+# Table functions that sqlglot knows no node of.
+_BY_NAME = frozenset({"json_each"})
 _BY_SHAPE = (exp.Unnest, exp.Explode, exp.GenerateSeries)
 
 
@@ -29,24 +39,28 @@ def fold(name: str) -> str:
     return name.lower() if name.isascii() else name
 
 
-def check_tables(root: exp.Expr, sql: str, readable: Mapping[str, Dataset]) -> tuple[Dataset, ...]:
+def check_tables(
+    root: exp.Expr, sql: str, readable: Mapping[str, Dataset], tokens: Sequence[Token]
+) -> tuple[Dataset, ...]:
     """The datasets that the query reads, in order of first appearance.
 
     Args:
         root: the whole statement.
         sql: its text.
         readable: the datasets that the caller may read, by SQL name.
+        tokens: the text's tokens, for hints.
 
     Raises:
         QueryRejected: something else stands where a table belongs.
     """
-    return _Tables(sql, readable).check(root)
+    return _Tables(sql, readable, tokens).check(root)
 
 
 class _Tables:
-    def __init__(self, sql: str, readable: Mapping[str, Dataset]) -> None:
+    def __init__(self, sql: str, readable: Mapping[str, Dataset], tokens: Sequence[Token]) -> None:
         self._sql = sql
         self._readable = readable
+        self._tokens = tokens
         self._found: dict[str, tuple[int, Dataset]] = {}
         self._steps: dict[int, str] = {}  # recursive CTEs, by the part that sees its own name
 
@@ -154,23 +168,45 @@ class _Tables:
         name = called_name(this, self._sql) if isinstance(this, exp.Expr) else None
         if isinstance(this, _BY_SHAPE) and (name is None or name in TABLE_FUNCTIONS):
             return
+        if isinstance(this, exp.Anonymous) and name in _BY_NAME:
+            return
         raise self._refuse(
             this,
             Code.TABLE_FUNCTION,
             "A function stands where a table belongs.",
-            "Select from a dataset by its name; of functions, only unnest, range and "
-            "generate_series may stand there.",
+            catalog_hint(name or "", self._tokens, self._readable)
+            or habit_hint(self._tokens)
+            or "Select from a dataset by its name; the functions that may stand there are "
+            f"{', '.join(sorted(TABLE_FUNCTIONS))}.",
         )
 
     def _qualified(self, table: exp.Table) -> QueryRejected:
-        name = fold(str(table.name))
-        known = f" Write {name}." if name in self._readable else ""
+        parts = [fold(part.name) for part in table.parts]
+        hint = catalog_hint(".".join(parts), self._tokens, self._readable)
         return self._refuse(
             table,
             Code.QUALIFIED_TABLE,
             "A table has a schema or catalog before its name.",
-            f"Datasets are called by their SQL name alone.{known}",
+            hint or f"Datasets are called by their SQL name alone.{self._written(parts)}",
         )
+
+    def _written(self, parts: Sequence[str]) -> str:
+        """The dataset that a name in parts may mean: all of them joined, or the last ones."""
+        for first in range(len(parts)):
+            name = "_".join(parts[first:])
+            if name in self._readable:
+                return f" Write {name}."
+        near = self._near("_".join(parts[-2:]), ())
+        return f" Did you mean {near}?" if near else ""
+
+    def _near(self, name: str, scope: Collection[str]) -> str | None:
+        found = difflib.get_close_matches(name, [*self._readable, *scope], n=1, cutoff=0.6)
+        found = found or [full for full in self._readable if full.endswith(f"_{name}")]
+        return found[0] if found else None
+
+    def _path_hint(self, text: str) -> str:
+        known = self._written([fold(part) for part in re.split(r"[/.]", text)][-3:])
+        return f"Select from a dataset by its SQL name, without quotes.{known}"
 
     def _string(self, this: exp.Identifier) -> QueryRejected:
         text = str(this.this)
@@ -179,7 +215,7 @@ class _Tables:
             this,
             Code.PATH_TABLE if path else Code.STRING_TABLE,
             f"A {'path' if path else 'string'} stands where a table belongs.",
-            "Select from a dataset by its name, without quotes.",
+            self._path_hint(text),
         )
 
     def _unknown(self, this: exp.Identifier, name: str, scope: frozenset[str]) -> QueryRejected:
@@ -188,22 +224,19 @@ class _Tables:
                 this,
                 Code.BLOCKED_STATEMENT,
                 f"{name.upper()} is not allowed.",
-                "The lake's tool documentation lists datasets and columns.",
+                opening_hint(self._tokens, self._readable) or datasets_hint(self._readable),
             )
         if not _PATH_SIGNS.isdisjoint(name):
             return self._refuse(
                 this,
                 Code.PATH_TABLE,
                 "A path or address stands where a table belongs.",
-                "Select from a dataset by its name.",
+                self._path_hint(name),
             )
-        near = difflib.get_close_matches(name, [*self._readable, *scope], n=1, cutoff=0.6)
-        near = near or [full for full in self._readable if full.endswith(f"_{name}")][:1]
-        hint = (
-            f"Did you mean {near[0]}?"
-            if near
-            else "The lake's tool documentation lists the datasets that you may read."
-        )
+        near = self._near(name, scope)
+        hint = catalog_hint(name, self._tokens, self._readable)
+        if hint is None:
+            hint = f"Did you mean {near}?" if near else datasets_hint(self._readable)
         return self._refuse(
             this, Code.UNKNOWN_TABLE, "There is no dataset of this name that you may read.", hint
         )

@@ -31,6 +31,10 @@ _TOKEN = re.compile(
 _PLAIN = re.compile(r"(?:[\t\n\x20-\x7e]|\r\n)*")
 _FOREIGN = re.compile(r"[^\t\n\x20-\x7e]")
 _REFUSED_CLASSES = frozenset({"Cf", "Zs", "Zl", "Zp", "Cc", "Cs", "Co", "Cn"})
+# Neither parser ends a comment at a space; what breaks lines or turns the text round stays out.
+_REFUSED_IN_COMMENTS = _REFUSED_CLASSES - {"Zs"}
+_BYTE_ORDER_MARK = "\ufeff"
+_ZERO_WIDTH_JOINER = "\u200d"  # a part of many emoji
 _OPENING, _CLOSING = "([{", ")]}"
 _PREFIX_SIGNS = frozenset("-+~@!")
 
@@ -42,6 +46,14 @@ class Token(NamedTuple):
     start: int
     end: int
     text: str
+
+
+def without_mark(sql: str) -> str:
+    """`sql` with a space in place of a leading byte order mark, so that no place in it moves.
+
+    The engine reads the mark as a space, and the first parser as a part of a name.
+    """
+    return " " + sql[1:] if sql.startswith(_BYTE_ORDER_MARK) else sql
 
 
 def lex(sql: str, limits: GuardLimits) -> list[Token]:
@@ -108,21 +120,69 @@ def _refuse_foreign(sql: str, kind: str, start: int, text: str) -> None:
         return
     for match in _FOREIGN.finditer(text):
         character = match.group()
-        if character == "\r" and text[match.end() : match.end() + 1] == "\n":
+        if character == "\r" and sql[start + match.end() :][:1] == "\n":
             continue
-        if kind == "name" and unicodedata.category(character) not in _REFUSED_CLASSES:
+        if kind in _FOREIGN_KINDS and _is_harmless(character, kind):
             continue
         raise _invalid_character(sql, start + match.start())
 
 
+_FOREIGN_KINDS = frozenset({"name", "comment", "block"})
+
+
+def _is_harmless(character: str, kind: str) -> bool:
+    refused = _REFUSED_CLASSES if kind == "name" else _REFUSED_IN_COMMENTS
+    if kind != "name" and character == _ZERO_WIDTH_JOINER:
+        return True
+    return unicodedata.category(character) not in refused
+
+
 def _invalid_character(sql: str, offset: int) -> QueryRejected:
+    character = sql[offset]
     return refusal(
         Code.INVALID_CHARACTER,
         sql,
-        f"The character U+{ord(sql[offset]):04X} stands outside of a string literal.",
+        f"The character U+{ord(character):04X} stands outside of a string literal.",
         start=offset,
-        hint="Outside of '…' use printable ASCII, tabs and line breaks only.",
+        hint=_in_its_place(sql, offset),
     )
+
+
+def _in_its_place(sql: str, offset: int) -> str:
+    """What to write in place of a character that may not stand where it does."""
+    character = sql[offset]
+    category = unicodedata.category(character)
+    plain = unicodedata.normalize("NFKC", character)
+    hint = "Outside of '…' use printable ASCII, tabs and line breaks only."
+    if character in _SINGLE_QUOTES:
+        hint = "It is a typographic quote: write strings as '…', with the plain sign '."
+    elif character in _DOUBLE_QUOTES:
+        hint = "It is a typographic quote: write strings as '…' and names as \"…\"."
+    elif plain in _SIGNS_OF_SQL:
+        hint = f"Write the plain sign {plain} in its place."
+    elif category == "Pd" or character == "\u2212":
+        hint = "Write the plain sign - in its place."
+    elif category in {"Zs", "Zl", "Zp"} or character in "\r\v\f\x85":
+        hint = "Write an ordinary space or line break in its place."
+    elif category == "Cf":
+        hint = "The character is invisible; remove it."
+    elif category[0] in "LMN":
+        found = _FOREIGN_WORD.search(sql, _word_start(sql, offset))
+        word = found.group() if found else character
+        hint = f'Write names with such letters in double quotes: "{word[:40]}".'
+    return hint
+
+
+_SINGLE_QUOTES = "\u2018\u2019\u201a\u201b\u2032\uff07"
+_DOUBLE_QUOTES = "\u201c\u201d\u201e\u201f\u2033\u00ab\u00bb\uff02"
+_SIGNS_OF_SQL = frozenset("-+*/%^<>=!~|&@#?:;,.()[]{}")
+_FOREIGN_WORD = re.compile(r"\w+")
+
+
+def _word_start(sql: str, offset: int) -> int:
+    while offset and (sql[offset - 1].isalnum() or sql[offset - 1] == "_"):
+        offset -= 1
+    return offset
 
 
 def _unlexed(sql: str, start: int) -> QueryRejected:
@@ -144,7 +204,7 @@ def _unlexed(sql: str, start: int) -> QueryRejected:
             "Dollar quotes and $ parameters are not allowed.",
             start=start,
             end=start + 20,
-            hint="Write strings as '…', with '' for a quote inside.",
+            hint="Write values into the SQL, and strings as '…', with '' for a quote inside.",
         )
     if character in "`\\":
         return refusal(
@@ -152,9 +212,20 @@ def _unlexed(sql: str, start: int) -> QueryRejected:
             sql,
             f"The sign {character} has no meaning here.",
             start=start,
-            hint="Quote names as \"…\" and strings as '…'.",
+            hint=_backtick_hint(sql, start) or "Quote names as \"…\" and strings as '…'.",
         )
     return _invalid_character(sql, start)
+
+
+def _backtick_hint(sql: str, start: int) -> str | None:
+    if sql.startswith("```", start):
+        return "Send the SQL alone, without the Markdown fence around it."
+    found = re.compile(r"`([^`]{1,128})`").match(sql, start)
+    if found is None:
+        return None
+    if found[1].isidentifier():
+        return f"Write the name without backticks: {found[1]}."
+    return "Write a dataset's SQL name alone, without backticks, project or schema."
 
 
 def _refuse_odd_comment(sql: str, kind: str, start: int, text: str) -> None:
@@ -195,16 +266,30 @@ def _refuse_ambiguous(sql: str, before: Token | None, token: Token) -> None:
         )
     if not glued:
         return
-    if before.kind == "word" and token.kind in {"string", "name"}:
+    if (
+        before.kind == "word"
+        and token.kind in {"string", "name"}
+        and before.text.upper() not in _BEFORE_QUOTES
+    ):
         raise refusal(
             Code.STRING_PREFIX,
             sql,
             "A word is glued to the quote after it.",
             start=before.start,
             end=token.end,
-            hint="Use plain '…' strings; put a space before a quote that follows a keyword.",
+            hint=_PREFIX_HINTS.get(before.text.upper())
+            or "Use plain '…' strings; put a space before a quote that follows a keyword.",
         )
     pair = before.text + token.text
+    if before.kind == "number" and token.kind == "word" and _OTHER_BASE.fullmatch(pair):
+        raise refusal(
+            Code.AMBIGUOUS_TEXT,
+            sql,
+            f"{pair[:20]} is a number in another base than ten.",
+            start=before.start,
+            end=token.end,
+            hint=f"Write it in decimal: {_decimal(pair)}.",
+        )
     number_then_word = before.kind == "number" and token.kind in {"word", "number"}
     name_then_number = token.kind == "number" and before.text not in _BEFORE_NUMBERS
     if number_then_word or name_then_number or pair in _ODD_PAIRS:
@@ -214,8 +299,34 @@ def _refuse_ambiguous(sql: str, before: Token | None, token: Token) -> None:
             f"{pair[:20]} can be read in two ways.",
             start=before.start,
             end=token.end,
-            hint="Put a space between the two.",
+            hint="Write the value in place of the template."
+            if pair in {"{{", "{%"}
+            else "Put a space between the two.",
         )
+
+
+# Words after which both parsers begin a string or a quoted name without a space. None of them is a
+# prefix of strings in any dialect: those have one letter, two, or an ampersand.
+_BEFORE_QUOTE_WORDS = """
+    DATE TIME TIMESTAMP TIMESTAMPTZ TIMETZ DATETIME INTERVAL ZONE UUID
+    AND AS BETWEEN BY CASE DISTINCT ELSE ESCAPE FROM GLOB ILIKE IN JOIN LIKE LIMIT NOT ON OR SELECT
+    THEN WHEN WHERE
+"""
+_BEFORE_QUOTES = frozenset(_BEFORE_QUOTE_WORDS.split())
+_PREFIX_HINTS = {
+    "E": "Write a plain '…' string; for escapes, chr(10) is a line break and chr(9) a tab: "
+    "'a' || chr(10) || 'b'. A quote inside is written twice.",
+    "N": "Write a plain '…' string without the N; every text is Unicode.",
+    "U": "Write the characters themselves into a plain '…' string.",
+    "X": r"Write bytes as '\xAA'::BLOB.",
+    "B": "Write bits as '101'::BIT.",
+    "R": "Write a plain '…' string; a backslash in it is only a backslash.",
+}
+_OTHER_BASE = re.compile(r"0(?:[xX][0-9a-fA-F]{1,16}|[bB][01]{1,64}|[oO][0-7]{1,21})")
+
+
+def _decimal(text: str) -> int:
+    return int(text, 0)
 
 
 _OPERATOR_SIGNS = frozenset("+-*/%^<>=!~|&@#")
@@ -226,6 +337,25 @@ _OPERATOR_TEXT = """
     <@ ^@ <-> <=> => #
 """
 _OPERATORS = frozenset(_OPERATOR_TEXT.split())
+_OPERATOR_HINTS = {
+    "~*": "Write regexp_matches(text, 'pattern', 'i').",
+    "!~*": "Write NOT regexp_matches(text, 'pattern', 'i').",
+    "!": "Write NOT in place of !x, and factorial(x) in place of x!.",
+    "|/": "Write sqrt(x).",
+    "||/": "Write cbrt(x).",
+    "!<": "Write >=.",
+    "!>": "Write <=.",
+    "===": "Write =.",
+    "!==": "Write <>.",
+    "=!": "Write <>.",
+    "=<": "Write <=.",
+    "=>": "Write >=.",
+    "<<<": "Write < or <<.",
+    "#>": "Write json_extract(text, '$.a.b').",
+    "#>>": "Write json_extract_string(text, '$.a.b').",
+    "@?": "Write json_exists(text, '$.a').",
+    "@@": "Write contains(text, 'part') or regexp_matches(text, 'pattern').",
+}
 _BEFORE_SIGNS = _OPERATORS | {""}
 # A colon after one of these starts no slice, struct field, cast or alias.
 _BEFORE_PARAMETERS = frozenset(
@@ -286,10 +416,11 @@ def _refuse_operators(sql: str, tokens: list[Token]) -> None:
         raise refusal(
             Code.AMBIGUOUS_TEXT,
             sql,
-            f"{run[:20]} is no operator.",
+            f"{run[:20]} is not an operator of the lake's SQL.",
             start=tokens[first].start,
             end=tokens[index - 1].end,
-            hint="Put a space between operators, and write NOT instead of !.",
+            hint=_OPERATOR_HINTS.get(run)
+            or "Put a space between operators, and write NOT instead of !.",
         )
 
 
@@ -311,6 +442,7 @@ def _one_statement(sql: str, tokens: list[Token]) -> list[Token]:
                 "The SQL has more than one statement.",
                 start=token.start,
                 end=after.end,
-                hint="Send one SELECT statement per call.",
+                hint="Send one SELECT statement per call; name intermediate results in a WITH "
+                "clause. Nothing needs to be set: the time zone is UTC.",
             )
     return tokens

@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from lake_api.nearest import did_you_mean
+from lake_api.query.functions import MAX_DISTANCE_CHARS
+from lake_api.query.worker.bounded_functions import TOO_LONG
 
 _FILE = re.compile(r"""["']?[^\s"',]*/[^\s"',]*\.(parquet|duckdb)[^\s"',]*["']?""")
 _FUNCTION_KINDS = ("Function", "Macro")
@@ -23,7 +25,14 @@ _MISSING_COLUMN = re.compile(
     r"""does not have a column named "(.+?)"|Column "(.+?)" (?:in EXCLUDE|does not exist)"""
 )
 _MISSING_TABLE = re.compile(r'Referenced table "(.+?)" not found!(?:\s*Candidate tables: (.+))?')
+_QUOTED_TEXT = re.compile(rf"""['"](\w+ {TOO_LONG} \d+ characters)['"]""")
 _QUOTED = re.compile(r'"([^"]+)"')
+_UNDECODABLE = re.compile(
+    r"Failed to read file|Parquet file is likely corrupted|TProtocolException|TTransportException"
+    r"|Malformed Parquet|No magic bytes|Out of buffer|don't know what type|IO Error: Could not read"
+)
+"""What the engine says of files whose content makes no sense."""
+
 _KNOWN_MESSAGES = (
     (
         "Max expression depth",
@@ -145,6 +154,19 @@ def engine_failed(*, recycle: bool = True) -> Explained:
     )
 
 
+def stored_data_unreadable(*, dataset: str = "", day: str = "") -> Explained:
+    """The answer when stored data can't be decoded: whose it is, and never the caller's fault."""
+    what = f"The stored data of `{dataset}` for {day}" if dataset else "Stored data that is read"
+    leave_out = f"WHERE date <> DATE '{day}'" if day else "with a filter on `date`"
+    return Explained(
+        rejected=False,
+        code="stored_data_unreadable",
+        detail=f"{what} can't be decoded.",
+        hint=f"Nothing is wrong with the query. Leave the day out: {leave_out}. Whoever writes the "
+        "dataset must write the day again.",
+    )
+
+
 def explain(text: str, *, sql: str | None, columns: Sequence[str]) -> Explained:
     """What the caller is told about an engine error.
 
@@ -158,6 +180,8 @@ def explain(text: str, *, sql: str | None, columns: Sequence[str]) -> Explained:
         raw = msgspec.json.decode(text[start:] if start >= 0 else "", type=_Raw)
     except (msgspec.DecodeError, msgspec.ValidationError):
         return engine_failed()
+    if _UNDECODABLE.search(raw.exception_message):
+        return stored_data_unreadable()
     if raw.exception_type not in _CODES:
         return engine_failed(recycle=raw.exception_type in {"INTERNAL", "FATAL"})
     return _rejected(raw, sql=sql, columns=columns)
@@ -190,6 +214,8 @@ def _rejected(raw: _Raw, *, sql: str | None, columns: Sequence[str]) -> Explaine
     code, hint, name = _CODES[raw.exception_type], None, raw.name
     message = raw.exception_message
     detail = _scrubbed(message)
+    if TOO_LONG in message:
+        return _too_long(message)
     missing = _MISSING_COLUMN.search(message)
     if missing or (raw.error_subtype == "COLUMN_NOT_FOUND" and raw.name):
         name = (missing[1] or missing[2]) if missing else raw.name
@@ -223,6 +249,18 @@ def _rejected(raw: _Raw, *, sql: str | None, columns: Sequence[str]) -> Explaine
         fragment=name or None,
         offset=_character_offset(sql, raw.position),
         span=_span(raw.location),
+    )
+
+
+def _too_long(message: str) -> Explained:
+    """The bound of `bounded_functions`; the engine's position would be inside of the macro."""
+    told = _QUOTED_TEXT.search(message)
+    detail = told[1] if told else f"A function {TOO_LONG} {MAX_DISTANCE_CHARS} characters"
+    return Explained(
+        rejected=True,
+        code="argument_too_large",
+        detail=f"{detail}.",
+        hint=f"Cut one of them: left(x, {MAX_DISTANCE_CHARS}).",
     )
 
 

@@ -30,6 +30,7 @@ from lake_api.query.messages import (
     Work,
 )
 from lake_api.query.worker.arrow_rows import encode_arrow, first_row
+from lake_api.query.worker.bounded_functions import bound_functions
 from lake_api.query.worker.csv_rows import encode_csv
 from lake_api.query.worker.encode import EncodedRows, RowTooLarge, encode_rows
 from lake_api.query.worker.execute import (
@@ -50,6 +51,7 @@ from lake_api.query.worker.failures import (
     row_too_large,
     timed_out,
 )
+from lake_api.query.worker.stored_damage import unreadable_day
 from lake_api.query.worker.stored_types import stored_mismatch
 from lake_api.query.worker.value_hints import found_nothing, value_hints
 from lake_api.query.worker.views import (
@@ -129,6 +131,8 @@ class Session:
             if outcome.code == "type_mismatch":
                 at = outcome.span
                 outcome = stored_mismatch(cursor, job.views, facts, span=at) or outcome
+            elif outcome.code == "stored_data_unreadable":
+                outcome = unreadable_day(cursor, job.views, facts) or outcome
         finally:
             self._current = None
             cursor.close()
@@ -219,6 +223,7 @@ class Session:
             facts.extend(found)
             self._attach(view)
             cursor.execute(view_sql(with_facts(view, found)))
+        bound_functions(cursor, job.sql)
         self._check_cancelled(job)
 
     def _extract(

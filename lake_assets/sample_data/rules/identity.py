@@ -20,13 +20,6 @@ _POOL = 200
 _SESSIONS_PER_DAY = 3
 
 
-def is_identity(name: str) -> bool:
-    """Whether a text column names one thing by an id or a hash."""
-    is_id = name.endswith(("_id", "_hash", "_sha256")) or name in {"id", "uuid", "sha256"}
-    # A model's id is its name.
-    return is_id and name != "model_id"
-
-
 def own_key(frame: Frame, column: Column) -> Values:
     """A different id for each row of the table."""
     ids = identities(

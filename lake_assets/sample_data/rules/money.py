@@ -91,7 +91,7 @@ def _earned(frame: Frame, column: Column) -> Values:
 
 
 def _fee(frame: Frame, column: Column) -> Values:
-    if not frame.has("amount"):
+    if not frame.has_numbers("amount"):
         return _about(1.0)(frame, column)
     return plain(_to_cents(frame.values("amount").data * 29 // 1_000) + 30 * _CENT)
 

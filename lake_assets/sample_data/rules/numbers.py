@@ -75,7 +75,7 @@ def _part_of_time(mean: float) -> Make:
 
 def _rest_of_time(frame: Frame, _column: Column) -> Values:
     whole = usage.taken_us(frame) // 1_000
-    spent = frame.values("latency_kong_ms").data if frame.has("latency_kong_ms") else 0
+    spent = frame.values("latency_kong_ms").data if frame.has_numbers("latency_kong_ms") else 0
     return plain(whole - spent)
 
 

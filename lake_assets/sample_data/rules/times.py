@@ -120,6 +120,8 @@ def _passed_us(frame: Frame, name: str) -> Ints:
 
 def day(frame: Frame, column: Column) -> Values:
     """A date column."""
+    if column.name == frame.table.dataset.watermark:
+        return _on_day(frame, column)
     return _DATES.make(frame, column)
 
 

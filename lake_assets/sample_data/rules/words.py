@@ -36,7 +36,7 @@ def words(frame: Frame, column: Column) -> Values:
         return course.status(frame, name, pool or _STATES)
     if name.startswith(("error_", "failure_")):
         return _of(frame, column, pool).where_null(~course.failed(frame))
-    if name in {"model", "model_id"}:
+    if name in {"model", "model_id"} and not column.values:
         return coded(actors.model(frame), tuple(each.name for each in actors.models_of(frame)))
     if name in {"provider", "inference_provider"}:
         return _provider(frame, column)

@@ -13,6 +13,7 @@ import numpy as np
 from lake_assets.catalog import Column
 from lake_assets.sample_data import actors, course
 from lake_assets.sample_data.frame import Frame
+from lake_assets.sample_data.pools import is_identity
 from lake_assets.sample_data.rhythm import falling_weights
 from lake_assets.sample_data.rules import identity, money, words
 from lake_assets.sample_data.values import MICRO, Ints, Values, coded, plain
@@ -64,7 +65,7 @@ def _delivery(frame: Frame, column: Column) -> Values:
 
 def _of_first_attempt(frame: Frame, column: Column) -> Values:
     """What all attempts of a delivery share."""
-    make = identity.identity if identity.is_identity(column.name) else words.words
+    make = identity.identity if is_identity(column.name) else words.words
     return make(frame, column).take(course.attempts(frame).first)
 
 

@@ -9,6 +9,7 @@ Every upstream can be pointed elsewhere by its `…_BASE_URL` and slowed down or
 """
 
 from lake_assets.sources.config.model import SourceSetting, Upstream, listed
+from lake_assets.sources.config.platform import PLATFORM
 from lake_assets.sources.config.public_data import (
     CDTFA,
     CENSUS,
@@ -44,6 +45,7 @@ __all__ = [
     "KONG",
     "LUMA",
     "PACKAGES",
+    "PLATFORM",
     "SEC",
     "SLACK",
     "STRIPE",
@@ -100,4 +102,5 @@ HTTP = Upstream(
 
 def setting_names() -> frozenset[str]:
     """Every environment variable that belongs to a source, or to asking them."""
-    return frozenset(s.name for upstream in (*UPSTREAMS, HTTP) for s in upstream.settings)
+    groups = (*UPSTREAMS, HTTP, PLATFORM)
+    return frozenset(s.name for upstream in groups for s in upstream.settings)
