@@ -130,6 +130,7 @@ def _service(location: LakeLocation) -> Generator[tuple[int, httpx.Client]]:
         "MINIO_URL": location.endpoint,
         "MINIO_ACCESS_KEY": location.access_key,
         "MINIO_SECRET_KEY": location.secret_key,
+        "LAKE_ALLOW_WRITER_KEY": "on",
         "LAKE_BUCKET": location.bucket,
         "LAKE_EXPORT_ACCESS_KEY": location.access_key,
         "LAKE_EXPORT_SECRET_KEY": location.secret_key,

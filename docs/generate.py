@@ -6,11 +6,13 @@ Does not belong here: prose. A test fails when a page differs from what this wri
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from lake_api.query.value_types import NESTED, SCALARS, Door, EngineType, Fit
 from lake_api.settings import SETTINGS
 from lake_assets.catalog import Dataset, load_catalog
+from lake_assets.catalog.settings import LAKE_SETTINGS, Setting
 from lake_assets.sources.config import HTTP, PLATFORM, UPSTREAMS, SourceSetting, Upstream
 from lake_assets.sources.postgres_types import policy_rows
 
@@ -28,9 +30,19 @@ def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 def settings_table() -> str:
     """Every setting of the query service."""
+    return _settings(SETTINGS)
+
+
+def shared_settings_table() -> str:
+    """Every setting that other programs of the lake read, without those of sources."""
+    sources = {setting.name for upstream in (HTTP, PLATFORM) for setting in upstream.settings}
+    return _settings(setting for setting in LAKE_SETTINGS if setting.name not in sources)
+
+
+def _settings(settings: Iterable[Setting]) -> str:
     rows = [
         (f"`{setting.name}`", f"`{setting.default}`" if setting.default else "", setting.sentence)
-        for setting in SETTINGS
+        for setting in settings
     ]
     return table(("setting", "default", "what it does"), rows)
 
@@ -85,13 +97,40 @@ def postgres_table() -> str:
     return table(header, list(policy_rows()))
 
 
+_DOORS = (Door.ARROW, Door.PARQUET, Door.AVRO)
+
+
+def types_table() -> str:
+    """Every type of the engine at every door."""
+    rows = [
+        (f"`{one.name}`", one.json, *(_fit(one, door) for door in _DOORS))
+        for one in SCALARS.values()
+    ]
+    rows += [
+        (f"`{one.name}`", one.json, "the same", one.parquet, one.avro) for one in NESTED.values()
+    ]
+    return table(("type", "JSON, CSV, pages", "Arrow", "Parquet", "Avro"), rows)
+
+
+def _fit(one: EngineType, door: Door) -> str:
+    match one.fit(door):
+        case Fit.TEXT:
+            return "text"
+        case Fit.CHECKED:
+            return f"exact; text where a value is {one.beyond}"
+        case _:
+            return "exact"
+
+
 PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {
         "settings": settings_table,
+        "shared-settings": shared_settings_table,
         "sources": sources_table,
         "datasets": datasets_table,
     },
     "docs/postgres.md": {"types": postgres_table},
+    "docs/types.md": {"types": types_table},
 }
 
 

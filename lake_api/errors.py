@@ -12,6 +12,10 @@
     ├─ MethodNotAllowed      405
     ├─ Conflict              409  what is asked for does not go with what is there
     ├─ CallerLeft            499  the connection was closed: nobody reads this
+    ├─ BadHttp               400  the connection's bytes are no HTTP request
+    ├─ RequestTimeout        408  a head or a body that comes too slowly
+    ├─ HeadersTooLarge       431  a head of more bytes than the service reads
+    ├─ TooManyConnections    503  the service has no room for another connection
     ├─ UnknownHost           421  the Host header names a machine that this service is not
     ├─ RateLimited           429  says when to come back
     ├─ TaskRejected          400  unknown task; 422 kwargs or dates that can't be run
@@ -229,6 +233,38 @@ class CallerLeft(LakeError):
     default_code = "caller_left"
 
 
+class BadHttp(LakeError):
+    """The bytes of a connection are no HTTP request."""
+
+    status = 400
+    title = "Bad request"
+    default_code = "bad_http"
+
+
+class RequestTimeout(LakeError):
+    """A request's head or body comes too slowly."""
+
+    status = 408
+    title = "Request timeout"
+    default_code = "request_timeout"
+
+
+class HeadersTooLarge(LakeError):
+    """A request's head has more bytes than the service reads."""
+
+    status = 431
+    title = "Request header fields too large"
+    default_code = "headers_too_large"
+
+
+class TooManyConnections(LakeError):
+    """The service has no room for another connection."""
+
+    status = 503
+    title = "Too many connections"
+    default_code = "too_many_connections"
+
+
 class UnknownHost(LakeError):
     """The Host header names a machine that this service is not."""
 
@@ -274,9 +310,10 @@ class QueryUnavailable(LakeError):
 
     CSV and Arrow have no place for a reason: where rows were wanted as these, it is a 503.
 
-    Codes: `storage_unavailable`, `query_timeout`, `out_of_memory`, `worker_lost`, `too_busy`,
-    `object_too_large`, `result_too_large`, `stored_type_mismatch`, `stored_data_unreadable`,
-    `stored_data_damaged`, `cached_data_damaged`, `cache_full`, `cache_unwritable`, `engine_error`.
+    Codes: `storage_unavailable`, `query_timeout`, `out_of_memory`, `worker_lost`,
+    `query_ends_worker`, `too_busy`, `object_too_large`, `result_too_large`,
+    `stored_type_mismatch`, `stored_data_unreadable`, `stored_data_damaged`,
+    `cached_data_damaged`, `cache_full`, `cache_unwritable`, `engine_error`.
     """
 
     status = 200

@@ -2,7 +2,7 @@
 
 Belongs here: turning a connection into a `Caller`, and refusing one that is none.
 Does not belong here: what tokens are (`tokens`), how often a caller may ask (`query.rate_limit`),
-Host and Origin (`web.hosts`).
+Host and Origin (`web.hosts`), signs of a proxy (`peers`).
 
 An admin shows the key in `X-Internal-API-Key`. The holder of a token shows it as
 `Authorization: Bearer lake_…`, and is what the token says. An internal agent is a peer inside the
@@ -14,7 +14,6 @@ Litestar would call plain functions in a thread, which costs more than they do.
 """
 
 import hmac
-import ipaddress
 import re
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -22,17 +21,16 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
-from litestar.connection import ASGIConnection
 from litestar.handlers.base import BaseRouteHandler
 
 from lake_api.errors import Forbidden, InvalidRequest, NotAuthenticated
+from lake_api.peers import Connection, client_address, is_internal
 from lake_api.settings import Settings
 from lake_api.tokens.grants import EVERYTHING, Grant
 from lake_api.tokens.secret import TokenKind, is_token
 from lake_api.tokens.store import TokenStore
 from lake_assets.catalog import Dataset
 
-Connection = ASGIConnection[Any, Any, Any, Any]
 AsyncGuard = Callable[[Connection, BaseRouteHandler], Coroutine[Any, Any, None]]
 """A guard that must be awaited: one that is merely called would let everybody in."""
 
@@ -43,22 +41,6 @@ CRON_RUN_HEADER = "x-cron-run-id"
 
 _DEFAULT_AGENT = "internal"
 _NAME = re.compile(r"[A-Za-z0-9._:@-]{1,128}")
-_FORWARDING_HEADERS = frozenset(
-    {
-        "forwarded",
-        "forwarded-for",
-        "via",
-        "x-real-ip",
-        "x-client-ip",
-        "x-cluster-client-ip",
-        "x-original-forwarded-for",
-        "x-envoy-external-address",
-        "true-client-ip",
-        "cf-connecting-ip",
-        "fastly-client-ip",
-        "fly-client-ip",
-    }
-)
 
 
 class Role(Enum):
@@ -74,7 +56,8 @@ class Caller:
     """An authenticated caller; `cron_run` is the run that the request belongs to.
 
     `token_id` is that of the token it showed, and `swarm_id` that of the swarm it belongs to (its
-    own, for a swarm); both are None for the admin and for agents by network.
+    own, for a swarm); both are None for the admin and for agents by network. `peer` is the address
+    that an agent by network is known by.
     """
 
     role: Role
@@ -83,6 +66,14 @@ class Caller:
     grant: Grant = EVERYTHING
     token_id: UUID | None = None
     swarm_id: UUID | None = None
+    peer: str = ""
+
+    @property
+    def share(self) -> str:
+        """Whose share of the workers its queries take: its group and itself (`query.turns`)."""
+        if self.swarm_id is not None:
+            return f"swarm:{self.swarm_id} {self.key}"
+        return f"peer:{self.peer} {self.key}" if self.peer else self.key
 
     @property
     def key(self) -> str:
@@ -110,11 +101,12 @@ def identify(connection: Connection, settings: Settings) -> Caller | None:
             name=_name(connection, AGENT_HEADER) or "admin",
             cron_run=_name(connection, CRON_RUN_HEADER),
         )
-    if _is_internal(connection, settings):
+    if is_internal(connection, settings):
         return Caller(
             role=Role.AGENT,
             name=_name(connection, AGENT_HEADER) or _DEFAULT_AGENT,
             cron_run=_name(connection, CRON_RUN_HEADER),
+            peer=client_address(connection, settings),
         )
     return None
 
@@ -225,22 +217,6 @@ def _admin_disabled() -> Forbidden:
         code="admin_disabled",
         hint="Set AINATIVE_INTERNAL_API_KEY and start the service again.",
     )
-
-
-def _is_internal(connection: Connection, settings: Settings) -> bool:
-    if connection.client is None:
-        return False
-    # Gateways that know environment variables only take `_` for `-`.
-    names = {name.lower().replace("_", "-") for name in connection.headers}
-    if names & _FORWARDING_HEADERS or any(name.startswith("x-forwarded") for name in names):
-        return False
-    try:
-        address = ipaddress.ip_address(connection.client.host.partition("%")[0])
-    except ValueError:
-        return False
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return any(address in network for network in settings.internal_networks)
 
 
 def _name(connection: Connection, header: str) -> str | None:

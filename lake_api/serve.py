@@ -11,18 +11,22 @@ import argparse
 import asyncio
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 
 import uvicorn
 
 from lake_api.app import create_app
+from lake_api.database.database import Database
 from lake_api.heap import keep_heap_small
-from lake_api.settings import Settings, SettingsError
+from lake_api.settings import Settings, SettingsError, check_environment
 from lake_api.stack.environment import with_direct_loopback
+from lake_api.web.front_door import DoorLimits, allowed_connections, bounded_protocol
 from lake_api.web.logs import configure_logging
-from lake_assets.catalog import LakeLocation, LocationError, load_catalog
+from lake_assets.catalog import LakeLocation, load_catalog
 
 _GRACE_S = 10
+_BACKLOG = 512
 _PARENT_CHECK_S = 0.5
 
 
@@ -56,13 +60,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     keep_heap_small()
     configure_logging()
     try:
-        settings = Settings.from_mapping(os.environ)
-        app = create_app(
-            settings=settings,
-            catalog=load_catalog(),
-            location=LakeLocation.from_mapping(os.environ, reader=True),
-        )
-    except (SettingsError, LocationError) as error:
+        settings = check_environment(os.environ)
+        location = LakeLocation.from_mapping(os.environ, reader=True)
+        app = create_app(settings=settings, catalog=load_catalog(), location=location)
+        _require_cache(settings)
+        Database.require_usable(settings.database_url)
+    except SettingsError as error:
         print(f"lake_api.serve: {error}", file=sys.stderr)  # noqa: T201 - this is the command's say
         return 2
     config = uvicorn.Config(
@@ -70,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         host=options.host,
         port=options.port,
         loop="uvloop",
-        http="httptools",
+        http=bounded_protocol(DoorLimits(connections=allowed_connections())),
         ws="none",
         lifespan="on",
         # Who the peer is decides who may ask: no header may change it.
@@ -79,10 +82,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         access_log=False,
         log_config=None,
         timeout_graceful_shutdown=_GRACE_S,
+        backlog=_BACKLOG,
     )
     server = ServiceServer(config, parent_pid=options.parent_pid)
     server.run()
     return 0 if server.started else 1
+
+
+def _require_cache(settings: Settings) -> None:
+    """Refuse a directory of the cache that can't be written to."""
+    try:
+        settings.cache_path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=settings.cache_path):
+            pass
+    except OSError as error:
+        raise SettingsError(
+            "LAKE_CACHE_DIR: must be a directory that the service may write to "
+            f"({settings.cache_path}: {error.strerror})"
+        ) from error
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -4,87 +4,42 @@ Belongs here: what can be set, its default, how its text is read.
 Does not belong here: using a setting; reading the environment at import.
 """
 
-import ipaddress
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-_SWITCHES = {"on": True, "true": True, "1": True, "off": False, "false": False, "0": False}
+from lake_assets.catalog.settings import (
+    LAKE_SETTINGS,
+    Network,
+    Setting,
+    SettingsError,
+    check_lake_settings,
+    check_names,
+    http_url,
+    names,
+    networks,
+    origin,
+    positive_float,
+    positive_int,
+    switch,
+    whole_int,
+)
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-class SettingsError(ValueError):
-    """A setting can't be read; the message names it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """One environment variable: its name, default text, meaning and parser."""
-
-    name: str
-    default: str
-    sentence: str
-    parse: Callable[[str], Any] = str
-
-    @property
-    def attribute(self) -> str:
-        """The attribute of `Settings` that holds the value."""
-        return self.name.lower().removeprefix("lake_")
-
-
-def _networks(text: str) -> tuple[Network, ...]:
-    if text.lower() == "none":
-        return ()
-    return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(part.strip().lower() for part in text.split(",") if part.strip())
-
-
-def _switch(text: str) -> bool:
-    value = _SWITCHES.get(text.lower())
-    if value is None:
-        raise ValueError("must be on or off")
-    return value
-
-
-def _whole_int(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise ValueError("must be a whole number, 0 or above")
-    return value
-
-
-def _positive_int(text: str) -> int:
-    value = int(text)
-    if value <= 0:
-        raise ValueError("must be a whole number above 0")
-    return value
-
-
-def _positive_float(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise ValueError("must be a number above 0")
-    return value
-
-
-def _origin(text: str) -> str:
-    """A URL of a scheme and a host alone, or nothing."""
-    parts = urlsplit(text)
-    is_origin = parts.scheme in {"http", "https"} and parts.hostname and not parts.path.strip("/")
-    if text and (not is_origin or parts.query or parts.fragment):
-        raise ValueError("must be like https://host:port")
-    return text.rstrip("/")
+__all__ = [
+    "SETTINGS",
+    "Network",
+    "Setting",
+    "Settings",
+    "SettingsError",
+    "all_names",
+    "check_environment",
+]
 
 
 def _origins(text: str) -> tuple[str, ...]:
-    return tuple(_origin(part) for part in _names(text))
+    return tuple(origin(part) for part in names(text))
 
 
 SETTINGS: tuple[Setting, ...] = (
@@ -92,20 +47,28 @@ SETTINGS: tuple[Setting, ...] = (
         name="AINATIVE_INTERNAL_API_KEY",
         default="",
         sentence="Key that admin routes want in `X-Internal-API-Key`; unset, they refuse everyone.",
+        secret=True,
     ),
     Setting(
         name="LAKE_INTERNAL_NETWORKS",
         default="127.0.0.0/8,::1/128",
         sentence="Networks whose peers are internal agents when no proxy forwarded the request; "
-        "`none` where everyone shall show a token or the key.",
-        parse=_networks,
+        "`none`: everyone must authenticate.",
+        parse=networks,
+    ),
+    Setting(
+        name="LAKE_TRUSTED_PROXIES",
+        default="none",
+        sentence="Networks of your proxies. A request from one of them never comes from an "
+        "internal agent, and its `Forwarded` or `X-Forwarded-For` names the client.",
+        parse=networks,
     ),
     Setting(
         name="LAKE_ALLOWED_HOSTS",
         default="",
         sentence="Host names (`lake.example.com`, `*.example.com`, `*`) that requests may name in "
         "`Host`, beside loopback names and IP addresses.",
-        parse=_names,
+        parse=names,
     ),
     Setting(
         name="LAKE_ALLOWED_ORIGINS",
@@ -118,6 +81,7 @@ SETTINGS: tuple[Setting, ...] = (
         name="LAKE_DAGSTER_URL",
         default="http://127.0.0.1:3000",
         sentence="Dagster webserver that runs are launched through.",
+        parse=http_url,
     ),
     Setting(
         name="LAKE_DAGSTER_TIMEOUT_S",
@@ -126,13 +90,14 @@ SETTINGS: tuple[Setting, ...] = (
             "Seconds that Dagster may take to answer; a launch whose answer is late is then looked "
             "for, and is not sent twice."
         ),
-        parse=_positive_float,
+        parse=positive_float,
     ),
     Setting(
         name="LAKE_DATABASE_URL",
         default="sqlite:///.lake/service.db",
         sentence="The service's own database (tokens, jobs, exports, audit): `sqlite:///file` or "
         "`postgresql://…`.",
+        secret=True,
     ),
     Setting(
         name="LAKE_CACHE_DIR",
@@ -144,44 +109,51 @@ SETTINGS: tuple[Setting, ...] = (
         default="10737418240",
         sentence="Byte budget of the object cache; less where its disk has less, for 512 MiB or a "
         "twentieth of the disk stay free.",
-        parse=_positive_int,
+        parse=positive_int,
     ),
     Setting(
         name="LAKE_SEGMENT_BYTES",
         default="10737418240",
         sentence="Byte budget of segments: hot datasets in the engine's own format; 0 for none.",
-        parse=_whole_int,
+        parse=whole_int,
     ),
     Setting(
         name="LAKE_QUERY_WORKERS",
         default="2",
         sentence="Query worker processes.",
-        parse=_positive_int,
+        parse=positive_int,
     ),
     Setting(
         name="LAKE_HEAVY_WORKERS",
         default="1",
         sentence="Further workers, of a lower priority, for heavy queries; these may also use all "
         "of the other workers but one.",
-        parse=_whole_int,
+        parse=whole_int,
     ),
     Setting(
         name="LAKE_HEAVY_BYTES",
         default="67108864",
         sentence="A query that reads more than so many stored bytes is a heavy one.",
-        parse=_positive_int,
+        parse=positive_int,
+    ),
+    Setting(
+        name="LAKE_HEAVY_AFTER_S",
+        default="2",
+        sentence="A query that has run for so long is a heavy one: where a light query of another "
+        "agent waits, it gives up its worker and starts again among the heavy ones.",
+        parse=positive_float,
     ),
     Setting(
         name="LAKE_QUERY_THREADS",
         default="2",
         sentence="DuckDB threads in each worker.",
-        parse=_positive_int,
+        parse=positive_int,
     ),
     Setting(
         name="LAKE_QUERY_MEMORY_BYTES",
         default="1073741824",
         sentence="DuckDB memory limit in each worker.",
-        parse=_positive_int,
+        parse=positive_int,
     ),
     Setting(
         name="LAKE_QUERY_ADDRESS_SPACE_BYTES",
@@ -190,122 +162,123 @@ SETTINGS: tuple[Setting, ...] = (
         "processes together stay below (`LAKE_QUERY_WORKERS` + `LAKE_HEAVY_WORKERS`) times (this + "
         "250 MB), and for the service itself 250 MB and `LAKE_RESULT_CACHE_BYTES`; while a segment "
         "is built, its process comes to these, whose engine has 512 MB.",
-        parse=_positive_int,
+        parse=positive_int,
     ),
     Setting(
         name="LAKE_QUERY_TIMEOUT_S",
         default="30",
         sentence="Seconds that a query may take, at most 55.",
-        parse=_positive_float,
+        parse=positive_float,
     ),
     Setting(
         name="LAKE_QUERY_GRACE_S",
         default="1",
         sentence="Seconds between interrupting a query and killing its worker.",
-        parse=_positive_float,
+        parse=positive_float,
     ),
     Setting(
         name="LAKE_QUERY_QUEUE",
         default="64",
         sentence="Queries that may wait for a worker; one more is refused at once.",
-        parse=_positive_int,
+        parse=positive_int,
     ),
     Setting(
         name="LAKE_AGENT_CONCURRENCY",
         default="4",
         sentence="Queries of one agent that run or wait at the same time.",
-        parse=_positive_int,
+        parse=positive_int,
     ),
     Setting(
         name="LAKE_RESULT_BYTES",
         default="1000000",
         sentence="Bytes of JSON rows in one answer; more is cut at a row and marked `truncated`.",
-        parse=_positive_int,
+        parse=positive_int,
     ),
     Setting(
         name="LAKE_RESULT_CACHE_BYTES",
         default="67108864",
         sentence="Byte budget of the result cache.",
-        parse=_positive_int,
+        parse=positive_int,
     ),
     Setting(
         name="LAKE_BODY_BYTES",
         default="65536",
         sentence="Bytes of a request body that the service reads.",
-        parse=_positive_int,
+        parse=positive_int,
     ),
     Setting(
         name="LAKE_MCP_ANSWER_CHARS",
         default="50000",
         sentence="Characters of one answer over MCP; more is cut at a row and says so.",
-        parse=_positive_int,
+        parse=positive_int,
     ),
     Setting(
         name="LAKE_CALLS_PER_CRON_RUN",
         default="10",
         sentence="Query calls of one agent within one `X-Cron-Run-ID`.",
-        parse=_positive_int,
+        parse=positive_int,
     ),
     Setting(
         name="LAKE_CALLS_PER_MINUTE",
         default="120",
         sentence="Query calls of one agent within a minute when it names no cron run.",
-        parse=_positive_int,
+        parse=positive_int,
     ),
     Setting(
         name="LAKE_CALLS_PER_MINUTE_OF_RUNS",
         default="600",
         sentence="Query calls of one agent within a minute in all of its cron runs together.",
-        parse=_positive_int,
+        parse=positive_int,
     ),
     Setting(
         name="LAKE_RATE_LIMIT_STORE",
         default="memory://",
         sentence="Where call counts are kept: a `limits` storage URI (`redis://…` for replicas, "
         "with the extra `redis`).",
+        secret=True,
     ),
     Setting(
         name="LAKE_JOB_TIMEOUT_S",
         default="600",
         sentence="Seconds that a job may take once it has begun.",
-        parse=_positive_float,
+        parse=positive_float,
     ),
     Setting(
         name="LAKE_JOB_ROWS",
         default="1000000",
         sentence="Rows of a job's result; more is cut and marked `truncated`.",
-        parse=_positive_int,
+        parse=positive_int,
     ),
     Setting(
         name="LAKE_JOB_BYTES",
         default="268435456",
         sentence="Bytes that a job's result is stored in; more is cut and marked `truncated`.",
-        parse=_positive_int,
+        parse=positive_int,
     ),
     Setting(
         name="LAKE_JOB_TTL_S",
         default="86400",
         sentence="Seconds that a job is kept once it is over.",
-        parse=_positive_float,
+        parse=positive_float,
     ),
     Setting(
         name="LAKE_JOB_CONCURRENCY",
         default="1",
         sentence="Jobs and exports that run at a time in one process; each is a heavy query.",
-        parse=_positive_int,
+        parse=positive_int,
     ),
     Setting(
         name="LAKE_JOBS_PER_AGENT",
         default="100",
         sentence="Jobs and exports of one caller that may wait or run.",
-        parse=_positive_int,
+        parse=positive_int,
     ),
     Setting(
         name="LAKE_JOB_RETRIES",
         default="3",
         sentence="How often a job is begun again that ended by accident (a lost process, storage "
         "away).",
-        parse=_whole_int,
+        parse=whole_int,
     ),
     Setting(
         name="LAKE_EXPORT_ACCESS_KEY",
@@ -317,87 +290,90 @@ SETTINGS: tuple[Setting, ...] = (
         name="LAKE_EXPORT_SECRET_KEY",
         default="",
         sentence="Secret of that identity.",
+        secret=True,
     ),
     Setting(
         name="LAKE_EXPORT_URL",
         default="",
         sentence="Scheme and host of S3 in signed links, where callers reach it by another name "
         "than the service does.",
-        parse=_origin,
+        parse=origin,
     ),
     Setting(
         name="LAKE_EXPORT_LINK_S",
-        default="3600",
-        sentence="Seconds that a signed link to an export is good for, at most 604800.",
-        parse=_positive_int,
+        default="300",
+        sentence="Seconds that a signed link to an export or an artifact is good for, at most "
+        "604800. Whoever has a link may use it until then, also where its token is revoked; each "
+        "new link asks for the rights again.",
+        parse=positive_int,
     ),
     Setting(
         name="LAKE_EXPORT_TIMEOUT_S",
         default="3600",
         sentence="Seconds that an export may take once it has begun.",
-        parse=_positive_float,
+        parse=positive_float,
     ),
     Setting(
         name="LAKE_EXPORT_ROWS",
         default="100000000",
         sentence="Rows of an export; more is cut and marked `truncated`.",
-        parse=_positive_int,
+        parse=positive_int,
     ),
     Setting(
         name="LAKE_EXPORT_BYTES",
         default="10737418240",
         sentence="Bytes of an export; more is cut and marked `truncated`.",
-        parse=_positive_int,
+        parse=positive_int,
     ),
     Setting(
         name="LAKE_EXPORT_TTL_S",
         default="604800",
         sentence="Seconds that an export is kept.",
-        parse=_positive_float,
+        parse=positive_float,
     ),
     Setting(
         name="LAKE_ARTIFACT_BYTES",
         default="52428800",
         sentence="Bytes of an artifact.",
-        parse=_positive_int,
+        parse=positive_int,
     ),
     Setting(
         name="LAKE_ARTIFACT_QUOTA_BYTES",
         default="1073741824",
         sentence="Bytes of all artifacts of one owner.",
-        parse=_positive_int,
+        parse=positive_int,
     ),
     Setting(
         name="LAKE_ARTIFACTS_PER_AGENT",
         default="1000",
         sentence="Artifacts of one owner.",
-        parse=_positive_int,
+        parse=positive_int,
     ),
     Setting(
         name="LAKE_LOG_SQL",
         default="off",
         sentence="`on` puts the text of every query into its log line and its audit row, beside "
         "its hash.",
-        parse=_switch,
+        parse=switch,
     ),
     Setting(
         name="LAKE_AUDIT_DAYS",
         default="400",
         sentence="Days that audit rows stay in the service's database, at least 30; older ones are "
         "removed once `platform/lake_query_audit` has them in the lake, not before. 0: for ever.",
-        parse=_whole_int,
+        parse=whole_int,
     ),
     Setting(
         name="LAKE_SNAPSHOT_CHECK_S",
         default="0.5",
         sentence="Age at which a dataset's version token is read again.",
-        parse=_positive_float,
+        parse=positive_float,
     ),
     Setting(
         name="LAKE_SNAPSHOT_RELIST_S",
         default="300",
         sentence="Age at which a dataset is listed again for objects of foreign writers.",
-        parse=_positive_float,
+        parse=positive_float,
     ),
 )
 
@@ -408,6 +384,7 @@ class Settings:
 
     ainative_internal_api_key: str = field(repr=False)
     internal_networks: tuple[Network, ...]
+    trusted_proxies: tuple[Network, ...]
     allowed_hosts: tuple[str, ...]
     allowed_origins: tuple[str, ...]
     dagster_url: str
@@ -419,6 +396,7 @@ class Settings:
     query_workers: int
     heavy_workers: int
     heavy_bytes: int
+    heavy_after_s: float
     query_threads: int
     query_memory_bytes: int
     query_address_space_bytes: int
@@ -433,7 +411,7 @@ class Settings:
     calls_per_cron_run: int
     calls_per_minute: int
     calls_per_minute_of_runs: int
-    rate_limit_store: str
+    rate_limit_store: str = field(repr=False)
     job_timeout_s: float
     job_rows: int
     job_bytes: int
@@ -466,11 +444,7 @@ class Settings:
         """
         values: dict[str, Any] = {}
         for setting in SETTINGS:
-            text = env.get(setting.name, "").strip() or setting.default
-            try:
-                values[setting.attribute] = setting.parse(text)
-            except ValueError as error:
-                raise SettingsError(f"{setting.name}: {error}") from error
+            values[setting.attribute] = setting.read(env)
         settings = cls(**values)
         if settings.query_timeout_s > 55:
             raise SettingsError("LAKE_QUERY_TIMEOUT_S: must be at most 55")
@@ -478,9 +452,27 @@ class Settings:
             raise SettingsError("LAKE_EXPORT_LINK_S: must be at most 604800")
         if settings.audit_days and not 30 <= settings.audit_days <= 36_500:
             raise SettingsError("LAKE_AUDIT_DAYS: must be at least 30 and at most 36500, or 0")
+        if bool(settings.export_access_key) != bool(settings.export_secret_key):
+            raise SettingsError("LAKE_EXPORT_ACCESS_KEY: must be set with LAKE_EXPORT_SECRET_KEY")
         return settings
 
     @property
     def cache_path(self) -> Path:
         """The directory of the object cache."""
         return Path(self.cache_dir or Path(tempfile.gettempdir()) / "lake-object-cache")
+
+
+def all_names() -> tuple[str, ...]:
+    """The name of every setting that begins with `LAKE_`, and of the service's others."""
+    return tuple(setting.name for setting in (*SETTINGS, *LAKE_SETTINGS))
+
+
+def check_environment(env: Mapping[str, str]) -> Settings:
+    """The settings of an environment in which every name is known and every value is usable.
+
+    Raises:
+        SettingsError: a name is unknown, or a value is not what its setting takes.
+    """
+    check_names(env, all_names())
+    check_lake_settings(env)
+    return Settings.from_mapping(env)

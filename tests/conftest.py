@@ -88,5 +88,6 @@ def settings_of(location: LakeLocation) -> dict[str, str]:
         "MINIO_URL": location.endpoint,
         "MINIO_ACCESS_KEY": location.access_key,
         "MINIO_SECRET_KEY": location.secret_key,
+        "LAKE_ALLOW_WRITER_KEY": "on",
         "LAKE_BUCKET": location.bucket,
     }

@@ -137,6 +137,7 @@ class Endpoint(OverHttp):
                 "MINIO_URL": location.endpoint,
                 "MINIO_ACCESS_KEY": location.access_key,
                 "MINIO_SECRET_KEY": location.secret_key,
+                "LAKE_ALLOW_WRITER_KEY": "on",
                 "LAKE_BUCKET": location.bucket,
                 "LAKE_CACHE_DIR": str(self._cache),
                 "LAKE_DATABASE_URL": f"sqlite:///{self._cache}/service.db",

@@ -19,12 +19,19 @@ from lake_api.cli.options import api_url_option as _api_url
 from lake_api.cli.options import as_json_option as _as_json
 
 _PORT = click.IntRange(1, 65_535)
+# These must work where the settings are wrong; the demo takes none of them.
+_WITHOUT_SETTINGS = {"demo", "doctor", "down", "logs", "status"}
 
 
 @click.group(cls=LakeGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="ainative-lake", prog_name="lake")
-def main() -> None:
+@click.pass_context
+def main(ctx: click.Context) -> None:
     """A data lake that agents can be trusted with."""
+    if ctx.invoked_subcommand not in _WITHOUT_SETTINGS:
+        from lake_api.cli.environment import require_known_settings
+
+        require_known_settings()
 
 
 @main.command()

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import click
 
 from lake_api.cli import tables
+from lake_api.cli.environment import require_usable_settings
 from lake_api.cli.failure import CommandFailed
 from lake_api.cli.signals import ignoring, interrupting, setting
 from lake_api.cli.status import print_state
@@ -37,6 +38,7 @@ def run_up(*, detach: bool, schedules: bool, with_fakes: bool, ports: Mapping[st
             f"{running.dagster_url}",
             hint="`lake status` shows it, `lake down` stops it.",
         )
+    require_usable_settings()
     if with_fakes:
         require_fakes(root)
     if detach:

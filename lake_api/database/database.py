@@ -13,8 +13,10 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine, create_engine, event, text
-from sqlalchemy.engine import URL, make_url
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, create_engine, event, inspect, text
+from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
@@ -23,12 +25,14 @@ from sqlalchemy.ext.asyncio import (
     create_async_engine,
 )
 
+from lake_api.database.base import Table
 from lake_api.errors import ServiceUnavailable
 from lake_api.settings import SettingsError
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
 _BUSY_TIMEOUT_MS = 10_000
+_CONNECT_TIMEOUT_S = 5
 _TURN = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 # A table of ours: a file or schema that was replaced by another one is no database of ours.
 _LOOK = text("SELECT version_num FROM alembic_version LIMIT 1")
@@ -61,12 +65,30 @@ class Database:
                 parsed, pool_pre_ping=parsed.drivername != "sqlite+aiosqlite"
             )
         except (OSError, SQLAlchemyError) as error:
-            raise SettingsError(
-                f"LAKE_DATABASE_URL: the database can't be opened ({type(error).__name__})"
-            ) from error
+            raise _unusable(error) from error
         if parsed.get_backend_name() == "sqlite":
             event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         return cls(engine)
+
+    @staticmethod
+    def require_usable(url: str) -> None:
+        """Bring the tables up to date, so that a database that can't serve is found at the start.
+
+        Raises:
+            SettingsError: the URL is none, the database does not answer, or it holds the tables
+                of another program or of a newer version of the service.
+        """
+        parsed = _parse(url)
+        try:
+            engine = _plain_engine(parsed)
+            try:
+                with engine.connect() as connection:
+                    _require_ours(connection)
+            finally:
+                engine.dispose()
+            _migrate(parsed)
+        except (OSError, SQLAlchemyError) as error:
+            raise _unusable(error) from error
 
     @asynccontextmanager
     async def session(self) -> AsyncGenerator[AsyncSession]:
@@ -173,22 +195,61 @@ def _parse(url: str) -> URL:
 
 def _migrate(url: URL) -> None:
     """Bring all tables up to date; two processes that start at once take turns."""
-    if url.get_backend_name() == "sqlite":
-        url = url.set(drivername="sqlite")
-        if url.database:
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url)
-    if url.get_backend_name() == "sqlite":
-        event.listen(engine, "connect", _prepare_sqlite)
+    engine = _plain_engine(url)
     try:
         with engine.connect() as connection:
-            config = Config()
-            config.set_main_option("script_location", str(_MIGRATIONS))
+            config = _migrations()
             config.attributes["connection"] = connection
             with _MIGRATING:
                 command.upgrade(config, "heads")
     finally:
         engine.dispose()
+
+
+def _plain_engine(url: URL) -> Engine:
+    """An engine for one thread that waits a few seconds at most for a server to answer."""
+    if url.get_backend_name() != "sqlite":
+        return create_engine(url, connect_args={"connect_timeout": _CONNECT_TIMEOUT_S})
+    url = url.set(drivername="sqlite")
+    if url.database:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url)
+    event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _migrations() -> Config:
+    config = Config()
+    # The configuration's own syntax would read a % of the path as the start of a name.
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    return config
+
+
+def _require_ours(connection: Connection) -> None:
+    scripts = ScriptDirectory.from_config(_migrations())
+    known = {script.revision for script in scripts.walk_revisions()}
+    found = set(MigrationContext.configure(connection).get_current_heads())
+    if foreign := found - known:
+        raise SettingsError(
+            "LAKE_DATABASE_URL: the database belongs to another program or to a newer version of "
+            f"the service (revision {min(foreign)[:40]}); name an empty database, or start that "
+            "version"
+        )
+    if not found and (
+        clash := set(inspect(connection).get_table_names()) & set(Table.metadata.tables)
+    ):
+        raise SettingsError(
+            f"LAKE_DATABASE_URL: the database has a table `{min(clash)}` of another program; name "
+            "an empty database"
+        )
+
+
+def _unusable(error: Exception) -> SettingsError:
+    # Not the driver's own words: they may hold the URL with its password.
+    return SettingsError(
+        f"LAKE_DATABASE_URL: the database can't be opened ({type(error).__name__}); it must exist, "
+        "answer, and let the service's role make tables"
+    )
 
 
 def _prepare_sqlite(connection: Any, _: object) -> None:

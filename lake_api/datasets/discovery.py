@@ -236,7 +236,7 @@ class Discovery:
         caller = _caller_of(call)
         call.sql = sql
         checked = self._guard.check(sql, may_read=caller.may_read)
-        result = await engine.run(checked, limit=_ROWS_READ, agent=caller.key)
+        result = await engine.run(checked, limit=_ROWS_READ, agent=caller.share)
         call.read_bytes += result.read_bytes
         call.fetched_bytes += result.fetched_bytes
         call.stages_ms = {

@@ -11,6 +11,7 @@ an attempt left behind is told from what another one made.
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -19,9 +20,17 @@ from uuid import UUID
 from msgspec import structs
 
 from lake_api.clock import Clock
-from lake_api.errors import LakeError, NotFound, Problem, QueryUnavailable, ServiceUnavailable
+from lake_api.errors import (
+    Forbidden,
+    LakeError,
+    NotFound,
+    Problem,
+    QueryRejected,
+    QueryUnavailable,
+    ServiceUnavailable,
+)
 from lake_api.exports.objects import ExportObjects, Upload
-from lake_api.jobs.asked import JOB, Progress
+from lake_api.jobs.asked import EXPORT, JOB, Progress
 from lake_api.jobs.authority import asker_of, owner_of
 from lake_api.jobs.costs import JobCosts, Run
 from lake_api.jobs.kept_files import KeptFiles
@@ -51,6 +60,9 @@ _POLL_S = 1.0
 _SWEEP_S = 300.0
 _RETRY_S = 2.0
 _SWEPT_AT_ONCE = 200
+# A job has its place for so long before it yields to another owner's.
+_SHARE_S = 60.0
+_OPERATIONS = {JOB: "jobs", EXPORT: "exports"}
 _PASSING = frozenset(
     {"too_busy", "worker_lost", "storage_unavailable", "cached_data_damaged", "cache_full"}
 )
@@ -89,6 +101,12 @@ class _Running:
     rows: int = 0
     bytes: int = 0
     is_lost: bool = False
+    is_stopping: bool = False
+    yields: bool = False
+    """Whether it makes room for somebody else's, and waits again."""
+    denied: LakeError | None = None
+    """Why its owner may not have its rows any more."""
+    since: float = field(default_factory=time.monotonic)
     is_whole: bool = False
     """Whether its object is there: the store may then say that it succeeded, heard here or not."""
 
@@ -139,10 +157,16 @@ class JobRunner:
     def stop(self, job_id: UUID) -> None:
         """Somebody else has ended the job: stop the engine, if it is here that it runs."""
         running = self._running.get(job_id)
-        # Once: another time would break off the cleaning up.
-        if running is not None and running.task is not None and not running.is_lost:
+        if running is not None and self._break_off(running):
             running.is_lost = True
-            running.task.cancel()
+
+    def _break_off(self, running: _Running) -> bool:
+        """Cancel what runs, once: another time would break off the cleaning up."""
+        if running.task is None or running.is_stopping:
+            return False
+        running.is_stopping = True
+        running.task.cancel()
+        return True
 
     def sweep_soon(self) -> None:
         """There is something to remove."""
@@ -166,6 +190,45 @@ class JobRunner:
             progress = Progress(stage=running.stage, rows=running.rows, bytes=running.bytes)
             if not await self.store.renew(job.id, job.attempt, progress, lease_s=_LEASE_S):
                 self.stop(job.id)
+                continue
+            denied = await self._denied(job)
+            if denied is not None and self._break_off(running):
+                running.denied = denied
+        await self._make_room()
+
+    async def _denied(self, job: JobRow) -> LakeError | None:
+        """Why the job's owner may not have its rows any more; None while it may."""
+        try:
+            asker = await asker_of(job, self.tokens, clock=self.clock)
+            operation = _OPERATIONS[job.kind]
+            if not asker.grant.may(operation):
+                return Forbidden(
+                    f"The token that asked for it does not allow `{operation}` any more.",
+                    code="operation_not_allowed",
+                )
+            self.guard.check(job.sql, may_read=asker.may_read)
+        except (Forbidden, QueryRejected) as error:
+            return error
+        return None
+
+    async def _make_room(self) -> None:
+        """Where all places are taken and another owner waits, the job that had most time yields.
+
+        It starts again later and may then run twice as long before it yields, so that each ends.
+        """
+        if len(self._running) < self.settings.job_concurrency:
+            return
+        over = [
+            running
+            for running in self._running.values()
+            if time.monotonic() - running.since > _SHARE_S * 2 ** (running.job.attempt - 1)
+            and not running.is_whole
+        ]
+        if not over or not await self.store.others_wait([one.job for one in over]):
+            return
+        longest = min(over, key=lambda running: running.since)
+        if self._break_off(longest):
+            longest.yields = True
 
     async def _sweep(self) -> None:
         for job in await self.store.doomed(count=_SWEPT_AT_ONCE):
@@ -214,7 +277,10 @@ class JobRunner:
             if not is_mine:
                 await upload.abort()
         except asyncio.CancelledError:
-            await self._leave(running, upload)
+            if running.denied is not None and not self._closing:
+                await self._fail(running, upload, running.denied)
+            else:
+                await self._leave(running, upload)
             if self._closing:
                 raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the job must say so
@@ -233,8 +299,8 @@ class JobRunner:
         run = running.run
         run.asker = await asker_of(job, self.tokens, clock=self.clock)
         order = await self.costs.bind(run, self._order(running))
+        checked = self.guard.check(job.sql, may_read=run.asker.may_read)
         if job.source_id is None:
-            checked = self.guard.check(job.sql, may_read=run.asker.may_read)
             extract = await self.engine.extract(replace(order, checked=checked), write=write)
             return result_of(self.costs.explain(run, extract), source=None)
         source = await self.store.find(job.source_id)
@@ -285,7 +351,7 @@ class JobRunner:
                 await self.costs.cancelled(running.run)
         if not is_kept:
             await self._drop(job, upload)
-        if self._closing and not running.is_lost:
+        if (self._closing or running.yields) and not running.is_lost:
             await self.store.retry(job.id, job.attempt, after_s=0, counts=False)
 
     async def _fail(self, running: _Running, upload: Upload, error: Exception) -> None:

@@ -230,7 +230,7 @@ class JobService:
                     rows=rows,
                     byte_cap=_PAGE_BYTES,
                     text_columns=result.text_columns,
-                    agent=caller.key,
+                    agent=caller.share,
                 )
 
         try:

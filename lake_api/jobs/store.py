@@ -14,7 +14,19 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    String,
+    and_,
+    case,
+    cast,
+    delete,
+    func,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.exc import IntegrityError
 
@@ -181,15 +193,25 @@ class JobStore:
     # ---- running
 
     async def claim(self, *, lease_s: float) -> JobRow | None:
-        """The next job, now running, or None when none waits. Callers take turns."""
+        """The next job, now running, or None when none waits.
+
+        Groups of owners take turns, and in each its owners: a swarm with many tokens, or one that
+        changes its name with each request, has one group's share.
+        """
+        begun = select(_GROUP.label("name"), func.max(JobRow.started_at).label("last"))
+        groups = begun.group_by(_GROUP).subquery()
         begun = select(JobRow.owner, func.max(JobRow.started_at).label("last"))
-        turns = begun.group_by(JobRow.owner).subquery()
+        owners = begun.group_by(JobRow.owner).subquery()
         now = self._clock()
+        order = [
+            key for turns in (groups, owners) for key in (turns.c.last.is_not(None), turns.c.last)
+        ]
         wanted = (
             select(JobRow)
-            .join(turns, turns.c.owner == JobRow.owner)
+            .join(groups, groups.c.name == _GROUP)
+            .join(owners, owners.c.owner == JobRow.owner)
             .where(JobRow.state == State.QUEUED.value, JobRow.not_before <= now)
-            .order_by(turns.c.last.is_not(None), turns.c.last, JobRow.created_at, JobRow.id)
+            .order_by(*order, JobRow.created_at, JobRow.id)
             .limit(1)
         )
         while True:
@@ -211,6 +233,17 @@ class JobStore:
             # Another replica may have been quicker: the next one, then.
             if is_mine:
                 return await self.find(row.id)
+
+    async def others_wait(self, jobs: Sequence[JobRow]) -> bool:
+        """Whether a job waits whose group of owners has none of these."""
+        running = select(_GROUP).where(JobRow.id.in_([job.id for job in jobs]))
+        waiting = select(func.count()).where(
+            JobRow.state == State.QUEUED.value,
+            JobRow.not_before <= self._clock(),
+            _GROUP.not_in(running),
+        )
+        async with self._database.session() as session:
+            return bool(await session.scalar(waiting))
 
     async def renew(
         self, job_id: UUID, attempt: int, progress: Progress, *, lease_s: float
@@ -389,6 +422,15 @@ class JobStore:
                 for write in sorted(beside, key=lambda one: one.key):
                     await connection.execute(write.statement, write.row)
         return is_changed
+
+
+_GROUP = case(
+    (JobRow.swarm_id.is_not(None), cast(JobRow.swarm_id, String)),
+    (JobRow.token_id.is_not(None), JobRow.owner),
+    # All that are known by network alone are one group: any of them may take another name.
+    else_=func.substr(JobRow.owner, literal_column("1"), literal_column("6")),
+)
+"""Whose share of the places a job takes."""
 
 
 def _held(job_id: UUID, attempt: int) -> ColumnElement[bool]:

@@ -21,8 +21,9 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
 from lake_api.datasets.visible import Visibility
 from lake_api.errors import BodyTooLarge, InvalidRequest, MethodNotAllowed, UnsupportedMediaType
-from lake_api.identity import Connection, requires_agent
+from lake_api.identity import requires_agent
 from lake_api.mcp.server import mcp_server
+from lake_api.peers import Connection
 from lake_api.query.rate_limit import counts_look
 from lake_api.settings import Settings
 from lake_api.web.accept import preferred

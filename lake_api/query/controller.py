@@ -139,7 +139,7 @@ async def _answer(
 ) -> tuple[bytes, dict[str, str]]:
     """The body of the answer, and the headers that belong to its form."""
     limit = MAX_ROWS if checked.has_limit else data.limit
-    agent = call.caller.key if call.caller else ""
+    agent = call.caller.share if call.caller else ""
     told: dict[str, Any] = {"query_id": call.query_id}
     if data.dry_run:
         preview = await engine.preview(checked, limit=limit, agent=agent)

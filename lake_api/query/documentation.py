@@ -53,8 +53,9 @@ form. A valid query that could not be run is 200 with `source: unavailable` in J
 the same code in the other forms, which have no place for a reason.
 
 CSV is RFC 4180 in UTF-8 with a header line: NULL is an empty field, an empty text is `""`, \
-timestamps are ISO 8601 in UTC, nested values are JSON. Texts are never changed, those that begin \
-with `=`, `+`, `-` or `@` included: import them as text where a spreadsheet opens the file."""
+timestamps are ISO 8601 (those with a zone in UTC with `Z`), nested values are JSON. Texts are \
+never changed, those that begin with `=`, `+`, `-` or `@` included: import them as text where a \
+spreadsheet opens the file."""
 
 RESPONSES = {
     200: ResponseSpec(

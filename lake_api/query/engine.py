@@ -98,6 +98,7 @@ class QueryEngine:
                 grace_s=settings.query_grace_s,
                 queue=settings.query_queue,
                 agent_concurrency=settings.agent_concurrency,
+                heavy_after_s=settings.heavy_after_s,
             ),
             objects_dir=slot.data,
             engine_dir=slot.engine,

@@ -35,11 +35,15 @@ from lake_api.query.messages import (
     Work,
     WorkerConfig,
 )
+from lake_api.query.refused_texts import RefusedTexts, is_crash
 from lake_api.query.turns import Turns
 from lake_api.query.worker_process import WorkerFailed, WorkerProcess
 
 _RESTART_DELAY_S = 1.0
 _LOOK_S = 0.05
+_YIELD_CHECK_S = 0.25
+# A light query waits so long before a long one has to make room for it.
+_PATIENCE_S = 0.5
 # A tenth of the processor's time where a light query wants it, all of it where none does.
 _HEAVY_NICENESS = 10
 _LOG = logging.getLogger(__name__)
@@ -57,6 +61,7 @@ class PoolLimits:
     grace_s: float
     queue: int
     agent_concurrency: int
+    heavy_after_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +103,7 @@ class WorkerPool:
         self._tasks: set[asyncio.Task[None]] = set()
         self._outdated: set[WorkerProcess] = set()
         self._closing = False
+        self._refused = RefusedTexts()
         self.respawns = 0
         """Workers that were started in the place of a lost one."""
 
@@ -187,13 +193,21 @@ class WorkerPool:
             QueryUnavailable: too busy, timeout, out of memory, worker lost, or engine error.
         """
         queued_at = time.monotonic()
-        slot = await self._turns.take(agent, deadline=deadline, heavy=heavy)
-        started_at = time.monotonic()
-        job = make_job(next(self._ids))
-        try:
-            reply = await self._ask(slot, job, deadline=deadline)
-        finally:
-            self._give_back(slot, agent)
+        while True:
+            job = make_job(next(self._ids))
+            self._refused.check(job)
+            slot = await self._turns.take(agent, deadline=deadline, heavy=heavy)
+            started_at = time.monotonic()
+            try:
+                reply = await self._ask(
+                    slot, job, deadline=deadline, agent=agent, may_yield=not heavy
+                )
+            finally:
+                self._give_back(slot, agent)
+            if reply is not None:
+                break
+            # It ran for so long that it is a heavy one, and light queries waited for its worker.
+            heavy = True
         finished_at = time.monotonic()
         on_facts(reply.facts)
         if isinstance(reply, Failure):
@@ -232,9 +246,10 @@ class WorkerPool:
             QueryUnavailable: too busy, timeout, out of memory, worker lost, or engine error.
         """
         queued_at = time.monotonic()
+        work = make_work(next(self._ids))
+        self._refused.check(work)
         slot = await self._turns.take(agent, deadline=deadline, heavy=True)
         queue_ms = (time.monotonic() - queued_at) * 1_000
-        work = make_work(next(self._ids))
         try:
             on_start()
             end = await self._follow(self._workers[slot], work, deadline, on_chunk)
@@ -272,8 +287,7 @@ class WorkerPool:
                     case _:
                         raise WorkerFailed("it spoke out of turn")
         except WorkerFailed as error:
-            await _end(worker)
-            raise _worker_lost() from error
+            raise await self._lost(worker, work) from error
         except TimeoutError:
             await _surely(self._drain(worker, work, reading))
             raise _timed_out() from None
@@ -311,11 +325,17 @@ class WorkerPool:
         elif worker is not None and worker.is_alive:
             self._turns.offer(slot)
 
-    async def _ask(self, slot: int, job: Job | PageRead, *, deadline: float) -> Answer | Failure:
+    async def _ask(
+        self, slot: int, job: Job | PageRead, *, deadline: float, agent: str, may_yield: bool
+    ) -> Answer | Failure | None:
+        """What the worker answers; None when the query yielded its worker to others."""
         worker = self._workers[slot]
         worker.send(job)
         reading = asyncio.create_task(worker.receive())
         try:
+            if may_yield and await self._is_to_yield(reading, agent=agent, deadline=deadline):
+                await self._stop(worker, job, reading)
+                return None
             done, _ = await asyncio.wait({reading}, timeout=max(0.0, deadline - time.monotonic()))
             if not done:
                 worker.send(Cancel(id=job.id))
@@ -331,14 +351,35 @@ class WorkerPool:
         try:
             reply = reading.result()
         except WorkerFailed as error:
-            await _end(worker)
-            raise _worker_lost() from error
+            raise await self._lost(worker, job) from error
         if not isinstance(reply, Answer | Failure) or reply.id != job.id:
             await _end(worker)
             raise _worker_lost()
         if isinstance(reply, Failure) and reply.recycle:
             await _end(worker)
         return reply
+
+    async def _lost(self, worker: WorkerProcess, work: Work) -> QueryUnavailable:
+        """What to tell of work whose worker ended; a text whose fault it is, is remembered."""
+        returncode = await worker.ended()
+        await _end(worker)
+        if is_crash(returncode) and not self._closing:
+            return self._refused.add(work)
+        return _worker_lost()
+
+    async def _is_to_yield(
+        self, reading: "asyncio.Task[FromWorker]", *, agent: str, deadline: float
+    ) -> bool:
+        """Wait for the answer; True when the query is a long one and others wait for a worker."""
+        left_s = deadline - time.monotonic()
+        if left_s <= self._limits.heavy_after_s:
+            return False
+        done, _ = await asyncio.wait({reading}, timeout=self._limits.heavy_after_s)
+        while not done and time.monotonic() < deadline - self._limits.grace_s:
+            if self._turns.is_awaited(agent, longer_than_s=_PATIENCE_S):
+                return True
+            done, _ = await asyncio.wait({reading}, timeout=_YIELD_CHECK_S)
+        return False
 
     async def _stop(
         self, worker: WorkerProcess, job: Work, reading: "asyncio.Task[FromWorker]"

@@ -29,7 +29,8 @@ from limits.errors import StorageError
 from litestar.handlers.base import BaseRouteHandler
 
 from lake_api.errors import LakeError, RateLimited, ServiceUnavailable
-from lake_api.identity import Caller, Connection
+from lake_api.identity import Caller
+from lake_api.peers import Connection
 from lake_api.query.call_store import open_call_store
 from lake_api.settings import Settings
 from lake_api.usage.day_sums import DaySums

@@ -24,6 +24,7 @@ from lake_api.query.messages import (
 )
 
 _START_TIMEOUT_S = 30.0
+_END_TIMEOUT_S = 2.0
 _ENVIRONMENT: Mapping[str, str] = {"LANG": "C.UTF-8", "TZ": "UTC", "MALLOC_ARENA_MAX": "2"}
 
 
@@ -103,6 +104,14 @@ class WorkerProcess:
             return decode_from_worker(body)
         except (asyncio.IncompleteReadError, OSError, ValueError, msgspec.MsgspecError) as error:
             raise WorkerFailed("the worker is gone") from error
+
+    async def ended(self) -> int | None:
+        """How a process that spoke no more has ended; None when it has not."""
+        try:
+            async with asyncio.timeout(_END_TIMEOUT_S):
+                return await self._process.wait()
+        except TimeoutError:
+            return None
 
     async def wait(self) -> None:
         """Wait until the process has ended."""

@@ -30,7 +30,8 @@ from lake_api.errors import (
     ServiceUnavailable,
     UnsupportedMediaType,
 )
-from lake_api.identity import Caller, Connection, Role, authenticate
+from lake_api.identity import Caller, Role, authenticate
+from lake_api.peers import Connection
 from lake_api.query.rate_limit import LIMIT_ERRORS, counts_look
 from lake_api.tokens.grants import BadPattern, Grant, checked_patterns
 from lake_api.tokens.schemas import (

@@ -17,7 +17,7 @@ from litestar.config.cors import CORSConfig
 from litestar.handlers.base import BaseRouteHandler
 
 from lake_api.errors import Forbidden, UnknownHost
-from lake_api.identity import Connection
+from lake_api.peers import Connection
 from lake_api.settings import Settings
 
 _LOOPBACK_NAMES = frozenset({"localhost", "ip6-localhost", "ip6-loopback"})

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from lake_assets.catalog.layout import BUCKET
+from lake_assets.catalog.settings import SettingsError, read_lake_setting, switch
 
 
-class LocationError(ValueError):
+class LocationError(SettingsError):
     """A setting of the lake's location is missing or can't be read; the message names it."""
 
 
@@ -35,27 +36,28 @@ class LakeLocation:
         """The location that the settings name.
 
         `MINIO_URL` wins over `MINIO_ENDPOINT` (host:port, scheme by `MINIO_SECURE`). With
-        `reader`, `LAKE_READER_ACCESS_KEY` and `LAKE_READER_SECRET_KEY` are used where they are
-        set: the read side should hold a key that may only get and list.
+        `reader`, the identity is `LAKE_READER_ACCESS_KEY` with `LAKE_READER_SECRET_KEY`: the read
+        side holds a key that may only get and list. The writer's takes its place only where
+        `LAKE_ALLOW_WRITER_KEY` is on.
 
         Raises:
             LocationError: the endpoint or a key is missing, or the endpoint is no URL.
         """
-        secure = env.get("MINIO_SECURE", "").strip().lower() in {"1", "true", "yes", "on"}
         endpoint = env.get("MINIO_URL", "").strip() or env.get("MINIO_ENDPOINT", "").strip()
         if not endpoint:
             raise LocationError("set MINIO_URL (or MINIO_ENDPOINT) to the S3 endpoint of the lake")
         if "://" not in endpoint:
-            endpoint = f"{'https' if secure else 'http'}://{endpoint}"
-        parts = urlsplit(endpoint)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise LocationError("MINIO_URL must be like https://host:port")
-        access_key, secret_key = env.get("MINIO_ACCESS_KEY", ""), env.get("MINIO_SECRET_KEY", "")
-        if reader and env.get("LAKE_READER_ACCESS_KEY"):
-            access_key = env["LAKE_READER_ACCESS_KEY"]
-            secret_key = env.get("LAKE_READER_SECRET_KEY", "")
-        if not (access_key and secret_key):
-            raise LocationError("set MINIO_ACCESS_KEY and MINIO_SECRET_KEY")
+            endpoint = f"{'https' if _is_secure(env) else 'http'}://{endpoint}"
+        name = "MINIO_URL" if env.get("MINIO_URL", "").strip() else "MINIO_ENDPOINT"
+        try:
+            parts = urlsplit(endpoint)
+            is_url = parts.scheme in {"http", "https"} and bool(parts.hostname)
+            _ = parts.port
+        except ValueError as error:
+            raise LocationError(f"{name}: must be like https://host:port") from error
+        if not is_url or "@" in parts.netloc or parts.path.strip("/") or parts.query:
+            raise LocationError(f"{name}: must be like https://host:port")
+        access_key, secret_key = _keys(env, reader=reader)
         return cls(
             endpoint=f"{parts.scheme}://{parts.netloc}",
             access_key=access_key,
@@ -63,3 +65,32 @@ class LakeLocation:
             region=env.get("MINIO_REGION", "").strip() or "us-east-1",
             bucket=env.get("LAKE_BUCKET", "").strip() or BUCKET,
         )
+
+
+def _is_secure(env: Mapping[str, str]) -> bool:
+    text = env.get("MINIO_SECURE", "").strip()
+    try:
+        return switch(text or "off")
+    except ValueError as error:
+        raise LocationError(f"MINIO_SECURE: {error}, not {text[:60]!r}") from error
+
+
+def _keys(env: Mapping[str, str], *, reader: bool) -> tuple[str, str]:
+    if reader:
+        keys = env.get("LAKE_READER_ACCESS_KEY", ""), env.get("LAKE_READER_SECRET_KEY", "")
+        if all(keys):
+            return keys
+        if any(keys):
+            raise LocationError(
+                "LAKE_READER_ACCESS_KEY: must be set with LAKE_READER_SECRET_KEY, and it with that"
+            )
+        if not read_lake_setting("LAKE_ALLOW_WRITER_KEY", env):
+            raise LocationError(
+                "LAKE_READER_ACCESS_KEY: the query service needs an S3 identity that may only get "
+                "and list; set it with LAKE_READER_SECRET_KEY, or set LAKE_ALLOW_WRITER_KEY=on to "
+                "let the service hold the key in MINIO_ACCESS_KEY"
+            )
+    access_key, secret_key = env.get("MINIO_ACCESS_KEY", ""), env.get("MINIO_SECRET_KEY", "")
+    if not (access_key and secret_key):
+        raise LocationError("set MINIO_ACCESS_KEY and MINIO_SECRET_KEY")
+    return access_key, secret_key

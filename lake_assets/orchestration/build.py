@@ -12,6 +12,7 @@ import dagster as dg
 from dagster_duckdb import DuckDBResource
 
 from lake_assets.catalog import Catalog, LakeSource
+from lake_assets.catalog.settings import read_lake_setting
 from lake_assets.orchestration.assets import Clock, build_asset, is_built
 from lake_assets.orchestration.automation import automation_sensor
 from lake_assets.orchestration.catch_up import catch_up_sensor
@@ -35,7 +36,7 @@ def build_defs(*, catalog: Catalog, env: Mapping[str, str], clock: Clock = _now)
     (`on` starts schedules and sensors by default) is read here.
     """
     lake = LakeResource(env=env)
-    running = env.get("LAKE_SCHEDULES", "").strip().lower() == "on"
+    running: bool = read_lake_setting("LAKE_SCHEDULES", env)
     with warnings.catch_warnings():
         # Backfill policies are marked beta; they are what makes a year one run. So are automation
         # conditions that only the code server knows.

@@ -107,6 +107,8 @@ class PlatformExport:
 def _batches(cursor: postgres.Cursor) -> Iterator[pa.RecordBatch]:
     # Not `fetch_record_batch`: its errors come without their SQLSTATE, as errors of a file.
     results = cursor._results  # pyright: ignore[reportPrivateUsage]
+    if results is None:
+        return
     with results.reader as reader:
         while True:
             try:

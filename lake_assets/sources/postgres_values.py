@@ -78,8 +78,8 @@ class Decoder:
             case Decode.AS_IS:
                 pass
         if column.required and array.null_count:
-            at = pc.call_function("index", [pc.is_null(array)], pc.IndexOptions(pa.scalar(True)))
-            self._refuse(column, batch, at.as_py(), "null", "which is declared to have a value")
+            at = pc.call_function("index", [array.is_null()], pc.IndexOptions(pa.scalar(True)))
+            self._refuse(column, batch, at.as_py(), "null", "where a value is required")
         return array
 
     def _cast(
@@ -110,7 +110,13 @@ class Decoder:
         low, high = span["min"].as_py(), span["max"].as_py()
         if low is None or (low >= first and high < end):
             return array
-        unfit = pc.or_(pc.less(numbers, first), pc.equal(numbers, end))
+        unfit = pc.call_function(
+            "or",
+            [
+                pc.call_function("less", [numbers, first]),
+                pc.call_function("equal", [numbers, end]),
+            ],
+        )
         at = pc.call_function("index", [unfit], pc.IndexOptions(pa.scalar(True))).as_py()
         said = _said_endless(numbers[at].as_py(), is_day=is_day)
         if column.required:
@@ -121,7 +127,7 @@ class Decoder:
         else:
             row = _row_of(self._dataset, batch, at)
             self.nulled[column.name] = Nulled(count, f"{said} in the row with {row}")
-        return pc.if_else(unfit, pa.scalar(None, type=array.type), array)
+        return pc.call_function("if_else", [unfit, pa.scalar(None, type=array.type), array])
 
     def _refuse_no_json(self, column: Column, array: pa.Array, batch: pa.RecordBatch) -> None:
         for at, text in enumerate(array.to_pylist()):
@@ -151,7 +157,10 @@ def _row_of(dataset: Dataset, batch: pa.RecordBatch, at: int) -> str:
 def _shown(value: pa.Scalar) -> str:
     if not value.is_valid:
         return "null"
-    text = str(pc.cast(value, pa.string()))
+    try:
+        text = str(value.as_py())
+    except (ValueError, OverflowError):
+        return "a time outside of the years 1 to 9999"
     return (
         text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}… ({len(text):,} characters)"
     )

@@ -50,9 +50,13 @@ class RowMeasure:
             self._failed += _found(words, pa.array(self._failures.values))
         span = pc.call_function("min_max", [batch.column(self._watermark)])
         low, high = span["min"], span["max"]
-        if low.is_valid and (self._low is None or pc.less(low, self._low).as_py()):
+        if low.is_valid and (
+            self._low is None or pc.call_function("less", [low, self._low]).as_py()
+        ):
             self._low = low
-        if high.is_valid and (self._high is None or pc.greater(high, self._high).as_py()):
+        if high.is_valid and (
+            self._high is None or pc.call_function("greater", [high, self._high]).as_py()
+        ):
             self._high = high
 
     @property
@@ -87,8 +91,8 @@ def _plain(watermark: pa.Scalar | None) -> Watermark:
     try:
         return watermark.as_py()
     except (ValueError, OverflowError):
-        # Before the year 1 or after 9999, which a snapshot may have and Python has not.
-        return str(pc.cast(watermark, pa.string()))
+        # A snapshot may have such a time; Python has not, and Arrow writes another one.
+        return "outside of the years 1 to 9999"
 
 
 def _found(column: pa.Array, values: pa.Array) -> int:

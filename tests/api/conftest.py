@@ -450,3 +450,16 @@ def assert_problem(answer: httpx.Response, status: int, code: str) -> dict[str, 
 @pytest.fixture(scope="session")
 def problem() -> Callable[[httpx.Response, int, str], dict[str, Any]]:
     return assert_problem
+
+
+@pytest.fixture
+def lake_env(tmp_path: Any) -> dict[str, str]:
+    # Nothing listens on port 9 (discard): the service starts and says that storage is away.
+    return {
+        "MINIO_URL": "http://127.0.0.1:9",
+        "LAKE_READER_ACCESS_KEY": "a",
+        "LAKE_READER_SECRET_KEY": "b",
+        "LAKE_DAGSTER_URL": "http://127.0.0.1:9",
+        "LAKE_CACHE_DIR": str(tmp_path / "cache"),
+        "LAKE_DATABASE_URL": f"sqlite:///{tmp_path}/service.db",
+    }

@@ -4,6 +4,10 @@ from typing import Any
 
 import httpx
 import pytest
+from litestar.connection import ASGIConnection
+
+from lake_api.peers import client_address
+from lake_api.settings import Settings
 
 QUERY = "/api/v1/internal/lake/query"
 KEY = "test-key-of-the-admin"
@@ -20,20 +24,72 @@ def test_a_loopback_peer_is_an_internal_agent(service: Any) -> None:
     assert service.query(SQL).status_code == 200
     assert service.query(SQL, headers={"X-Agent-ID": "aurora"}).status_code == 200
     assert service.query(SQL, headers={"X-Internal-API-Key": KEY}).status_code == 200
-    assert service.engine.agents == ["agent:internal", "agent:aurora", "admin:admin"]
+    assert service.engine.agents == [
+        "peer:127.0.0.1 agent:internal",
+        "peer:127.0.0.1 agent:aurora",
+        "admin:admin",
+    ]
 
 
 @pytest.mark.parametrize(
     "header",
     [
         "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via", "CF-Connecting-IP",
-        "X_Forwarded_For",
+        "X_Forwarded_For", "X-Amzn-Trace-Id", "X-Azure-ClientIP", "X-Cloud-Trace-Context", "CF-Ray",
+        "X-ProxyUser-Ip", "Tailscale-User-Login", "X-Original-URL", "X-Scheme",
+        "X-Auth-Request-User",
+        "X-Envoy-External-Address", "Cdn-Loop", "X-Vercel-Id", "X-Nf-Client-Connection-Ip",
     ],
 )  # fmt: skip
 def test_one_forwarding_header_ends_that_standing(service: Any, problem: Any, header: str) -> None:
     answer = service.query(SQL, headers={header: "127.0.0.1"})
     problem(answer, 401, "not_authenticated")
     assert "WWW-Authenticate" in answer.headers
+
+
+def test_a_trusted_proxy_speaks_for_others_and_is_never_internal(
+    start_service: Any, problem: Any
+) -> None:
+    service = start_service(LAKE_TRUSTED_PROXIES="127.0.0.0/8")
+    # Not even where it leaves no sign of itself, as a proxy without configuration does.
+    problem(service.query(SQL), 401, "not_authenticated")
+    assert service.query(SQL, headers={"X-Internal-API-Key": KEY}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "GET /metrics HTTP/1.0\r\nHost: localhost",
+        "GET /metrics HTTP/1.1\r\nConnection: close\r\nHost: lake.example.com",
+        "GET /metrics HTTP/1.1\r\nConnection: close\r\nHost: 10.1.2.3",
+    ],
+    ids=["nginx's version of HTTP", "a name passed on", "an address passed on"],
+)
+def test_other_signs_of_a_proxy_on_this_machine_end_it_too(start_service: Any, head: str) -> None:
+    service = start_service(LAKE_ALLOWED_HOSTS="lake.example.com")
+    assert b'"not_authenticated"' in sent(service, f"{head}\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("peer", "headers", "expected"),
+    [
+        ("10.0.0.1", {}, "10.0.0.1"),
+        ("10.0.0.1", {"X-Forwarded-For": "203.0.113.9"}, "203.0.113.9"),
+        ("10.0.0.1", {"X-Forwarded-For": "1.1.1.1, 203.0.113.9, 10.0.0.2"}, "203.0.113.9"),
+        ("10.0.0.1", {"X-Forwarded-For": "203.0.113.9:4711"}, "203.0.113.9"),
+        ("10.0.0.1", {"X-Forwarded-For": "unknown"}, "10.0.0.1"),
+        ("10.0.0.1", {"Forwarded": 'for=1.1.1.1, for="[2001:db8::1]:80"'}, "2001:db8::1"),
+        ("192.0.2.7", {"X-Forwarded-For": "203.0.113.9"}, "192.0.2.7"),
+        ("::ffff:10.0.0.1", {"X-Forwarded-For": "203.0.113.9"}, "203.0.113.9"),
+    ],
+)  # fmt: skip
+def test_the_client_is_whom_trusted_proxies_name(
+    peer: str, headers: dict[str, str], expected: str
+) -> None:
+    settings = Settings.from_mapping({"LAKE_TRUSTED_PROXIES": "10.0.0.0/8"})
+    raw = [(name.lower().encode(), text.encode()) for name, text in headers.items()]
+    connection: Any = ASGIConnection({"type": "http", "headers": raw, "client": (peer, 1)})  # pyright: ignore
+    assert client_address(connection, settings) == expected
 
 
 def test_a_peer_outside_the_internal_networks_needs_the_key(

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import fields
-from typing import Any
 
 import httpx
 import pytest
@@ -90,19 +89,6 @@ def test_a_missing_lake_ends_it_with_a_sentence(start_process: StartProcess) -> 
     _, said = process.communicate(timeout=60)
     assert process.returncode == 2
     assert "MINIO_URL" in said
-
-
-@pytest.fixture
-def lake_env(tmp_path: Any) -> dict[str, str]:
-    # Nothing listens on port 9 (discard): the service starts and says that storage is away.
-    return {
-        "MINIO_URL": "http://127.0.0.1:9",
-        "MINIO_ACCESS_KEY": "a",
-        "MINIO_SECRET_KEY": "b",
-        "LAKE_DAGSTER_URL": "http://127.0.0.1:9",
-        "LAKE_CACHE_DIR": str(tmp_path / "cache"),
-        "LAKE_DATABASE_URL": f"sqlite:///{tmp_path}/service.db",
-    }
 
 
 def _free_port() -> int:

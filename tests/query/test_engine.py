@@ -490,3 +490,18 @@ def test_decimals_stay_exact(lake):
     lake.put(USAGE, DAY, usage_rows(DAY, ["small"]))
     lake.start()
     assert lake.rows("SELECT cost_usd FROM agent_run_log") == [["123456789012.345678"]]
+
+
+@pytest.mark.parametrize(
+    ("sql", "first"),
+    [
+        # The type of the clock needs text, and nothing in the text of the query tells.
+        ("SELECT current_time IS NULL AS a, current_time AS b FROM range(300) r(i)", [False]),
+        ("SELECT DATE '9999-12-31' AS a FROM range(300) r(i)", ["9999-12-31"]),
+        ("SELECT 'infinity'::DATE AS a FROM range(300) r(i)", ["infinity"]),
+    ],
+)
+def test_rows_are_read_again_where_python_has_no_exact_value(shared_lake, sql, first):
+    rows = json.loads(shared_lake.query(sql, limit=200).rows_json)
+    assert len(rows) == 200
+    assert rows[0][:1] == rows[199][:1] == first

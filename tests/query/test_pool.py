@@ -10,7 +10,7 @@ from datetime import date
 import psutil
 import pytest
 
-from lake_api.errors import QueryUnavailable
+from lake_api.errors import QueryRejected, QueryUnavailable
 from lake_api.query.guard import CheckedQuery
 from tests.query.conftest import RUNS, run_rows
 from tests.query.test_engine import poll
@@ -19,6 +19,7 @@ from tests.query.test_plan import checked
 SLOW = "SELECT count(*) FROM range(1000000000) a, range(1000000) b WHERE a.range * b.range % 7 = 3"
 BOMB = "SELECT length(regexp_extract_all(repeat('a', 200000), 'a*b|a')::VARCHAR)"
 MEMORY_BOMB = "SELECT list(i::VARCHAR || repeat('x', 100)) FROM range(100000000) t(i)"
+KILLER = "SELECT from_json('[]', (repeat('[', 40000) || '\"INT\"' || repeat(']', 40000))) AS v"
 QUICK = "SELECT 41 + 1"
 
 
@@ -84,6 +85,18 @@ def test_a_worker_that_is_killed_in_mid_query(lake):
     assert (error.code, error.retry) == ("worker_lost", True)
     assert ask(lake) == b"[[42]]"
     assert pids(lake) != {pid}
+
+
+def test_a_text_that_ends_its_worker_is_refused_for_a_while(running):
+    error = failure(start(running, KILLER))
+    assert (error.code, error.retry) == ("query_ends_worker", False)
+    with pytest.raises(QueryRejected) as refused:
+        start(running, KILLER).result(timeout=30)
+    assert refused.value.code == "query_ends_worker"
+    assert "refused until 20" in str(refused.value)
+    # Others go on, and so does the same engine with other texts.
+    assert ask(running) == b"[[42]]"
+    poll(lambda: running.engine._pool.alive == 2)
 
 
 def test_a_worker_that_is_killed_while_idle_is_replaced(running):

@@ -42,6 +42,68 @@ def test_agents_take_turns(background):
     assert sorted(order) == ["a", "a", "b", "heavy", "heavy", "heavy", "heavy"]
 
 
+def test_a_swarm_with_many_agents_has_one_turn(background):
+    async def run():
+        agents = [f"swarm:s token:{number}" for number in range(6)]
+        return await served_in_order(turns(), [*agents, "token:other", "peer:p agent:x"])
+
+    order = background.run(run())
+    assert set(order[:4]) >= {"token:other", "peer:p agent:x"}
+
+
+def test_the_queue_is_everybodys_and_a_small_group_gets_in(background):
+    async def run():
+        line = turns(slots=0, queue=4)
+        waiting = [
+            asyncio.create_task(line.take(f"peer:p agent:{number}", deadline=soon()))
+            for number in range(4)
+        ]
+        await asyncio.sleep(0)
+        # A group that is alone has the whole queue, and not more.
+        with pytest.raises(QueryUnavailable, match="Too many queries are waiting"):
+            await line.take("peer:p agent:4", deadline=soon())
+        other = asyncio.create_task(line.take("token:other", deadline=soon()))
+        await asyncio.wait({waiting[-1]}, timeout=5)
+        for slot in range(4):
+            line.offer(slot)
+        served = await asyncio.gather(*waiting[:-1], other)
+        assert sorted(served) == [0, 1, 2, 3]
+        await waiting[-1]
+
+    assert "swarm or address" in refusal(background, run()).detail
+
+
+def test_a_group_never_has_all_heavy_slots(background):
+    async def run():
+        line = with_lanes(light=2, heavy=1, heavy_beside=1)
+        await line.take("swarm:s token:1", deadline=soon(), heavy=True)
+        second = asyncio.create_task(line.take("swarm:s token:2", deadline=soon(), heavy=True))
+        await asyncio.sleep(0.01)
+        assert not second.done()
+        slot = await line.take("token:other", deadline=soon(), heavy=True)
+        second.cancel()
+        return slot
+
+    assert background.run(run()) in {0, 1}
+
+
+def test_whom_a_long_query_keeps_waiting_is_known(background):
+    async def run():
+        line = turns(slots=1)
+        await line.take("a", deadline=soon())
+        waiting = [asyncio.create_task(line.take("a", deadline=soon()))]
+        await asyncio.sleep(0.02)
+        assert not line.is_awaited("a", longer_than_s=0)
+        waiting.append(asyncio.create_task(line.take("b", deadline=soon())))
+        await asyncio.sleep(0.02)
+        assert line.is_awaited("a", longer_than_s=0.01)
+        assert not line.is_awaited("a", longer_than_s=10)
+        for task in waiting:
+            task.cancel()
+
+    background.run(run())
+
+
 def test_one_agent_leaves_a_slot_for_others(background):
     async def run():
         line = turns(slots=2, agent_running=1)

@@ -91,3 +91,19 @@ def test_what_does_not_fit_is_named_with_expected_and_actual(columns, message):
 def test_a_required_column_may_not_be_missing():
     with pytest.raises(SchemaMismatch, match="`created_at` is required and missing"):
         conform(pa.RecordBatch.from_pydict({"play_id": ["a"]}), DATASET)
+
+
+def test_whole_numbers_and_zeros_beyond_the_last_digit_are_decimals():
+    fitted = conform(batch(cost_usd=pa.array([-999_999_999_999])), DATASET)
+    assert fitted["cost_usd"].to_pylist() == [Decimal("-999999999999.000000")]
+    for text, value in [("1.5" + "0" * 60, "1.5"), ("1.5e-5", "0.000015"), ("1E5", "100000")]:
+        fitted = conform(batch(cost_usd=pa.array([text])), DATASET)
+        assert fitted["cost_usd"].to_pylist() == [Decimal(value)]
+
+
+@pytest.mark.parametrize(
+    "value", [10**12, "9" * 200, "1e-45", "1e400", "1.5e-7", "0." + "0" * 60 + "1"]
+)
+def test_a_number_of_too_many_digits_never_becomes_another(value):
+    with pytest.raises(SchemaMismatch, match="with a value that does not fit"):
+        conform(batch(cost_usd=pa.array([value])), DATASET)

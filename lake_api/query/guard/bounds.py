@@ -8,7 +8,7 @@ Does not belong here: which functions exist (`query.functions`), sizes of the tr
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from sqlglot import exp
 
@@ -34,6 +34,15 @@ _PRINTF_FIELD = re.compile(r"%(?!%)([^A-Za-z%]*)|%%")
 _REGEX_OPERATORS = (exp.RegexpLike, exp.RegexpILike, exp.SimilarTo)
 _COUNTED = (exp.Min, exp.Max, exp.ArgMax, exp.ArgMin)
 _MANY_BAR_CHARS = 200
+_LENGTHENING = frozenset(
+    {
+        "array_agg", "array_to_string", "group_concat", "lpad", "list_aggregate", "list_reduce",
+        "list_resize", "listagg", "reduce", "repeat", "replace", "rpad", "string_agg", "translate",
+        "regexp_replace", "concat", "concat_ws", "||",
+        "WITH RECURSIVE",
+    }
+)  # fmt: skip
+"""Functions that make a long text of a short one."""
 
 
 class Bounds:
@@ -45,7 +54,7 @@ class Bounds:
         self._factor = 1.0
         self._longest = 1.0
 
-    def check(self, nodes: Iterable[exp.Expr]) -> None:
+    def check(self, nodes: Sequence[exp.Expr]) -> None:
         """Judge the arguments of every call.
 
         Raises:
@@ -58,6 +67,8 @@ class Bounds:
                 self._count_is(node.args["count"], node)
             elif isinstance(node, exp.Columns):
                 self._columns(node)
+            elif isinstance(node, exp.Cast) and _has_variant(node.to):
+                self._variant(node, nodes)
             elif isinstance(node, exp.Func):
                 name = called_name(node, self._sql)
                 known = FUNCTIONS.get(name) if name else None
@@ -166,14 +177,18 @@ class Bounds:
                 f"Use at most {allowed:g}.",
             )
 
-    def _text(self, text: exp.Expr | None, node: exp.Expr, what: str) -> str:
+    def _text(
+        self,
+        text: exp.Expr | None,
+        node: exp.Expr,
+        what: str,
+        *,
+        hint: str = "Write it as '…'; to look for the text of another column use contains or LIKE.",
+    ) -> str:
         if isinstance(text, exp.Literal) and text.is_string:
             return str(text.name)
         raise self._refuse(
-            node,
-            Code.ARGUMENT_NOT_LITERAL,
-            f"{what} is not written as a string.",
-            "Write it as '…'; to look for the text of another column use contains or LIKE.",
+            node, Code.ARGUMENT_NOT_LITERAL, f"{what} is not written as a string.", hint
         )
 
     def regex(self, node: exp.Expr, name: str) -> None:
@@ -210,6 +225,43 @@ class Bounds:
             )
         widths = [int(digits[:9]) for field in specified for digits in _WIDTH.findall(field)]
         self._at_most(max(widths, default=0), self._limits.max_format_width, node, name)
+
+    def structure(self, node: exp.Expr, name: str) -> None:
+        """The structure that a JSON text is read as: a type, which the engine reads recursively."""
+        written = self._text(
+            self._argument(node, 1),
+            node,
+            f"The structure of {name}",
+            hint="""Write it as a literal, such as '{"a": "BIGINT"}'.""",
+        )
+        depth = deepest = 0
+        for sign in written:
+            depth += (sign in "[{") - (sign in "]}")
+            deepest = max(deepest, depth)
+        self._at_most(deepest, self._limits.max_nesting, node, f"{name} as the depth of its type")
+        if "variant" in written.lower():
+            raise self._refuse(
+                node,
+                Code.ARGUMENT_TOO_LARGE,
+                f"{name} can't make a VARIANT.",
+                "Use JSON in its place.",
+            )
+
+    def _variant(self, node: exp.Cast, nodes: Sequence[exp.Expr]) -> None:
+        """A text that is made long can be nested more deeply than a VARIANT can be read."""
+        for other in nodes:
+            name = called_name(other, self._sql) if isinstance(other, exp.Func) else None
+            if isinstance(other, exp.DPipe):
+                name = "||"
+            elif isinstance(other, exp.With) and other.args.get("recursive"):
+                name = "WITH RECURSIVE"
+            if name and (name in _LENGTHENING or name.lower() in _LENGTHENING):
+                raise self._refuse(
+                    node,
+                    Code.ARGUMENT_TOO_LARGE,
+                    f"A query that makes longer values with {name} can't cast to VARIANT.",
+                    f"Keep the value as JSON, or write the query without {name}.",
+                )
 
     def aggregate_name(self, node: exp.Expr, name: str) -> None:
         """The aggregate that a list function calls by name."""
@@ -302,6 +354,7 @@ _RULES: Mapping[str, Callable[[Bounds, exp.Expr, str], None]] = {
     "regex": Bounds.regex,
     "repeat": Bounds.repeat,
     "resize": Bounds.pad,
+    "structure": Bounds.structure,
     "to_base": Bounds.to_base,
 }
 BOUND_RULES: frozenset[str] = frozenset(_RULES)
@@ -316,6 +369,12 @@ def _is_method(node: exp.Expr) -> bool:
             return True
         part = part.parent
     return False
+
+
+def _has_variant(kind: exp.Expr | None) -> bool:
+    return isinstance(kind, exp.DataType) and any(
+        part.this == exp.DataType.Type.VARIANT for part in kind.find_all(exp.DataType)
+    )
 
 
 def _makes_rows(node: exp.Expr) -> bool:

@@ -20,7 +20,15 @@ pa.set_memory_pool(pa.system_memory_pool())
 
 def first_row(table: Any) -> list[Any] | None:
     """The values of the first row, by column; two columns may share a name."""
-    return [column[0].as_py() for column in table.columns] if table.num_rows else None
+    return [_python(column[0]) for column in table.columns] if table.num_rows else None
+
+
+def _python(value: Any) -> Any:
+    try:
+        return value.as_py()
+    except (ValueError, OverflowError):
+        # A day that Python does not know.
+        return str(value)
 
 
 def encode_arrow(

@@ -3,8 +3,8 @@
 Belongs here: which Avro type a column becomes.
 Does not belong here: writing the file (`files`).
 
-Every column may be null. What Avro has no type of (nested values, intervals, 64-bit integers
-without a sign) is text, as it is in CSV.
+Every column may be null. What Avro has no type of comes as text (`lowering`); 64-bit integers
+without a sign and nested values become text here, as they are in CSV.
 """
 
 import re
@@ -22,12 +22,17 @@ def _is_long(kind: Any) -> bool:
     return bool(pa.types.is_integer(kind)) and kind != pa.uint64()
 
 
+def _is_zoned(kind: Any) -> bool:
+    return bool(pa.types.is_timestamp(kind)) and kind.tz is not None
+
+
 _TYPES: tuple[tuple[Callable[[Any], bool], Any], ...] = (
     (pa.types.is_boolean, "boolean"),
     (_is_long, "long"),
     (pa.types.is_floating, "double"),
     (pa.types.is_date32, {"type": "int", "logicalType": "date"}),
-    (pa.types.is_timestamp, {"type": "long", "logicalType": "timestamp-micros"}),
+    (_is_zoned, {"type": "long", "logicalType": "timestamp-micros"}),
+    (pa.types.is_timestamp, {"type": "long", "logicalType": "local-timestamp-micros"}),
     (pa.types.is_time64, {"type": "long", "logicalType": "time-micros"}),
     (pa.types.is_binary, "bytes"),
 )
@@ -79,10 +84,10 @@ def _values(column: Any, kind: str) -> list[Any]:
     arrow = column.type
     if pa.types.is_timestamp(arrow):
         # Whole microseconds: quicker than Python's dates, and without their time zones.
-        utc = column.cast(pa.timestamp("us", tz=arrow.tz), safe=False)
+        utc = column.cast(pa.timestamp("us", tz=arrow.tz))
         return utc.cast(pa.int64()).to_pylist()
     if pa.types.is_time64(arrow):
-        return column.cast(pa.time64("us"), safe=False).cast(pa.int64()).to_pylist()
+        return column.cast(pa.time64("us")).cast(pa.int64()).to_pylist()
     if pa.types.is_date32(arrow):
         return column.cast(pa.int32()).to_pylist()
     if _type(arrow) == "string":

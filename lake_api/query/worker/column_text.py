@@ -9,7 +9,6 @@ Common types are turned into text by Arrow, a column in one call; the rest value
 
 import re
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -17,14 +16,16 @@ import pyarrow as pa
 import pyarrow.compute
 
 from lake_api.query.worker.csv_rows import csv_text
-from lake_api.query.worker.encode import plain_value
+from lake_api.query.worker.encode import NullNumbers
 
 # Its functions are made when it is loaded; type checkers do not see them.
 pc: Any = pyarrow.compute
 _SPECIAL_IN_CSV = r'[",\r\n]'
 _CONTROL = r"[\x00-\x1f]"
+_WHOLE_NUMBERS = frozenset({"UHUGEINT"})
+"""Numbers that Arrow has no type of: they come as text."""
+
 _LINE_ENDS = re.compile(r"[\r\n]")
-_DAYS_OF_MONTH = 30
 
 
 def csv_header(names: Sequence[str]) -> bytes:
@@ -47,14 +48,16 @@ def csv_lines(batch: Any, column_types: Sequence[str]) -> bytes:
     return _joined([*pieces, _text("\r\n")], null="")
 
 
-def json_lines(batch: Any, names: Sequence[str], column_types: Sequence[str]) -> bytes:
-    """Rows as JSON objects, one a line."""
+def json_lines(
+    batch: Any, names: Sequence[str], column_types: Sequence[str], *, lost: set[str]
+) -> bytes:
+    """Rows as JSON objects, one a line; `lost` gets columns with numbers that JSON has not."""
     pieces: list[Any] = []
     for place, (name, column, kind) in enumerate(
         zip(names, batch.columns, column_types, strict=True)
     ):
         key = msgspec.json.encode(name).decode()
-        pieces += [_text(f"{',' if place else '{'}{key}:"), _json_cells(column, kind)]
+        pieces += [_text(f"{',' if place else '{'}{key}:"), _json_cells(name, column, kind, lost)]
     return _joined([*pieces, _text("}\n")], null="null")
 
 
@@ -67,8 +70,6 @@ def text_of(column: Any, kind: str) -> Any:
         return text_of(column.cast(arrow.value_type), kind)
     if pa.types.is_integer(arrow) or pa.types.is_date32(arrow) or pa.types.is_boolean(arrow):
         return column.cast(pa.string())
-    if pa.types.is_timestamp(arrow):
-        return _timestamps(column)
     if pa.types.is_decimal(arrow):
         texts = column.cast(pa.string())
         # Small fractions come out with an exponent.
@@ -76,25 +77,12 @@ def text_of(column: Any, kind: str) -> Any:
     return _by_value(column)
 
 
-def _timestamps(column: Any) -> Any:
-    texts = pc.strftime(column, format="%Y-%m-%dT%H:%M:%SZ")
-    return pc.replace_substring_regex(texts, r"\.0+Z$", "Z")
-
-
 def _by_value(column: Any) -> Any:
-    return pa.array([csv_text(_python(value)) for value in _values(column)], pa.string())
+    return pa.array([csv_text(value) for value in _values(column)], pa.string())
 
 
 def _values(column: Any) -> list[Any]:
     return column.to_pylist(maps_as_pydicts="lossy")
-
-
-def _python(value: Any) -> Any:
-    """What the engine itself would give for a value."""
-    if isinstance(value, pa.MonthDayNano):
-        days = value.months * _DAYS_OF_MONTH + value.days
-        return timedelta(days=days, microseconds=value.nanoseconds // 1_000)
-    return value
 
 
 def _csv_cells(column: Any, kind: str) -> Any:
@@ -106,24 +94,31 @@ def _csv_cells(column: Any, kind: str) -> Any:
     return pc.if_else(pc.equal(texts, ""), '""', texts)
 
 
-def _json_cells(column: Any, kind: str) -> Any:
+def _json_cells(name: str, column: Any, kind: str, lost: set[str]) -> Any:
     arrow = column.type
-    if kind == "JSON":
+    if kind in {"JSON", "VARIANT"}:
         return pa.array([_json_document(value) for value in column.to_pylist()], pa.string())
     if pa.types.is_floating(arrow):
-        # JSON has no NaN and no infinities.
-        numbers = pc.if_else(pc.is_finite(column), column, None)
-        return text_of(numbers, kind)
-    if pa.types.is_integer(arrow) or pa.types.is_decimal(arrow) or pa.types.is_boolean(arrow):
+        finite = pc.is_finite(column)
+        if not pc.all(finite).as_py():
+            lost.add(name)
+        return text_of(pc.if_else(finite, column, None), kind)
+    if (
+        pa.types.is_integer(arrow)
+        or pa.types.is_decimal(arrow)
+        or pa.types.is_boolean(arrow)
+        or kind in _WHOLE_NUMBERS
+    ):
         return text_of(column, kind)
     if pa.types.is_nested(arrow):
-        return pa.array(
-            [
-                None if value is None else msgspec.json.encode(plain_value(value)).decode()
-                for value in _values(column)
-            ],
-            pa.string(),
-        )
+        nested = NullNumbers(name)
+        texts = [
+            None if value is None else msgspec.json.encode(nested.plain(value)).decode()
+            for value in _values(column)
+        ]
+        if nested.lost_numbers:
+            lost.add(name)
+        return pa.array(texts, pa.string())
     return _json_strings(text_of(column, kind))
 
 

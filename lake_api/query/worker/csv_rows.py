@@ -6,7 +6,7 @@ Does not belong here: DuckDB itself; JSON (`encode`).
 - A header line, commas, CRLF, UTF-8. A field is quoted when it must be.
 - NULL is an empty field, and an empty text is `""`. A NULL that is alone in its row is `""` too:
   readers skip empty lines.
-- Numbers are exact; NaN and infinities are `NaN`, `Infinity`, `-Infinity`.
+- Numbers are exact; NaN and infinities are `NaN`, `Infinity`, `-Infinity`, in nested values too.
 - Timestamps, intervals and bytes are as in JSON; nested values are JSON texts.
 - Texts are never changed, those that begin with `=`, `+`, `-` or `@` included: whoever opens the
   file in a spreadsheet must import such columns as text.
@@ -20,23 +20,42 @@ from typing import Any
 
 import msgspec
 
-from lake_api.query.worker.encode import EncodedRows, RowTooLarge, cut_warning, plain_value
+from lake_api.query.worker.encode import (
+    MOMENTS,
+    UNWRITABLE,
+    EncodedRows,
+    RowTooLarge,
+    Unencodable,
+    cut_warning,
+    number_text,
+    plain_value,
+)
 
 _MUST_BE_QUOTED = re.compile(r'[",\r\n]')
 
 
 def encode_csv(
-    rows: Iterable[Sequence[Any]], *, columns: Sequence[str], byte_cap: int
+    rows: Iterable[Sequence[Any]],
+    *,
+    columns: Sequence[str],
+    types: Sequence[str],
+    byte_cap: int,
 ) -> EncodedRows:
     """A header and whole rows until `byte_cap` is reached.
 
     Raises:
         RowTooLarge: not even the first row fits.
+        Ambiguous: a value stands for two.
+        Unencodable: a value can't be written.
     """
     lines = [_line(columns)]
+    moments = {place: MOMENTS[kind] for place, kind in enumerate(types) if kind in MOMENTS}
     left_bytes, is_cut = byte_cap, False
     for row in rows:
-        line = _line([csv_text(value) for value in row])
+        cells = list(row)
+        for place, unambiguous in moments.items():
+            cells[place] = unambiguous(cells[place])
+        line = _line([_text(value, name) for value, name in zip(cells, columns, strict=True)])
         left_bytes -= len(line)
         is_cut = left_bytes < 0
         if is_cut:
@@ -66,6 +85,13 @@ def _field(text: str | None) -> str:
     return text
 
 
+def _text(value: Any, column: str) -> str | None:
+    try:
+        return csv_text(value)
+    except UNWRITABLE as error:
+        raise Unencodable(column) from error
+
+
 def csv_text(value: Any) -> str | None:
     """The text of a value; None where its field is empty."""
     match value:
@@ -76,13 +102,7 @@ def csv_text(value: Any) -> str | None:
         case Decimal():
             return f"{value:f}"
         case float():
-            return _float(value)
+            return repr(value) if math.isfinite(value) else number_text(value)
         case _:
             plain = plain_value(value)
             return plain if isinstance(plain, str) else msgspec.json.encode(plain).decode()
-
-
-def _float(value: float) -> str:
-    if math.isfinite(value):
-        return repr(value)
-    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

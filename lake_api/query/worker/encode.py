@@ -4,29 +4,64 @@ Belongs here: which JSON a value of which DuckDB type becomes, and the byte cap.
 Does not belong here: DuckDB itself; deciding the caps.
 
 - Whole numbers beyond 2**53 and decimals that a double can't hold exactly would be damaged: their
-  column is given as text, all of its values alike, and a warning says so. Inside nested values
-  only the damaged ones are text.
-- Timestamps are ISO 8601 in UTC with `Z`, intervals ISO 8601 durations, bytes base64.
+  column is given as text, all of its values alike, and a warning says so. Inside nested values and
+  JSON values only the damaged ones are text.
+- Timestamps are ISO 8601, those of a time zone in UTC with `Z`; bytes are base64.
 - NaN and infinities are null, and a warning says so.
 - JSON values and nested values are JSON.
+
+Types that Python has no exact form of come as text already (`lowering`). What Python tells apart
+from another value only sometimes raises `Ambiguous`: the rows are then read again as text.
 """
 
 import math
-from collections.abc import Callable, Collection, Iterable, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
+from lake_api.query.value_types import TUPLE_ITEM
+
 _SAFE_INTEGER = 2**53 - 1
 _WIDE_INTEGERS = frozenset({"BIGINT", "UBIGINT", "HUGEINT", "UHUGEINT"})
 _FLOATS = frozenset({"FLOAT", "DOUBLE"})
+_SAFE_DIGITS = 16
+_LONGEST_WHOLE = 400
+_SOME_YEAR = 5_000
+_FAR_DAYS = frozenset({date.max, date.min})
+_FAR_MOMENTS = frozenset({datetime.max, datetime.min})  # noqa: DTZ901 - of timestamps without one
+_FIRST_ITEM = f"{TUPLE_ITEM}1"
+
+
+_JSON_TOKEN = re.compile(
+    r'"(?:[^"\\]|\\.)*"|-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|-?(?:NaN|Infinity)', re.DOTALL
+)
+_MANY_DIGITS = re.compile(r"[0-9.]{16}|[0-9][eE]|NaN|Infinity")
 
 
 class RowTooLarge(Exception):
     """The first row alone is beyond the byte cap."""
+
+
+class Ambiguous(Exception):
+    """Python's value stands for two values of the engine: the last day, and infinity."""
+
+
+UNWRITABLE = (RecursionError, ValueError, OverflowError, TypeError, ArithmeticError)
+"""What encoders raise about a value."""
+
+
+class Unencodable(Exception):
+    """A value of a column can't be written, for example because it is nested too deeply."""
+
+    def __init__(self, column: str) -> None:
+        super().__init__(column)
+        self.column = column
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,18 +96,22 @@ class _Column:
         """The function that values of this type need, or None where msgspec needs no help."""
         kind = self._type_name
         convert: Callable[[Any], Any] | None = None
-        if kind in _WIDE_INTEGERS:
+        if kind == "DATE":
+            convert = _day
+        elif kind == "TIMESTAMP":
+            convert = _moment
+        elif kind == "TIMESTAMP WITH TIME ZONE":
+            convert = _zoned
+        elif kind in _WIDE_INTEGERS:
             convert = self._integer
         elif kind in _FLOATS:
             convert = self._float
         elif kind == "JSON":
-            convert = _json
-        elif kind.endswith("]") or kind == "VARIANT":
+            convert = self._json
+        elif kind.endswith("]"):
             convert = self._nested
         elif kind.startswith("DECIMAL"):
             convert = self._decimal
-        elif kind.startswith("TIMESTAMP"):
-            convert = _timestamp
         elif kind.endswith(")"):
             convert = self._nested
         return convert
@@ -94,12 +133,43 @@ class _Column:
 
     def _float(self, value: Any) -> Any:
         if value is not None and not math.isfinite(value):
-            self.lost_numbers = True
-            return None
+            return self.no_number(value)
         return value
+
+    def no_number(self, value: float) -> str | None:
+        """What stands for NaN and infinities."""
+        del value
+        self.lost_numbers = True
+        return None
+
+    def _json(self, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        text = self._safe_json(value) if _MANY_DIGITS.search(value) else value
+        try:
+            msgspec.json.decode(text)
+        except msgspec.DecodeError:
+            return value
+        return msgspec.Raw(text.encode())
+
+    def _safe_json(self, text: str) -> str:
+        """The same JSON with numbers that a double can't hold as texts, and without NaN."""
+
+        def written(found: re.Match[str]) -> str:
+            token = found[0]
+            if token.startswith('"') or (token.isdecimal() and len(token) < _SAFE_DIGITS):
+                return token
+            if token.lstrip("-")[0] in "NI":
+                self.lost_numbers = True
+                return "null"
+            return token if _is_safe(token) else f'"{token}"'
+
+        return _JSON_TOKEN.sub(written, text)
 
     def _nested(self, value: Any) -> Any:
         match value:
+            case dict() if _FIRST_ITEM in value:
+                return [self._nested(item) for item in value.values()]
             case dict():
                 return {_map_key(key): self._nested(item) for key, item in value.items()}
             case list() | tuple():
@@ -109,17 +179,45 @@ class _Column:
             case int() | Decimal():
                 return _safe_number(value)
             case _:
-                return _timestamp(value)
+                return value
+
+
+class NullNumbers(_Column):
+    """Values of one column where NaN and infinities are null."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, "[]")
+
+    def plain(self, value: Any) -> Any:
+        """A value as what JSON is made of."""
+        return self._nested(value)
+
+
+class _NumbersAsText(_Column):
+    """Nested values where NaN and infinities are texts."""
+
+    def no_number(self, value: float) -> str | None:
+        return number_text(value)
+
+
+_TEXT_NESTED = _NumbersAsText("", "[]")
 
 
 def plain_value(value: Any) -> Any:
     """A value of any type as what JSON is made of; texts stay as they are."""
     match value:
         case dict() | list() | tuple():
-            convert = _Column("", "VARIANT").convert
+            convert = _TEXT_NESTED.convert
             return value if convert is None else convert(value)
+        case datetime():
+            return msgspec.to_builtins(_zoned(value) if value.tzinfo else value)
         case _:
-            return msgspec.to_builtins(_timestamp(value))
+            return msgspec.to_builtins(value)
+
+
+def number_text(value: float) -> str:
+    """NaN and infinities as JavaScript and CSV readers write them."""
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
 def _safe_number(value: int | Decimal) -> int | float | str:
@@ -127,29 +225,51 @@ def _safe_number(value: int | Decimal) -> int | float | str:
     if isinstance(value, int):
         return value if -_SAFE_INTEGER <= value <= _SAFE_INTEGER else str(value)
     number = float(value)
-    return number if Decimal(repr(number)) == value else str(value)
+    is_exact = math.isfinite(number) and Decimal(repr(number)) == value
+    return number if is_exact else str(value)
+
+
+def _is_safe(token: str) -> bool:
+    """Whether a JavaScript number holds a number of a JSON text."""
+    # Longer ones are beyond what Python turns into a number, and beyond a double in any case.
+    is_whole = token.lstrip("-").isdecimal() and len(token) <= _LONGEST_WHOLE
+    try:
+        number = int(token) if is_whole else Decimal(token)
+    except ArithmeticError:
+        return False
+    return not isinstance(_safe_number(number), str)
 
 
 def _map_key(key: Any) -> str:
     # JSON object keys are text; a map's keys are told as they would be as values.
-    return key if isinstance(key, str) else str(msgspec.to_builtins(_timestamp(key)))
+    return key if isinstance(key, str) else str(msgspec.to_builtins(key))
 
 
-def _timestamp(value: Any) -> Any:
-    """UTC with `Z`; the session's time zone is UTC, so a timestamp without a zone is UTC too."""
-    if isinstance(value, datetime):
-        return (value if value.tzinfo is None else value.astimezone(UTC)).replace(tzinfo=UTC)
+def _day(value: Any) -> Any:
+    if isinstance(value, date) and value in _FAR_DAYS:
+        raise Ambiguous
     return value
 
 
-def _json(value: Any) -> Any:
-    if not isinstance(value, str):
+def _moment(value: Any) -> Any:
+    if isinstance(value, datetime) and value in _FAR_MOMENTS:
+        raise Ambiguous
+    return value
+
+
+def _zoned(value: Any) -> Any:
+    """UTC with `Z`. The engine's infinities, and they alone, come without a zone."""
+    if not isinstance(value, datetime):
         return value
-    try:
-        msgspec.json.decode(value)
-    except msgspec.DecodeError:
-        return value
-    return msgspec.Raw(value.encode())
+    if value.tzinfo is None:
+        return "infinity" if value.year > _SOME_YEAR else "-infinity"
+    return value.astimezone(UTC)
+
+
+MOMENTS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
+    {"DATE": _day, "TIMESTAMP": _moment, "TIMESTAMP WITH TIME ZONE": _zoned}
+)
+"""What makes values of days and moments unambiguous, by type."""
 
 
 class _Lines:
@@ -188,6 +308,8 @@ def encode_rows(
 
     Raises:
         RowTooLarge: not even the first row fits.
+        Ambiguous: a value stands for two.
+        Unencodable: a value can't be written.
     """
     helpers = [_Column(name, kind) for name, kind in zip(columns, types, strict=True)]
     for index in text_columns:
@@ -202,6 +324,8 @@ def encode_rows(
             # A column became text: its earlier values are written again, as text too.
             lines = _Lines(byte_cap)
             fits = all(lines.add(_encode_row(one, helpers)) for one in seen)
+        except UNWRITABLE as error:
+            raise Unencodable(_first_bad(row, helpers)) from error
         if not fits:
             break
     if lines.is_cut and not lines.lines:
@@ -240,6 +364,18 @@ def _encode_row(row: Sequence[Any], helpers: Sequence[_Column]) -> bytes:
     return msgspec.json.encode(cells)
 
 
+def _first_bad(row: Sequence[Any], helpers: Sequence[_Column]) -> str:
+    """The column whose value can't be written."""
+    for value, helper in zip(row, helpers, strict=True):
+        try:
+            msgspec.json.encode(helper.convert(value) if helper.convert else value)
+        except _Damaged:
+            continue
+        except UNWRITABLE:
+            return helper.name
+    return ""
+
+
 def _warnings(helpers: Sequence[_Column]) -> Iterable[str]:
     for helper in helpers:
         if helper.as_text:
@@ -248,4 +384,9 @@ def _warnings(helpers: Sequence[_Column]) -> Iterable[str]:
                 "all of its values are given as text"
             )
         if helper.lost_numbers:
-            yield f"column `{helper.name}` has NaN or infinite values: they are given as null"
+            yield lost_warning(helper.name)
+
+
+def lost_warning(name: str) -> str:
+    """What the caller is told of a column whose NaN and infinities are null."""
+    return f"column `{name}` has NaN or infinite values: they are given as null"

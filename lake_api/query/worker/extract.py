@@ -7,7 +7,7 @@ Nothing holds the whole: the engine gives batches as they are asked for, and a c
 is full. A pipe that nobody reads from stops the writer, and with it the engine.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -16,8 +16,19 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute
 
-from lake_api.query.messages import ROWS_PER_BATCH, Chunk, Extraction, FileForm, StoredRows
+from lake_api.query.messages import (
+    ROWS_PER_BATCH,
+    Chunk,
+    Compression,
+    Extraction,
+    FileForm,
+    StoredRows,
+)
+from lake_api.query.value_types import Door
+from lake_api.query.worker.encode import UNWRITABLE, Unencodable
+from lake_api.query.worker.execute import bound, derived
 from lake_api.query.worker.files import open_file
+from lake_api.query.worker.lowering import lowered, restored
 
 # Its functions are made when it is loaded; type checkers do not see them.
 pc: Any = pyarrow.compute
@@ -25,8 +36,14 @@ _CHUNK_BYTES = 1024 * 1024
 _BATCH_BYTES = 16 * 1024 * 1024
 _SAFE_INTEGER = 2**53 - 1
 _SAFE_DIGITS = 15
-_AS_TEXT = frozenset({"BIT", "BIGNUM", "TIME WITH TIME ZONE", "VARIANT"})
-"""Types that Arrow has no form of: their values are written as the engine's own text."""
+_DOORS: Mapping[FileForm, Door] = {
+    FileForm.ROWS: Door.KEPT,
+    FileForm.CSV: Door.LINES,
+    FileForm.JSONL: Door.LINES,
+    FileForm.PARQUET: Door.PARQUET,
+    FileForm.ARROW: Door.ARROW,
+    FileForm.AVRO: Door.AVRO,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,13 +77,23 @@ class ChunkPipe:
         self._waiting = bytearray()
         self.total_bytes = 0
         self.rows = 0
+        self.has_sent = False
+        self._is_dropped = False
+
+    def drop(self) -> None:
+        """Take no more: a file that was broken off still writes its end when it is collected."""
+        self._is_dropped = True
+        self._waiting.clear()
 
     def write(self, data: Any) -> int:
         """Take bytes; send a chunk when there are enough of them."""
         size = len(data) if isinstance(data, bytes) else memoryview(data).nbytes
+        if self._is_dropped:
+            return size
         self._waiting += data
         self.total_bytes += size
         while len(self._waiting) >= _CHUNK_BYTES:
+            self.has_sent = True
             self._send(Chunk(id=self._id, data=bytes(self._waiting[:_CHUNK_BYTES]), rows=self.rows))
             del self._waiting[:_CHUNK_BYTES]
         return size
@@ -88,50 +115,66 @@ class ChunkPipe:
         """Nothing: the pipe outlives the file."""
 
 
-def of_query(relation: duckdb.DuckDBPyRelation) -> Source:
-    """The rows of a bound query, computed as they are asked for."""
-    columns, types = tuple(relation.columns), tuple(str(kind) for kind in relation.types)
-    if not _AS_TEXT.isdisjoint(types):
-        selected = (
-            f"CAST(#{place} AS VARCHAR)" if kind in _AS_TEXT else f"#{place}"
-            for place, kind in enumerate(types, start=1)
-        )
-        relation = relation.project(", ".join(selected))
+def of_query(
+    cursor: duckdb.DuckDBPyConnection, sql: str, form: FileForm, *, text_columns: Collection[int]
+) -> Source:
+    """The rows of a query, computed as they are asked for.
+
+    Raises:
+        Unsupported: a column has a type that can't be written.
+    """
+    relation = bound(cursor, sql)
+    columns, kinds = tuple(relation.columns), relation.types
+    change = lowered(columns, kinds, _DOORS[form], text_columns=text_columns)
+    types = tuple(map(str, kinds))
+    return derived(
+        cursor, sql, relation, lambda whole: _source(change.apply(whole), columns, types)
+    )
+
+
+def of_stored(
+    cursor: duckdb.DuckDBPyConnection,
+    stored: StoredRows,
+    form: FileForm,
+    *,
+    text_columns: Collection[int],
+) -> Source:
+    """The rows of a kept result."""
+    reader = pa.ipc.open_file(pa.memory_map(stored.file))
+    batches = (reader.get_batch(place) for place in range(reader.num_record_batches))
+    rows = pa.RecordBatchReader.from_batches(reader.schema, batches)
+    relation = restored(cursor.from_arrow(rows), stored.column_types)
+    change = lowered(stored.columns, relation.types, _DOORS[form], text_columns=text_columns)
+    return _source(change.apply(relation), stored.columns, stored.column_types)
+
+
+def _source(
+    relation: duckdb.DuckDBPyRelation, columns: tuple[str, ...], types: tuple[str, ...]
+) -> Source:
     reader = relation.to_arrow_reader(ROWS_PER_BATCH)
     return Source(columns=columns, column_types=types, schema=reader.schema, batches=iter(reader))
 
 
-def of_stored(stored: StoredRows) -> Source:
-    """The rows of a kept result."""
-    reader = pa.ipc.open_file(pa.memory_map(stored.file))
-    return Source(
-        columns=stored.columns,
-        column_types=stored.column_types,
-        schema=reader.schema,
-        batches=(reader.get_batch(place) for place in range(reader.num_record_batches)),
-    )
-
-
 def page_of(
     cursor: duckdb.DuckDBPyConnection, stored: StoredRows, *, first_row: int, rows: int
-) -> list[Sequence[Any]]:
-    """Some rows of a kept result, as the engine's Python values."""
+) -> tuple[Sequence[Sequence[Any]], tuple[str, ...]]:
+    """Some rows of a kept result as the engine's Python values, and the types that they have."""
     reader = pa.ipc.open_file(pa.memory_map(stored.file))
     first_batch = first_row // ROWS_PER_BATCH
     last_batch = min((first_row + rows - 1) // ROWS_PER_BATCH + 1, reader.num_record_batches)
     batches = [reader.get_batch(place) for place in range(first_batch, last_batch)]
     if not batches:
-        return []
+        return [], stored.column_types
     table = pa.Table.from_batches(batches).slice(first_row - first_batch * ROWS_PER_BATCH, rows)
-    whole = [place for place, kind in enumerate(stored.column_types) if kind.endswith("HUGEINT")]
-    found: list[Sequence[Any]] = []
-    for row in cursor.from_arrow(table).fetchall():
-        cells = list(row)
-        for place in whole:
-            # Arrow has no integers as wide as these: they come back as decimals.
-            cells[place] = None if cells[place] is None else int(cells[place])
-        found.append(cells)
-    return found
+    relation = restored(cursor.from_arrow(table), stored.column_types)
+    change = lowered(stored.columns, relation.types, Door.ROWS, exact=True)
+    relation = change.apply(relation)
+    # What is kept of a variant is its JSON.
+    types = (
+        "JSON" if known == "VARIANT" else str(kind)
+        for kind, known in zip(relation.types, stored.column_types, strict=True)
+    )
+    return relation.fetchall(), tuple(types)
 
 
 def write_file(
@@ -144,8 +187,11 @@ def write_file(
         work: What is asked for.
         pipe: Where the bytes go.
         check: Is called between batches; raises when nobody wants the rest.
+
+    Raises:
+        Unencodable: a value can't be written.
     """
-    exactness = _Exactness(source.schema)
+    exactness = _Exactness(source.schema, source.column_types)
     truncated, is_cut = False, False
     with open_file(
         pipe,
@@ -169,7 +215,10 @@ def write_file(
             pipe.rows += part.num_rows
             if work.form is FileForm.ROWS:
                 exactness.look_at(part)
-            file.write(part)
+            try:
+                file.write(part)
+            except UNWRITABLE as error:
+                raise Unencodable(_first_bad(source, work, part)) from error
             if truncated:
                 break
     pipe.finish()
@@ -182,6 +231,40 @@ def write_file(
         warnings=(*file.warnings, *warnings),
         text_columns=tuple(sorted(exactness.damaged)),
     )
+
+
+class _Nowhere:
+    """A file object that keeps nothing."""
+
+    closed = False
+
+    def write(self, data: Any) -> int:
+        return memoryview(data).nbytes
+
+    def flush(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def _first_bad(source: Source, work: Extraction, batch: Any) -> str:
+    """The column that can't be written, found by writing each of them alone."""
+    for place, name in enumerate(source.columns):
+        alone = batch.select([place])
+        try:
+            with open_file(
+                _Nowhere(),
+                work.form,
+                Compression.NONE,
+                columns=[name],
+                column_types=[source.column_types[place]],
+                schema=alone.schema,
+            ) as file:
+                file.write(alone)
+        except UNWRITABLE:
+            return name
+    return ""
 
 
 def _bounded(batches: Iterator[Any]) -> Iterator[Any]:
@@ -198,13 +281,14 @@ def _bounded(batches: Iterator[Any]) -> Iterator[Any]:
 class _Exactness:
     """Which columns of numbers have values that a JavaScript number can't hold."""
 
-    def __init__(self, schema: Any) -> None:
+    def __init__(self, schema: Any, column_types: Sequence[str]) -> None:
         self.damaged: set[int] = set()
         self._wide = [
             place
-            for place, field in enumerate(schema)
+            for place, (field, kind) in enumerate(zip(schema, column_types, strict=True))
             if field.type in {pa.int64(), pa.uint64()}
             or (pa.types.is_decimal(field.type) and field.type.precision > _SAFE_DIGITS)
+            or kind == "UHUGEINT"
         ]
 
     def look_at(self, batch: Any) -> None:
@@ -214,6 +298,9 @@ class _Exactness:
 
 
 def _is_damaged(column: Any) -> bool:
+    if pa.types.is_string(column.type):
+        # Integers that Arrow has no type of.
+        return any(int(text) > _SAFE_INTEGER for text in column.drop_null().to_pylist())
     ends = pc.min_max(column).as_py()
     if ends["min"] is None:
         return False

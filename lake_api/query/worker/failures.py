@@ -18,6 +18,7 @@ from lake_api.query.functions import MAX_DISTANCE_CHARS
 from lake_api.query.worker.bounded_functions import TOO_LONG
 
 _FILE = re.compile(r"""["']?[^\s"',]*/[^\s"',]*\.(parquet|duckdb)[^\s"',]*["']?""")
+_TYPE_CHARS = 100
 _FUNCTION_KINDS = ("Function", "Macro")
 _OTHER_KINDS = ("Type", "Collation")
 
@@ -165,6 +166,44 @@ def stored_data_unreadable(*, dataset: str = "", day: str = "") -> Explained:
         hint=f"Nothing is wrong with the query. Leave the day out: {leave_out}. Whoever writes the "
         "dataset must write the day again.",
     )
+
+
+def unsupported_type(column: str, kind: str, reason: str) -> Explained:
+    """The answer for a column whose type has no form that could be answered."""
+    return Explained(
+        rejected=True,
+        code="type_not_supported",
+        detail=f"The column `{column}` {reason}.",
+        hint=f"Select parts of it, or CAST it to VARCHAR. Its type is {_shortened(kind)}.",
+        fragment=column,
+    )
+
+
+def unencodable(column: str) -> Explained:
+    """The answer for a value that can't be written in the form that was asked for."""
+    what = f"A value of the column `{column}`" if column else "A value"
+    return Explained(
+        rejected=True,
+        code="value_not_representable",
+        detail=f"{what} is nested too deeply, or otherwise can't be written in this form.",
+        hint="Select parts of it, or CAST it to VARCHAR.",
+        fragment=column or None,
+    )
+
+
+def beyond_type(column: str, values: str) -> Explained:
+    """The answer when rows of a file were sent before a value that the type can't hold."""
+    return Explained(
+        rejected=True,
+        code="value_not_representable",
+        detail=f"The column `{column}` has values {values}, which this form has no type for.",
+        hint="CAST the column to VARCHAR, or filter such values out.",
+        fragment=column,
+    )
+
+
+def _shortened(kind: str) -> str:
+    return kind if len(kind) <= _TYPE_CHARS else f"{kind[:_TYPE_CHARS]}…"
 
 
 def explain(text: str, *, sql: str | None, columns: Sequence[str]) -> Explained:

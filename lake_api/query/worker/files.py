@@ -6,7 +6,7 @@ Does not belong here: values as text (`column_text`), where batches come from (`
 Everything is imported when the worker starts: once it is locked, it can read no library any more.
 """
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence, Set
 from contextlib import contextmanager
 from typing import Any, Protocol, cast
 
@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 
 from lake_api.query.messages import ROWS_PER_BATCH, Compression, FileForm
 from lake_api.query.worker.avro_schema import avro_columns, avro_schema
-from lake_api.query.worker.column_text import csv_header, csv_lines, json_lines, text_of
+from lake_api.query.worker.column_text import csv_header, csv_lines, json_lines
+from lake_api.query.worker.encode import lost_warning
 
 _ROW_GROUP_ROWS = 122_880
 _ROW_GROUP_BYTES = 32 * 1024 * 1024
@@ -37,12 +38,19 @@ class RowFile(Protocol):
         ...
 
 
+_NONE: Set[str] = frozenset()
+
+
 class _Writer:
     warnings: tuple[str, ...] = ()
 
-    def __init__(self, write: Callable[[Any], None], finish: Callable[[], None]) -> None:
+    def __init__(
+        self, write: Callable[[Any], None], finish: Callable[[], None], *, lost: Set[str] = _NONE
+    ) -> None:
         self.write = write
         self.finish = finish
+        self.lost = lost
+        """Columns with numbers that the form does not have."""
 
 
 @contextmanager
@@ -77,9 +85,9 @@ def open_file(
             out.write(csv_header(names))
             writer = _lines(out, lambda batch: csv_lines(batch, column_types))
         case FileForm.JSONL:
-            writer = _lines(out, lambda batch: json_lines(batch, names, column_types))
+            writer = _json_lines(out, names, column_types)
         case FileForm.PARQUET:
-            writer = _parquet(out, names, column_types, schema, compression)
+            writer = _parquet(out, names, schema, compression)
         case FileForm.ARROW:
             writer = _arrow(out, names, schema)
         case FileForm.AVRO:
@@ -88,6 +96,8 @@ def open_file(
         writer.warnings = ("columns that shared a name are numbered: " + ", ".join(names),)
     yield cast(RowFile, writer)
     writer.finish()
+    if writer.lost:
+        writer.warnings += tuple(map(lost_warning, sorted(writer.lost)))
     if is_wrapped:
         out.close()
 
@@ -115,6 +125,15 @@ def _lines(out: Any, text: Callable[[Any], bytes]) -> _Writer:
         out.write(text(batch))
 
     return _Writer(write, out.flush)
+
+
+def _json_lines(out: Any, names: Sequence[str], column_types: Sequence[str]) -> _Writer:
+    lost: set[str] = set()
+
+    def write(batch: Any) -> None:
+        out.write(json_lines(batch, names, column_types, lost=lost))
+
+    return _Writer(write, out.flush, lost=lost)
 
 
 def _kept_rows(out: Any, schema: Any) -> _Writer:
@@ -171,20 +190,11 @@ class _Waiting:
 def _parquet(
     out: Any,
     names: Sequence[str],
-    column_types: Sequence[str],
     schema: Any,
     compression: Compression,
 ) -> _Writer:
-    as_text = {
-        place
-        for place, field in enumerate(schema)
-        if field.type == pa.month_day_nano_interval() or pa.types.is_null(field.type)
-    }
     stored = pa.schema(
-        [
-            pa.field(name, pa.string() if place in as_text else _plain(field.type))
-            for place, (name, field) in enumerate(zip(names, schema, strict=True))
-        ]
+        [pa.field(name, _plain(field.type)) for name, field in zip(names, schema, strict=True)]
     )
     writer = pq.ParquetWriter(out, stored, compression=_PARQUET_CODECS[compression])
     waiting = _Waiting(stored)
@@ -194,10 +204,7 @@ def _parquet(
 
     def write(batch: Any) -> None:
         cells = [
-            text_of(column, column_types[place])
-            if place in as_text
-            else _as(column, stored.field(place).type)
-            for place, column in enumerate(batch.columns)
+            _as(column, field.type) for column, field in zip(batch.columns, stored, strict=True)
         ]
         waiting.add(pa.RecordBatch.from_arrays(cells, schema=stored))
         if waiting.rows >= _ROW_GROUP_ROWS or waiting.size_bytes >= _ROW_GROUP_BYTES:

@@ -7,9 +7,9 @@ Does not belong here: the pipe and the process (`worker`), opening the engine (`
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -32,25 +32,42 @@ from lake_api.query.messages import (
 from lake_api.query.worker.arrow_rows import encode_arrow, first_row
 from lake_api.query.worker.bounded_functions import bound_functions
 from lake_api.query.worker.csv_rows import encode_csv
-from lake_api.query.worker.encode import EncodedRows, RowTooLarge, encode_rows
+from lake_api.query.worker.encode import (
+    Ambiguous,
+    EncodedRows,
+    RowTooLarge,
+    Unencodable,
+    encode_rows,
+)
 from lake_api.query.worker.execute import (
     BoundedRows,
     FailedCapped,
+    Shape,
     bind,
-    bound,
     execute_rows,
     execute_table,
 )
-from lake_api.query.worker.extract import ChunkPipe, of_query, of_stored, page_of, write_file
+from lake_api.query.worker.extract import (
+    ChunkPipe,
+    Source,
+    Written,
+    of_query,
+    of_stored,
+    page_of,
+    write_file,
+)
 from lake_api.query.worker.failures import (
     Explained,
-    engine_failed,
+    beyond_type,
     explain,
     explain_unparsed,
     out_of_memory,
     row_too_large,
     timed_out,
+    unencodable,
+    unsupported_type,
 )
+from lake_api.query.worker.lowering import Unsupported, beyond, text_warnings
 from lake_api.query.worker.stored_damage import unreadable_day
 from lake_api.query.worker.stored_types import stored_mismatch
 from lake_api.query.worker.value_hints import found_nothing, value_hints
@@ -65,7 +82,9 @@ from lake_api.query.worker.views import (
 
 _INTERRUPT_EVERY_S = 0.02
 
-_Ran = tuple[list[str], list[str], EncodedRows, bool]
+_BEYOND_TYPES = "that are infinite, at 24:00, or of too many digits"
+
+_Ran = tuple[Sequence[str], Sequence[str], EncodedRows, bool]
 """Names and types of the columns, the rows, and whether there were more."""
 
 Disagreement = Callable[..., str | None]
@@ -148,6 +167,10 @@ class Session:
             explained = timed_out()
         except RowTooLarge:
             explained = row_too_large()
+        except Unsupported as unsupported:
+            explained = unsupported_type(unsupported.column, unsupported.kind, unsupported.reason)
+        except Unencodable as bad:
+            explained = unencodable(bad.column)
         except (MemoryError, duckdb.OutOfMemoryException):
             explained = out_of_memory()
         except FailedCapped as failed:
@@ -157,9 +180,9 @@ class Session:
             explained = self._explain_stream(job, error, columns=(*columns, "date"))
         except duckdb.Error as error:
             explained = explain(str(error), sql=job.sql, columns=(*columns, "date"))
-        except (RecursionError, ValueError, OverflowError):
+        except Exception:  # noqa: BLE001 - a worker must not end because of a value
             # Values that Python can't hold, such as a nesting deeper than its stack.
-            explained = engine_failed(recycle=False)
+            explained = unencodable("")
         return explained
 
     def cancel(self, job_id: int) -> None:
@@ -236,24 +259,52 @@ class Session:
         clock = _Clock()
         if work.stored is None:
             self._prepare(work, cursor, facts, clock)
-            source = of_query(bound(cursor, work.sql))
-        else:
-            source = of_stored(work.stored)
-        clock.stage("bind")
-        pipe = ChunkPipe(work.id, send)
-        written = write_file(source, work, pipe, check=lambda: self._check_cancelled(work))
+
+        def open_source(text_columns: Collection[int]) -> Source:
+            if work.stored is not None:
+                return of_stored(cursor, work.stored, work.form, text_columns=text_columns)
+            return of_query(cursor, work.sql, work.form, text_columns=text_columns)
+
+        source, written, text_columns = self._written(work, open_source, send)
         clock.stage("run")
+        warnings = text_warnings(source.columns, text_columns, work.form.value)
         return Extracted(
             id=work.id,
             columns=source.columns,
             column_types=source.column_types,
             row_count=written.rows,
             truncated=written.truncated,
-            warnings=written.warnings,
+            warnings=(*written.warnings, *warnings),
             stages_ms=clock.stages_ms,
             facts=tuple(facts),
             text_columns=written.text_columns,
         )
+
+    def _written(
+        self,
+        work: Extraction,
+        open_source: Callable[[Collection[int]], Source],
+        send: Callable[[Chunk], None],
+    ) -> tuple[Source, Written, Collection[int]]:
+        """Write the file; a column with values beyond its type is text from the first row on."""
+        text_columns: set[int] = set()
+        while True:
+            pipe = ChunkPipe(work.id, send)
+            names: tuple[str, ...] = ()
+            try:
+                source = open_source(text_columns)
+                names = source.columns
+                written = write_file(source, work, pipe, check=lambda: self._check_cancelled(work))
+            except (duckdb.Error, pa.ArrowException, OSError) as error:
+                place = beyond(error)
+                pipe.drop()
+                if place is None or place in text_columns:
+                    raise
+                if pipe.has_sent:
+                    raise _Rejected(beyond_type(names[place], _BEYOND_TYPES)) from error
+                text_columns.add(place)
+            else:
+                return source, written, text_columns
 
     def _attach(self, view: View) -> None:
         """Attach the view's segment; each dataset has one attached at most."""
@@ -293,11 +344,11 @@ class Session:
 def _page(work: PageRead, cursor: duckdb.DuckDBPyConnection) -> Answer:
     clock = _Clock()
     stored = work.stored
-    rows = page_of(cursor, stored, first_row=work.first_row, rows=work.rows)
+    rows, carried = page_of(cursor, stored, first_row=work.first_row, rows=work.rows)
     encoded = encode_rows(
         rows,
         columns=stored.columns,
-        types=stored.column_types,
+        types=carried,
         byte_cap=work.byte_cap,
         text_columns=work.text_columns,
     )
@@ -315,45 +366,71 @@ def _page(work: PageRead, cursor: duckdb.DuckDBPyConnection) -> Answer:
 
 def _run_rows(job: Job, cursor: duckdb.DuckDBPyConnection, clock: "_Clock") -> _Ran:
     clock.stage("bind")
-    columns, types, rows = execute_rows(
-        cursor, job.sql, capped_at=job.row_cap + 1 if job.top_n else None
-    )
-    clock.stage("run")
-    bounded = BoundedRows(rows, job.row_cap)
-    if job.form is Form.CSV:
-        encoded = encode_csv(bounded, columns=columns, byte_cap=job.byte_cap)
-    else:
-        encoded = encode_rows(bounded, columns=columns, types=types, byte_cap=job.byte_cap)
-    # One more row than the cap proves that the answer is truncated.
-    truncated = encoded.is_cut or next(rows, None) is not None
-    clock.stage("encode")
-    if job.filters and found_nothing(bounded.first, encoded.count):
+    try:
+        shape, encoded, truncated, first = _rows_once(job, cursor, clock, exact=False)
+    except Ambiguous:
+        # An unfinished result is in the way of what runs next.
+        cursor.abort()
+        shape, encoded, truncated, first = _rows_once(job, cursor, clock, exact=True)
+    if job.filters and found_nothing(first, encoded.count):
         hints = value_hints(cursor, job.filters)
         encoded = replace(encoded, warnings=(*encoded.warnings, *hints))
         clock.stage("hints")
-    return columns, types, encoded, truncated
+    return shape.columns, shape.types, encoded, truncated
+
+
+def _rows_once(
+    job: Job, cursor: duckdb.DuckDBPyConnection, clock: "_Clock", *, exact: bool
+) -> tuple[Shape, EncodedRows, bool, Sequence[Any] | None]:
+    # One more row than the cap proves that the answer is truncated.
+    shape, rows = execute_rows(
+        cursor, job.sql, rows=job.row_cap + 1, is_capped=job.top_n, exact=exact
+    )
+    clock.stage("run")
+    limited = BoundedRows(rows, job.row_cap)
+    encode = encode_csv if job.form is Form.CSV else encode_rows
+    encoded = encode(limited, columns=shape.columns, types=shape.carried, byte_cap=job.byte_cap)
+    truncated = encoded.is_cut or next(rows, None) is not None
+    clock.stage("encode")
+    return shape, encoded, truncated, limited.first
 
 
 def _run_arrow(job: Job, cursor: duckdb.DuckDBPyConnection, clock: "_Clock") -> _Ran:
     clock.stage("bind")
-    columns, types, table = execute_table(cursor, job.sql, rows=job.row_cap + 1)
+    shape, table, text_columns = _table(job, cursor)
     clock.stage("run")
-    hints: tuple[str, ...] = ()
+    warnings = text_warnings(shape.columns, text_columns, "arrow")
     if job.filters and table.num_rows <= 1 and found_nothing(first_row(table), table.num_rows):
-        hints = value_hints(cursor, job.filters)
+        warnings += value_hints(cursor, job.filters)
         clock.stage("hints")
     encoded = encode_arrow(
         table,
-        columns=columns,
-        types=types,
+        columns=shape.columns,
+        types=shape.types,
         row_cap=job.row_cap,
         byte_cap=job.byte_cap,
         metadata=job.metadata,
         known_warnings=job.warnings,
-        warnings=hints,
+        warnings=warnings,
     )
     clock.stage("encode")
-    return columns, types, encoded, encoded.count < table.num_rows
+    return shape.columns, shape.types, encoded, encoded.count < table.num_rows
+
+
+def _table(job: Job, cursor: duckdb.DuckDBPyConnection) -> tuple[Shape, pa.Table, Collection[int]]:
+    """The rows; a column with values beyond its Arrow type is text."""
+    text_columns: set[int] = set()
+    while True:
+        try:
+            rows = job.row_cap + 1
+            shape, table = execute_table(cursor, job.sql, rows=rows, text_columns=text_columns)
+        except (duckdb.Error, pa.ArrowException, FailedCapped) as error:
+            place = beyond(error)
+            if place is None or place in text_columns:
+                raise
+            text_columns.add(place)
+        else:
+            return shape, table, text_columns
 
 
 def _answer(

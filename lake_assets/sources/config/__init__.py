@@ -8,7 +8,12 @@ Every upstream can be pointed elsewhere by its `…_BASE_URL` and slowed down or
 `…_REQUESTS_PER_S`. What could not be confirmed about an upstream is a default here, not code.
 """
 
-from lake_assets.sources.config.model import SourceSetting, Upstream, listed
+from lake_assets.sources.config.model import (
+    SourceSetting,
+    Upstream,
+    listed,
+    shared_settings,
+)
 from lake_assets.sources.config.platform import PLATFORM
 from lake_assets.sources.config.public_data import (
     CDTFA,
@@ -80,23 +85,7 @@ UPSTREAMS: tuple[Upstream, ...] = (
 HTTP = Upstream(
     name="http",
     title="Requests to any source",
-    settings=(
-        SourceSetting(
-            name="LAKE_HTTP_TIMEOUT_S",
-            default="60",
-            sentence="Seconds of silence after which a request is given up.",
-        ),
-        SourceSetting(
-            name="LAKE_HTTP_ATTEMPTS",
-            default="6",
-            sentence="How often a request is tried before the run fails.",
-        ),
-        SourceSetting(
-            name="LAKE_HTTP_MAX_WAIT_S",
-            default="120",
-            sentence="Longest pause between two tries; a source that asks for more is given up.",
-        ),
-    ),
+    settings=shared_settings("LAKE_HTTP_"),
 )
 
 

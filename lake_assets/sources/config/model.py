@@ -7,6 +7,7 @@ Does not belong here: any one upstream. Standard library only.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from lake_assets.catalog.settings import LAKE_SETTINGS
 from lake_assets.sources.errors import NotConfigured
 
 
@@ -83,6 +84,15 @@ class Upstream:
         if not 0 < pace < float("inf"):
             raise NotConfigured(f"{self.title}: {name} must be a number above 0")
         return pace
+
+
+def shared_settings(*prefixes: str) -> tuple[SourceSetting, ...]:
+    """The settings of the whole lake whose names begin so, as those of a source."""
+    return tuple(
+        SourceSetting(name=setting.name, default=setting.default, sentence=setting.sentence)
+        for setting in LAKE_SETTINGS
+        if setting.name.startswith(prefixes)
+    )
 
 
 def listed(text: str) -> tuple[str, ...]:

@@ -1,20 +1,9 @@
 """Settings of reading the platform database."""
 
-from lake_assets.sources.config.model import SourceSetting, Upstream
+from lake_assets.sources.config.model import Upstream, shared_settings
 
 PLATFORM = Upstream(
     name="platform",
     title="Exports of the platform database",
-    settings=(
-        SourceSetting(
-            name="LAKE_PLATFORM_LOCK_TIMEOUT_S",
-            default="10",
-            sentence="Seconds that an export waits for a locked table before that one fails.",
-        ),
-        SourceSetting(
-            name="LAKE_LATE_ROWS_DAYS",
-            default="28",
-            sentence="Days whose rows lake.late_rows compares with the database once a week.",
-        ),
-    ),
+    settings=shared_settings("LAKE_PLATFORM_", "LAKE_LATE_ROWS_"),
 )

@@ -1,0 +1,201 @@
+"""Who is at the other end of a connection: a peer itself, or a proxy that speaks for it.
+
+Belongs here: signs of a proxy, and the client's address behind trusted ones.
+Does not belong here: what a peer may do (`identity`).
+
+Internal standing comes from the address of the socket alone, and is lost by any sign of a proxy:
+behind one, every peer looks internal. A proxy that leaves no sign can't be seen from here, so its
+address must be in `LAKE_TRUSTED_PROXIES`; a request from such an address is never internal. Headers
+that name a client are believed from those addresses only, and name a peer for limits, nothing more.
+"""
+
+import ipaddress
+import re
+from typing import Any
+
+from litestar.connection import ASGIConnection
+
+from lake_api.settings import Network, Settings
+
+_MOST_HOPS = 32
+_FOR = re.compile(r'(?:^|[;\s])for="?(?P<address>\[[^\]]*\]|[^";:,\s]*)', re.IGNORECASE)
+_LOOPBACK_NAMES = frozenset({"localhost", "ip6-localhost", "ip6-loopback"})
+
+PROXY_HEADERS = frozenset(
+    {
+        "akamai-origin-hop",
+        "ali-cdn-real-ip",
+        "cdn-loop",
+        "cdn-src-ip",
+        "client-ip",
+        "eagleid",
+        "front-end-https",
+        "host-forwarded",
+        "incap-client-ip",
+        "max-forwards",
+        "proxy-client-ip",
+        "proxy-connection",
+        "real-ip",
+        "remote-addr",
+        "remote-user",
+        "surrogate-capability",
+        "true-client-ip",
+        "via",
+        "wl-proxy-client-ip",
+        "wl-proxy-ssl",
+        "x-accel-internal",
+        "x-arr-log-id",
+        "x-arr-ssl",
+        "x-bluecoat-via",
+        "x-client-addr",
+        "x-client-address",
+        "x-client-ip",
+        "x-client-verify",
+        "x-cloud-trace-context",
+        "x-cluster-client-ip",
+        "x-coming-from",
+        "x-forward-for",
+        "x-forward-proto",
+        "x-host",
+        "x-http-destinationurl",
+        "x-http-host-override",
+        "x-iinfo",
+        "x-nginx-proxy",
+        "x-origin-forwarded-for",
+        "x-port",
+        "x-proxied-by",
+        "x-real-host",
+        "x-real-ip",
+        "x-real-port",
+        "x-real-proto",
+        "x-remote-addr",
+        "x-remote-ip",
+        "x-remote-user",
+        "x-request-start",
+        "x-rewrite-url",
+        "x-scheme",
+        "x-sucuri-clientip",
+        "x-sucuri-country",
+        "x-true-client-ip",
+        "x-true-ip",
+        "x-url-scheme",
+        "x-varnish",
+        "x-webauth-user",
+        "zscaler",
+    }
+)
+PROXY_PREFIXES = (
+    "cf-",
+    "fastly-",
+    "fly-",
+    "forwarded",
+    "ngrok-",
+    "tailscale-",
+    "teleport-",
+    "x-akamai-",
+    "x-amz-cf-",
+    "x-amzn-",
+    "x-appengine-",
+    "x-auth-request-",
+    "x-authentik-",
+    "x-azure-",
+    "x-cdn",
+    "x-edge-",
+    "x-envoy-",
+    "x-forwarded",
+    "x-forwarder",
+    "x-goog-",
+    "x-haproxy-",
+    "x-heroku-",
+    "x-ms-proxy",
+    "x-nf-",
+    "x-original-",
+    "x-pomerium-",
+    "x-proxy",
+    "x-proxyuser-",
+    "x-serverless-",
+    "x-ssl-",
+    "x-traefik-",
+    "x-vercel-",
+    "x-zscaler-",
+)
+"""Headers that proxies, load balancers, CDNs and their authenticating kind add, `-` for `_`."""
+
+Connection = ASGIConnection[Any, Any, Any, Any]
+
+
+def is_internal(connection: Connection, settings: Settings) -> bool:
+    """Whether the peer is inside the internal networks and speaks for itself."""
+    address = _address(connection.client.host) if connection.client else None
+    if address is None or not _is_in(address, settings.internal_networks):
+        return False
+    return not (_is_in(address, settings.trusted_proxies) or _has_sign_of_proxy(connection))
+
+
+def client_address(connection: Connection, settings: Settings) -> str:
+    """The address that limits count by: the peer's, or the one that a trusted proxy names.
+
+    A name that is no address, and none at all, leave the proxy's own.
+    """
+    peer = connection.client.host if connection.client else ""
+    found = _address(peer)
+    for text in _named_clients(connection):
+        if found is None or not _is_in(found, settings.trusted_proxies):
+            break
+        found = _address(text) or found
+    return str(found or peer)
+
+
+def _has_sign_of_proxy(connection: Connection) -> bool:
+    # Gateways that know environment variables only take `_` for `-`.
+    names = {name.lower().replace("_", "-") for name in connection.headers}
+    if names & PROXY_HEADERS or any(name.startswith(PROXY_PREFIXES) for name in names):
+        return True
+    if connection.scope.get("http_version") == "1.0":
+        # Programs speak HTTP/1.1 since decades; nginx speaks 1.0 to what is behind it.
+        return True
+    host = connection.client.host if connection.client else ""
+    address = _address(host)
+    return address is not None and address.is_loopback and not _names_loopback(connection)
+
+
+def _names_loopback(connection: Connection) -> bool:
+    """Whether Host is what a program on this machine calls it: a proxy passes another name on."""
+    text = connection.headers.get("host", "")
+    name = text.rpartition(":")[0] if re.search(r":\d*$", text) else text
+    name = name.strip("[]").lower().rstrip(".")
+    address = _address(name)
+    if address is not None:
+        return address.is_loopback
+    return name in _LOOPBACK_NAMES or name.endswith(".localhost")
+
+
+def _named_clients(connection: Connection) -> list[str]:
+    """The addresses that proxies say they had a request from, the nearest first."""
+    listed = ",".join(connection.headers.getall("x-forwarded-for", []))
+    if not listed:
+        elements = ",".join(connection.headers.getall("forwarded", [])).split(",")
+        matches = [_FOR.search(element) for element in elements]
+        listed = ",".join(match["address"] if match else "" for match in matches)
+    return [part.strip() for part in reversed(listed.split(",")) if part.strip()][:_MOST_HOPS]
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    text = text.partition("%")[0]
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+def _is_in(
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address, networks: tuple[Network, ...]
+) -> bool:
+    return any(address in network for network in networks)

@@ -1,0 +1,268 @@
+"""The HTTP connection with bounds, before any request exists.
+
+Belongs here: how large and how slow a request's head and body may be, how many connections there
+may be, and the answers to what breaks these bounds.
+Does not belong here: anything about a request that was read (guards, limits of callers).
+
+The HTTP parser joins the pieces of an unfinished header anew for each piece that arrives, so an
+endless header costs the square of its length on the loop that serves everybody. This protocol
+feeds the parser at most `header_bytes` that lead nowhere: heads, trailers and the extensions of
+chunks alike. Connections that carry no request are closed first when there are too many.
+"""
+
+import asyncio
+import resource
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from lake_api.errors import BadHttp, HeadersTooLarge, LakeError, RequestTimeout, TooManyConnections
+
+_RESERVED_FILES = 384
+_MOST_CONNECTIONS = 1_024
+_WANTED_FILES = 16_384
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoorLimits:
+    """What one connection may take, and how many there may be.
+
+    `header_s` is the time for a whole head. A body has `body_grace_s`, and then must have come at
+    `body_bytes_per_s` on average. `unread_s` is how long a caller may leave an answer unread.
+    """
+
+    header_bytes: int = 65_536
+    header_s: float = 15.0
+    body_grace_s: float = 30.0
+    body_bytes_per_s: int = 1_000
+    unread_s: float = 60.0
+    connections: int = _MOST_CONNECTIONS
+
+
+def allowed_connections() -> int:
+    """How many connections the process's limit of open files has room for.
+
+    The soft limit is raised first. Files of the cache, workers and databases have their share.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    target = _WANTED_FILES if hard == resource.RLIM_INFINITY else min(hard, _WANTED_FILES)
+    if soft != resource.RLIM_INFINITY and soft < target:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (target, hard))
+        soft = target
+    if soft == resource.RLIM_INFINITY:
+        return _MOST_CONNECTIONS
+    return max(16, min(_MOST_CONNECTIONS, soft - _RESERVED_FILES, soft // 2))
+
+
+def bounded_protocol(limits: DoorLimits) -> type[asyncio.Protocol]:
+    """The protocol class for `uvicorn.Config(http=…)` with these limits."""
+    return type("BoundedProtocol", (_BoundedProtocol,), {"limits": limits})
+
+
+class _BoundedProtocol(HttpToolsProtocol):
+    """One connection. `_fruitless_bytes` were fed since the parser last got somewhere."""
+
+    limits = DoorLimits()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._fruitless_bytes = 0
+        self._moved = False
+        self._deadline: asyncio.TimerHandle | None = None
+        self._stalled: asyncio.TimerHandle | None = None
+        self._body_bytes = 0
+        self._body_since = 0.0
+        self.made_at = self.loop.time()
+
+    # ---- the connection
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take the connection, or close one that carries no request for it."""
+        super().connection_made(transport)
+        if len(self.connections) > self.limits.connections and not self._make_room():
+            self._refuse(
+                TooManyConnections(
+                    "The service has as many connections as it can serve.",
+                    hint="Try again in a moment; keep one connection and reuse it.",
+                    retry=True,
+                    retry_after_s=1,
+                )
+            )
+            return
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the timers."""
+        self._cancel_deadline()
+        self._cancel_stalled()
+        super().connection_lost(exc)
+
+    @property
+    def carries_request(self) -> bool:
+        """Whether a request is being answered."""
+        cycle: Any = self.cycle  # None before the first request, whatever its type says
+        return cycle is not None and not cycle.response_complete
+
+    @property
+    def peer(self) -> str:
+        """The address at the other end."""
+        return self.client[0] if self.client else ""
+
+    def _make_room(self) -> bool:
+        """Close the oldest connection without a request of the peer that has most of these.
+
+        False when every connection carries a request.
+        """
+        idle = [
+            other
+            for other in self.connections
+            if isinstance(other, _BoundedProtocol)
+            and other is not self
+            and not other.carries_request
+        ]
+        if not idle:
+            return False
+        counts = Counter(other.peer for other in idle)
+        victim = max(idle, key=lambda other: (counts[other.peer], -other.made_at))
+        self.connections.discard(victim)
+        victim.transport.abort()
+        return True
+
+    # ---- what arrives
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser in pieces, none of which passes the bound of a head."""
+        at = 0
+        while at < len(data):
+            room = self.limits.header_bytes - self._fruitless_bytes
+            if room <= 0:
+                self._refuse(
+                    HeadersTooLarge(
+                        f"The request's head has more than {self.limits.header_bytes} bytes.",
+                        hint="Send fewer or shorter headers and a shorter query string.",
+                    )
+                )
+                return
+            piece = data[at : at + room]
+            at += len(piece)
+            self._moved = False
+            super().data_received(piece)
+            if self.transport.is_closing():
+                return
+            self._fruitless_bytes = 0 if self._moved else self._fruitless_bytes + len(piece)
+
+    def on_message_begin(self) -> None:
+        """A head begins; on a connection that was kept, its time begins."""
+        super().on_message_begin()
+        if self._deadline is None:
+            self._expect_head()
+
+    def on_headers_complete(self) -> None:
+        """The head is whole; the body's time begins."""
+        self._moved = True
+        self._cancel_deadline()
+        super().on_headers_complete()
+        self._body_bytes = 0
+        self._body_since = self.loop.time()
+        self._deadline = self.loop.call_later(self.limits.body_grace_s, self._check_body)
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        self._moved = True
+        self._body_bytes += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        self._moved = True
+        self._cancel_deadline()
+        super().on_message_complete()
+
+    # ---- what is slow
+
+    def _expect_head(self) -> None:
+        self._deadline = self.loop.call_later(self.limits.header_s, self._head_is_late)
+
+    def _head_is_late(self) -> None:
+        self._deadline = None
+        if self.carries_request:
+            # The late head is that of a next request; the one before it is answered first.
+            self._expect_head()
+            return
+        if not self._fruitless_bytes:
+            self.transport.close()
+            return
+        self._refuse(
+            RequestTimeout(
+                f"The request's head was not whole after {self.limits.header_s:.0f} s.",
+                hint="Send the whole request at once.",
+                retry=True,
+            )
+        )
+
+    def _check_body(self) -> None:
+        self._deadline = None
+        due = (self.loop.time() - self._body_since) * self.limits.body_bytes_per_s
+        # While reading is paused, it is the service that is slow.
+        if self._body_bytes >= due or self.flow.read_paused:
+            self._deadline = self.loop.call_later(self.limits.body_grace_s, self._check_body)
+        elif self.cycle.response_started:
+            self.transport.abort()
+        else:
+            # The route finds that the caller has gone; nobody else answers on this connection.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            self._refuse(
+                RequestTimeout(
+                    "The request's body came too slowly.",
+                    hint=f"Send at least {self.limits.body_bytes_per_s} bytes a second.",
+                    retry=True,
+                )
+            )
+
+    def pause_writing(self) -> None:
+        """The caller does not read: for so long only."""
+        super().pause_writing()
+        self._cancel_stalled()
+        self._stalled = self.loop.call_later(self.limits.unread_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The caller reads again."""
+        self._cancel_stalled()
+        super().resume_writing()
+
+    def _cancel_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _cancel_stalled(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+
+    # ---- what is refused
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - the library's signature
+        """What is no HTTP is answered like every other error."""
+        self._refuse(BadHttp("The request is no valid HTTP/1.1.", hint="Check the request line."))
+
+    def _refuse(self, error: LakeError) -> None:
+        """Answer below the application, and close."""
+        if self.transport.is_closing():
+            return
+        self._cancel_deadline()
+        if not (self.cycle and self.cycle.response_started and self.carries_request):
+            body = msgspec.json.encode(error.to_problem())
+            headers = {
+                "content-type": "application/problem+json",
+                "content-length": str(len(body)),
+                "connection": "close",
+                **{name.lower(): value for name, value in error.headers.items()},
+            }
+            lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+            self.transport.write(STATUS_LINE[error.http_status] + lines.encode() + b"\r\n" + body)
+        self.transport.close()

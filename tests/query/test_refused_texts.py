@@ -1,0 +1,83 @@
+"""Which texts are refused after a worker has ended, and for how long."""
+
+import signal
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pytest
+
+from lake_api.errors import QueryRejected
+from lake_api.query.messages import Extraction, FileForm, Form, Job, View
+from lake_api.query.refused_texts import REFUSED_S, RefusedTexts, is_crash
+
+NOW = datetime(2026, 11, 22, 10, 30, tzinfo=UTC)
+VIEW = View(name="runs", columns=(("id", "VARCHAR"),), groups=())
+
+
+@dataclass
+class Clock:
+    seconds: float = 100.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def job(sql: str = "SELECT 1", *, view: View = VIEW, form: Form = Form.JSON) -> Job:
+    return Job(id=1, sql=sql, views=(view,), row_cap=1, byte_cap=1, form=form)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def refused(clock: Clock) -> RefusedTexts:
+    texts = RefusedTexts(clock=clock, now=lambda: NOW)
+    assert not texts.add(job()).retry
+    return texts
+
+
+def test_the_same_text_is_refused_until_a_time_that_is_told(refused, clock):
+    with pytest.raises(QueryRejected) as caught:
+        refused.check(job())
+    assert "until 2026-11-22T10:40:00Z" in str(caught.value)
+    clock.seconds += REFUSED_S
+    refused.check(job())
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        job("SELECT 2"),
+        job(form=Form.CSV),
+        job(view=View(name="runs", columns=(("id", "BIGINT"),), groups=())),
+        Extraction(id=1, form=FileForm.CSV, row_cap=1, byte_cap=1, sql="SELECT 1", views=(VIEW,)),
+    ],
+)
+def test_other_texts_forms_and_views_are_not(refused, other):
+    refused.check(other)
+
+
+def test_the_memory_is_bounded(refused):
+    for number in range(1_100):
+        refused.add(job(f"SELECT {number}"))
+    refused.check(job("SELECT 50"))
+    with pytest.raises(QueryRejected):
+        refused.check(job("SELECT 1099"))
+
+
+@pytest.mark.parametrize(
+    ("returncode", "crashed"),
+    [
+        (-signal.SIGSEGV, True),
+        (-signal.SIGABRT, True),
+        (1, True),
+        (-signal.SIGKILL, False),
+        (-signal.SIGTERM, False),
+        (0, False),
+        (None, False),
+    ],
+)
+def test_only_a_crash_is_the_texts_fault(returncode, crashed):
+    assert is_crash(returncode) is crashed
