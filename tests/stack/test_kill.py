@@ -176,11 +176,13 @@ def test_a_night_outlives_whatever_is_killed(night: Night) -> None:
     assert within(60, lambda: night.written(run_id) > before + 2), "it goes on with the next S3"
 
     # Nobody starts the code server again before Dagster has tried to retry the run without one.
-    supervisor = psutil.Process(night.command.status()["pid"])
+    status = night.command.status()
+    supervisor = psutil.Process(status["pid"])
+    code_server = psutil.Process(status["parts"]["dagster-code"]["pid"])
     process = night.process_of(run_id)
     supervisor.suspend()
     try:
-        night.kill("dagster-code")
+        code_server.kill()
         process.kill()
         assert night.runs()[run_id]["status"] == "STARTED", "the run was too short to be killed"
         refused = within(30, lambda: WILL_NOT_RETRY in night.runs()[run_id]["tags"])
