@@ -40,7 +40,7 @@ $(shell rm -f $(FOR_USE) $(FOR_DEVELOPMENT))
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test machines fuzz lint bench bench-models docs snapshot lock clean
+.PHONY: help demo up down test machines fuzz soak lint bench bench-models docs lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,10 @@ machines: $(FOR_DEVELOPMENT) ## the whole way in places and environments of many
 fuzz: MINUTES ?= 10
 fuzz: $(FOR_DEVELOPMENT) ## hostile and mutated SQL until a canary is seen or MINUTES=10 are over
 	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
+
+soak: STEPS ?= 2000
+soak: $(FOR_DEVELOPMENT) ## random writes, purges, renames, kills and runs over a month of days, STEPS=2000
+	@$(BIN)/python -m tests.soak --steps $(STEPS)
 
 lint: $(FOR_DEVELOPMENT) ## ruff, its format, pyright in strict mode
 	@$(BIN)/python -m ruff check .

@@ -1,6 +1,6 @@
 """`lake backfill --missing`: days that schedules should have written, and that are not there.
 
-Belongs here: which days those are, by what Dagster knows, and one backfill per dataset.
+Belongs here: which days those are, by what the bucket has, and one backfill per dataset.
 Does not belong here: ranges that somebody names (`trigger`), when days are due (`catalog.due`).
 """
 
@@ -19,6 +19,7 @@ from lake_api.cli.failure import CommandFailed
 from lake_api.cli.progress import Line, live_line
 from lake_api.cli.running import require_running
 from lake_api.cli.signals import interrupting
+from lake_api.cli.stored import stored_days
 from lake_api.cli.text import visible
 from lake_api.cli.trigger import days_written, wait_for_end
 from lake_api.nearest import did_you_mean
@@ -29,7 +30,7 @@ from lake_assets.sources.config import UPSTREAMS
 
 DEFAULT_DAYS = 30
 _LOGS = "`lake logs dagster-webserver` says what Dagster does."
-_THERE = frozenset({"MATERIALIZED", "MATERIALIZING"})
+_UNDER_WAY = "MATERIALIZING"
 
 DAYS_BY_STATUS = """
 query DaysByStatus($keys: [AssetKeyInput!]!) {
@@ -67,7 +68,8 @@ def run_backfill(wanted: Wanted, *, dry_run: bool, wait: bool, as_json: bool) ->
     """Find what is missing, launch it, and wait for the end if asked to.
 
     Raises:
-        CommandFailed: nothing runs, a name is unknown, Dagster refused, or a backfill failed.
+        CommandFailed: nothing runs, a name is unknown, the bucket does not answer, Dagster refused,
+            or a backfill failed.
     """
     state = require_running()
     catalog, now = load_catalog(), datetime.now(tz=UTC)
@@ -75,7 +77,9 @@ def run_backfill(wanted: Wanted, *, dry_run: bool, wait: bool, as_json: bool) ->
     first = wanted.first or last - timedelta(days=DEFAULT_DAYS)
     datasets = list(_chosen(catalog, wanted, state.settings))
     with DagsterHttp(state.dagster_url, hint=_LOGS) as dagster, live_line(tables.stderr()) as line:
-        there = _days_there(dagster, datasets)
+        there = stored_days(state.settings, datasets)
+        under_way = _days_under_way(dagster, datasets)
+        there = {name: days | under_way.get(name, frozenset()) for name, days in there.items()}
         missing = list(_missing(datasets, there, first=first, last=last, now=now))
         if not dry_run:
             missing = list(_launched(dagster, catalog, missing, line))
@@ -116,15 +120,17 @@ def _unknown(what: str, name: str, known: Iterable[str]) -> CommandFailed:
     )
 
 
-def _days_there(dagster: DagsterHttp, datasets: Sequence[Dataset]) -> Mapping[str, frozenset[date]]:
-    """The days that are there or under way, by dataset; failed ones are not."""
+def _days_under_way(
+    dagster: DagsterHttp, datasets: Sequence[Dataset]
+) -> Mapping[str, frozenset[date]]:
+    """The days that a run is writing, by dataset."""
     keys = [{"path": list(dataset.asset_key)} for dataset in datasets]
     nodes: list[dict[str, Any]] = dagster.ask(DAYS_BY_STATUS, {"keys": keys})["assetNodes"]
     return {
         "/".join(node["assetKey"]["path"]): frozenset(
             day
             for found in node["assetPartitionStatuses"].get("ranges", ())
-            if found["status"] in _THERE
+            if found["status"] == _UNDER_WAY
             for day in _days(found["startKey"], found["endKey"])
         )
         for node in nodes

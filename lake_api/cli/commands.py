@@ -193,6 +193,19 @@ def backfill(
     run_backfill(wanted, dry_run=dry_run, wait=wait, as_json=as_json)
 
 
+@main.command()
+@_as_json
+def reindex(*, as_json: bool) -> None:
+    """Record in Dagster which days the bucket has.
+
+    For a lake whose Dagster directory was lost: the UI shows its days again. Nothing is run, and
+    days that Dagster knows are left alone; when it was ended, it goes on from where it was.
+    """
+    from lake_api.cli.reindex import run_reindex
+
+    run_reindex(as_json=as_json)
+
+
 @main.command("sample-data")
 @click.option("--days", type=_POSITIVE, default=30, show_default=True, help="Days of events.")
 @click.option(

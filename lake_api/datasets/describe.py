@@ -5,7 +5,7 @@ Does not belong here: reading rows (`sample`, `profile`), HTTP (`controller`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Literal
 
 from msgspec import UNSET
@@ -24,6 +24,7 @@ from lake_api.datasets.schemas import (
 from lake_api.datasets.visible import VisibleCatalog
 from lake_api.query.snapshot import Look, Snapshot
 from lake_assets.catalog import PARTITION_COLUMN, Column, ColumnType, Dataset
+from lake_assets.catalog.due import is_stale
 
 _RANGES_TOLD = 50
 _NAMED = 5
@@ -186,8 +187,5 @@ def _newest_written_at(snapshot: Snapshot) -> datetime | None:
 
 
 def _is_stale(snapshot: Snapshot, now: datetime) -> bool | None:
-    """Whether its newest partition is older than declared; None without any."""
-    written_at = _newest_written_at(snapshot)
-    if written_at is None:
-        return None
-    return now - written_at > timedelta(hours=snapshot.dataset.freshness_h)
+    """Whether its newest day is older than its schedule promises; None without any."""
+    return is_stale(snapshot.dataset, snapshot.days, now=now)

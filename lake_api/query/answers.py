@@ -5,6 +5,7 @@ Does not belong here: the shapes themselves (`schemas`), headers and status (`co
 """
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import msgspec
@@ -80,12 +81,14 @@ def unavailable_answer(
 
 def freshness_of(found: Iterable[Freshness]) -> tuple[DatasetFreshness, ...]:
     """How new the datasets of an answer are, in the shape of the contract."""
+    now = datetime.now(tz=UTC)
     return tuple(
         DatasetFreshness(
             partition=one.partition,
             sql_name=one.sql_name,
             newest_day=one.newest_day,
             written_at=one.written_at,
+            stale=None if one.stale_from is None else now > one.stale_from,
         )
         for one in found
     )

@@ -9,7 +9,7 @@ import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import TypeVar
 
 from lake_api.errors import QueryUnavailable
@@ -21,6 +21,7 @@ from lake_api.query.plan import prune_days
 from lake_api.query.pool import Ran
 from lake_api.query.results import Freshness, ResultKey
 from lake_api.query.snapshot import Snapshot
+from lake_assets.catalog.due import newest_day_of, stale_from
 
 _MANY_DAYS = 64
 _PARTS_KEPT = 32
@@ -140,6 +141,12 @@ def result_key(query: QueryRun, parts: Sequence[Part]) -> ResultKey:
     )
 
 
+def _stale_from(part: Part) -> datetime | None:
+    snapshot = part.snapshot
+    newest = newest_day_of(snapshot.dataset, snapshot.days, now=datetime.now(tz=UTC))
+    return None if newest is None else stale_from(snapshot.dataset, newest)
+
+
 def freshness_of_parts(parts: Sequence[Part]) -> tuple[Freshness, ...]:
     """How new the data of each dataset is."""
     return tuple(
@@ -148,6 +155,7 @@ def freshness_of_parts(parts: Sequence[Part]) -> tuple[Freshness, ...]:
             sql_name=part.snapshot.dataset.sql_name,
             newest_day=part.snapshot.days[-1] if part.snapshot.days else None,
             written_at=part.snapshot.partitions[-1].written_at if part.snapshot.days else None,
+            stale_from=_stale_from(part),
         )
         for part in parts
     )

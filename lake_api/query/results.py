@@ -16,12 +16,13 @@ from lake_assets.catalog import Dataset
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Freshness:
-    """How new a dataset is: its newest day, and when that day was written."""
+    """How new a dataset is: its newest day, when that day was written, from when it is stale."""
 
     partition: str
     sql_name: str
     newest_day: date | None
     written_at: datetime | None
+    stale_from: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -75,12 +75,16 @@ class QueryPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DatasetFreshness(msgspec.Struct, frozen=True):
-    """How new the data of one dataset is."""
+    """How new the data of one dataset is.
+
+    `stale` says that newer days should be there by its schedule; it is null without any day.
+    """
 
     partition: str
     sql_name: str
     newest_day: date | None
     written_at: datetime | None
+    stale: bool | None = None
 
 
 class QueryError(msgspec.Struct, frozen=True):
@@ -136,6 +140,7 @@ ANSWER_EXAMPLE = {
             "sql_name": "example_runs",
             "newest_day": "2026-11-21",
             "written_at": "2026-11-22T00:31:07Z",
+            "stale": False,
         }
     ],
     "warnings": [],

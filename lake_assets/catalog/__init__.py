@@ -17,6 +17,8 @@ from lake_assets.catalog.model import (
     Reference,
     Schedule,
     ServiceSource,
+    Shrink,
+    ShrinkPolicy,
     Task,
 )
 from lake_assets.catalog.registry import Catalog, load_catalog
@@ -38,6 +40,8 @@ __all__ = [
     "Reference",
     "Schedule",
     "ServiceSource",
+    "Shrink",
+    "ShrinkPolicy",
     "Task",
     "checks_key",
     "data_key",

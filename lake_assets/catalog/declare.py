@@ -5,8 +5,8 @@ first partition), and the parser of column tables.
 Does not belong here: any single dataset (`lake_assets.datasets`).
 
 A column table has one line per column: name, type, then a sentence. `!` after the type means
-that the column is never null; `{a|b}` at the end lists its accepted values. A column without a
-sentence takes it from `fields.COMMON`:
+that the column is never null, `~` that its values come and go while a row lives; `{a|b}` at the
+end lists its accepted values. A column without a sentence takes it from `fields.COMMON`:
 
     run_id      string!   One id per run.
     status      string!   How the run ended. {succeeded|failed|cancelled}
@@ -30,6 +30,8 @@ from lake_assets.catalog.model import (
     Reference,
     Schedule,
     ServiceSource,
+    Shrink,
+    ShrinkPolicy,
 )
 
 _TYPES = {
@@ -65,8 +67,8 @@ def parse_columns(text: str) -> tuple[Column, ...]:
 def _parse_column(line: str) -> Column:
     name, _, rest = line.strip().partition(" ")
     type_word, _, sentence = rest.strip().partition(" ")
-    required = type_word.endswith("!")
-    column_type = _TYPES.get(type_word.rstrip("!"))
+    required, transient = type_word.endswith("!"), type_word.endswith("~")
+    column_type = _TYPES.get(type_word.removesuffix("!").removesuffix("~"))
     if column_type is None:
         raise CatalogError(
             f"column `{name}`: unknown type `{type_word}`; use one of {', '.join(_TYPES)}"
@@ -78,7 +80,12 @@ def _parse_column(line: str) -> Column:
         values = tuple(value.strip() for value in listed.split("|"))
     description = sentence.strip() or COMMON.get(name, "")
     return Column(
-        name=name, type=column_type, description=description, required=required, values=values
+        name=name,
+        type=column_type,
+        description=description,
+        required=required,
+        values=values,
+        transient=transient,
     )
 
 
@@ -100,6 +107,18 @@ def _failures(text: str) -> Failures | None:
     return Failures(column=column, values=tuple(values.split("|"))) if text else None
 
 
+def _shrink(text: str) -> Shrink | None:
+    """`mirror`, `keep`, or the share of a day's rows that may go, as `25%`; nothing: the kind's."""
+    if not text:
+        return None
+    if text in {ShrinkPolicy.MIRROR.value, ShrinkPolicy.KEEP.value}:
+        return Shrink(policy=ShrinkPolicy(text), share=0.0)
+    number = text.removesuffix("%")
+    if number == text or not number.isdigit():
+        raise CatalogError(f"shrink `{text}`: it is `mirror`, `keep`, or a share such as `25%`")
+    return Shrink(share=int(number) / 100)
+
+
 def _table(text: str) -> PostgresSource:
     schema, _, table = text.rpartition(".")
     return PostgresSource(schema=schema or "public", table=table)
@@ -117,6 +136,7 @@ def event(
     watermark: str = "created_at",
     expect_rows: bool = False,
     failures: str = "",
+    shrink: str = "",
     proposed: bool = False,
     owner: str = "team:data-platform",
     notes: str = "",
@@ -140,6 +160,7 @@ def event(
         owner=owner,
         expect_rows=expect_rows,
         failures=_failures(failures),
+        declared_shrink=_shrink(shrink),
         proposed=proposed,
         notes=notes,
     )
@@ -155,6 +176,7 @@ def recorded(
     columns: str,
     watermark: str,
     key: str = "",
+    shrink: str = "",
     proposed: bool = False,
     owner: str = "team:data-platform",
     notes: str = "",
@@ -172,6 +194,7 @@ def recorded(
         watermark=watermark,
         key=_names(key),
         owner=owner,
+        declared_shrink=_shrink(shrink),
         proposed=proposed,
         notes=notes,
     )
@@ -189,6 +212,7 @@ def snapshot(
     watermark: str = "updated_at",
     expect_rows: bool = False,
     references: str = "",
+    shrink: str = "",
     proposed: bool = False,
     owner: str = "team:data-platform",
     notes: str = "",
@@ -211,6 +235,7 @@ def snapshot(
         owner=owner,
         expect_rows=expect_rows,
         references=_references(references),
+        declared_shrink=_shrink(shrink),
         proposed=proposed,
         notes=notes,
     )
@@ -231,6 +256,7 @@ def external(
     collect: str = "",
     first_day: date = DEFAULT_FIRST_DAY,
     freshness_h: int = 36,
+    shrink: str = "",
     proposed: bool = False,
     owner: str = "team:data-platform",
     notes: str = "",
@@ -253,6 +279,7 @@ def external(
         owner=owner,
         first_day=first_day,
         freshness_h=freshness_h,
+        declared_shrink=_shrink(shrink),
         proposed=proposed,
         notes=notes,
     )
@@ -270,6 +297,7 @@ def derived(
     schedule: Schedule = DERIVED_SCHEDULE,
     watermark: str = "generated_at",
     key: str = "",
+    shrink: str = "",
     proposed: bool = False,
     owner: str = "team:data-science",
     notes: str = "",
@@ -290,6 +318,7 @@ def derived(
         watermark=watermark,
         key=_names(key),
         owner=owner,
+        declared_shrink=_shrink(shrink),
         proposed=proposed,
         notes=notes,
     )

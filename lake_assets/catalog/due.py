@@ -1,9 +1,11 @@
 """Which days a dataset should have by now, from its schedule alone.
 
-Belongs here: schedules of the form `minute hour * * weekdays`, and the days that their ticks write.
+Belongs here: schedules of the form `minute hour * * weekdays`, the days that their ticks write,
+from when on a dataset is stale.
 Does not belong here: which days the lake has, running anything.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
 from lake_assets.catalog.model import CatalogError, Dataset, Kind, Schedule
@@ -39,6 +41,41 @@ def due_days(dataset: Dataset, *, first: date, last: date, now: datetime) -> tup
         if first <= day <= last
     }
     return tuple(sorted(found))
+
+
+def due_at(dataset: Dataset, day: date) -> datetime:
+    """The tick that writes a day first, or would have been the first to do so."""
+    schedule = dataset.schedule
+    first = day + timedelta(days=schedule.newest_lag_d)
+    try:
+        return ticks(schedule, first, first + timedelta(days=6))[0]
+    except CatalogError:
+        # Schedules that name days or months say nothing of single days.
+        return datetime.combine(first + timedelta(days=1), time(), tzinfo=UTC)
+
+
+def newest_day_of(dataset: Dataset, days: Sequence[date], *, now: datetime) -> date | None:
+    """The newest of some ascending stored days that can be there by now; None without any.
+
+    A day that has not begun, which somebody else may have put there, makes nothing fresh.
+    """
+    last = dataset.newest_day(now.astimezone(UTC).date())
+    return next((day for day in reversed(days) if day <= last), None)
+
+
+def stale_from(dataset: Dataset, newest: date) -> datetime:
+    """From when on a dataset is stale whose newest day is `newest`, whenever that was written.
+
+    A day is as old as the tick that should have written it: a backfill of old days makes nothing
+    fresh, and a day that was written late is no younger for it.
+    """
+    return due_at(dataset, newest) + timedelta(hours=dataset.freshness_h)
+
+
+def is_stale(dataset: Dataset, days: Sequence[date], *, now: datetime) -> bool | None:
+    """Whether the newest stored day is older than the dataset allows; None without any day."""
+    newest = newest_day_of(dataset, days, now=now)
+    return None if newest is None else now > stale_from(dataset, newest)
 
 
 def is_of_its_day(dataset: Dataset) -> bool:

@@ -68,13 +68,17 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One column. `values` lists the accepted values of an enum-like column, else is empty."""
+    """One column. `values` lists the accepted values of an enum-like column, else is empty.
+
+    Values of a `transient` column come and go while a row lives: a day may lose them.
+    """
 
     name: str
     type: ColumnType
     description: str
     required: bool = False
     values: tuple[str, ...] = ()
+    transient: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +155,35 @@ class Failures:
     values: tuple[str, ...]
 
 
+class ShrinkPolicy(Enum):
+    """What becomes of a stored day when the one that would replace it has less."""
+
+    REFUSE = "refuse"
+    """It stays, and the run fails, where more is lost than the declared share."""
+    MIRROR = "mirror"
+    """It is replaced: the source is the truth."""
+    KEEP = "keep"
+    """Stored rows that no longer come stay, joined by key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shrink:
+    """How much of a stored day may be lost when it is written again: at most `share` of its rows.
+
+    Under `REFUSE` a day never becomes empty, and no column loses all its values.
+    """
+
+    policy: ShrinkPolicy = ShrinkPolicy.REFUSE
+    share: float = 0.1
+
+
+_SHRINK_OF_PAST = Shrink(share=0.1)
+"""Rows of a day that is over are facts: few of them go, such as those of a person who left."""
+
+_SHRINK_OF_STATE = Shrink(share=0.5)
+"""The present state, and what is computed, change as a whole."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
     """When a dataset is written by itself, and which days one tick writes.
@@ -191,6 +224,7 @@ class Dataset:
     without rows is a fault. `freshness_h` is the age in hours at which its newest partition is
     stale. `references` are columns whose values another dataset has as a column of the same day.
     `failures` says which rows tell of something that failed: their share is watched.
+    `declared_shrink` is how much of a stored day may be lost; None takes what fits the kind.
     `proposed` marks what the product specification does not name.
     """
 
@@ -210,6 +244,7 @@ class Dataset:
     expect_rows: bool = False
     references: tuple[Reference, ...] = ()
     failures: Failures | None = None
+    declared_shrink: Shrink | None = None
     proposed: bool = False
     notes: str = ""
     _by_name: Mapping[str, Column] = field(init=False, repr=False, compare=False)
@@ -234,6 +269,13 @@ class Dataset:
                 f"its referring column `{reference.column}` is no column",
             )
         self._refuse_bad_failures(by_name)
+        self._refuse(
+            self.shrink.policy is ShrinkPolicy.KEEP and not self.key,
+            "rows that no longer come can only be kept by a key, and it has none",
+        )
+        self._refuse(
+            not 0 <= self.shrink.share <= 1, "the share that it may lose lies between 0 and 1"
+        )
         self._refuse(not self.description.strip(), "it has no description")
         self._refuse(not self.tasks, "it has no trigger task")
         for part in self.partition.split("/"):
@@ -273,6 +315,16 @@ class Dataset:
     def daily_task(self) -> str:
         """The task that writes single days."""
         return self.tasks[0]
+
+    @property
+    def shrink(self) -> Shrink:
+        """How much of a stored day may be lost when it is written again."""
+        if self.declared_shrink is not None:
+            return self.declared_shrink
+        is_past = self.kind is Kind.EVENT or (
+            self.kind is Kind.EXTERNAL and self.schedule.newest_lag_d > 0
+        )
+        return _SHRINK_OF_PAST if is_past else _SHRINK_OF_STATE
 
     @property
     def upstreams(self) -> tuple[str, ...]:

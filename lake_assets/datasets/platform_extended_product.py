@@ -264,7 +264,7 @@ DATASETS: tuple[Dataset, ...] = (
             success         bool!       Whether the target answered with a 2xx status.
             duration_ms     int64       Time until the answer or the error, in milliseconds.
             response_bytes  int64
-            next_retry_at   timestamp   When it is tried next; null when it won't be.
+            next_retry_at   timestamp~  When it is tried next; null when it won't be.
             error_message   string
             created_at      timestamp!
         """,

@@ -7,7 +7,7 @@ Does not belong here: any single dataset; reading or writing rows.
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 
 import dagster as dg
@@ -30,7 +30,7 @@ from lake_assets.orchestration.findings import Findings
 from lake_assets.orchestration.io_manager import column_schema
 from lake_assets.orchestration.partitions import days_of, partitions_of
 from lake_assets.orchestration.reporting import DayEvents, left_out, write_reported
-from lake_assets.orchestration.resources import PlatformResource, ServiceResource
+from lake_assets.orchestration.resources import LakeResource, PlatformResource, ServiceResource
 from lake_assets.orchestration.retries import RETRY, final_failures
 from lake_assets.orchestration.rows import DailyRows
 from lake_assets.sources.errors import SourceMismatch
@@ -74,9 +74,6 @@ def build_asset(
         tags={"lake/kind": dataset.kind.value},
         metadata=_metadata(dataset),
         code_version=code_version(dataset),
-        freshness_policy=dg.FreshnessPolicy.time_window(
-            fail_window=timedelta(hours=dataset.freshness_h)
-        ),
         check_specs=check_specs(dataset),
         retry_policy=RETRY,
         io_manager_key="lake_io",
@@ -109,7 +106,7 @@ def _producer(dataset: Dataset, clock: Clock) -> Callable[..., Any]:
     if isinstance(dataset.source, LakeSource):
         return derived(dataset, clock)
     if isinstance(dataset.source, ServiceSource):
-        return _service_export(dataset)
+        return _service_export(dataset, clock)
     return _platform_export(dataset, clock)
 
 
@@ -134,6 +131,9 @@ def _platform_export(dataset: Dataset, clock: Clock) -> AssetFunction:
         today = clock().astimezone(UTC).date()
         _refuse_past_snapshot(dataset, days, today)
         platform: PlatformResource = context.resources.platform
+        lake: LakeResource = context.resources.lake
+        # Before the source's state: what another run writes after this is newer than ours.
+        seen = lake.store().etags(dataset)
         # The driver imports pandas where that is installed: half a second for runs that need it.
         from lake_assets.sources.platform import open_export  # noqa: PLC0415
 
@@ -152,19 +152,26 @@ def _platform_export(dataset: Dataset, clock: Clock) -> AssetFunction:
                 days=days,
                 read=findings.read,
                 source=str(dataset.source),
+                seen=seen,
+                absent=frozenset(source.table.missing),
+                release=source.connection.close,
                 notes=findings.notes,
                 said=findings.said,
             )
             yield dg.Output(rows)
-        yield from check_results(dataset, rows.facts, known=rows.known)
+        yield from check_results(dataset, rows.facts, stored=seen, now=clock(), known=rows.known)
 
     return export
 
 
-def _service_export(dataset: Dataset) -> Callable[[dg.AssetExecutionContext], DayEvents]:
+def _service_export(
+    dataset: Dataset, clock: Clock
+) -> Callable[[dg.AssetExecutionContext], DayEvents]:
     def export(context: dg.AssetExecutionContext) -> DayEvents:
         service: ServiceResource = context.resources.service
+        lake: LakeResource = context.resources.lake
         days = days_of(context.partition_keys)
+        seen = lake.store().etags(dataset)
         with final_failures(), open_service_export(service.url, dataset) as source:
             removed = [day for day in days if day in source.removed]
             if len(removed) == len(days):
@@ -174,11 +181,12 @@ def _service_export(dataset: Dataset) -> Callable[[dg.AssetExecutionContext], Da
                 days=[day for day in days if day not in source.removed],
                 read=source.read,
                 source=str(dataset.source),
+                seen=seen,
             )
             yield from write_reported(context, rows, {day: {} for day in days})
         for day in removed:
             yield left_out(context, dataset, day, said_of_removed(day))
-        yield from check_results(dataset, rows.facts)
+        yield from check_results(dataset, rows.facts, stored=seen, now=clock())
 
     return export
 

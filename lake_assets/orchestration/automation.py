@@ -24,6 +24,7 @@ from dagster._core.definitions.declarative_automation.operators import (
 
 from lake_assets.catalog import Dataset
 from lake_assets.models.derivation import Derivation, Window
+from lake_assets.orchestration.reindex import is_reindexing
 
 SENSOR_NAME = "derived_datasets"
 _INTERVAL_S = 30
@@ -113,6 +114,26 @@ class DaysMatch(AutomationCondition[dg.AssetKey]):
         )
 
 
+class Unrecorded(AutomationCondition[dg.AssetKey]):
+    """False while `lake reindex` records days: what looks new then is not."""
+
+    @property
+    def name(self) -> str:
+        """What the UI shows."""
+        return "no lost history is being recorded"
+
+    @property
+    def requires_cursor(self) -> bool:
+        """Nothing is remembered between evaluations."""
+        return False
+
+    async def evaluate(self, context: Any) -> dg.AutomationResult[dg.AssetKey]:  # type: ignore[override]
+        """All days, or none."""
+        is_held = is_reindexing(context.asset_graph_view.instance)
+        subset = context.get_empty_subset() if is_held else context.candidate_subset
+        return dg.AutomationResult(context, true_subset=subset)
+
+
 def runs_by_itself(derivation: Derivation) -> AutomationCondition[Any]:
     """The condition on which a derived dataset's days are computed."""
     windows = derivation.windows.items()
@@ -142,7 +163,10 @@ def runs_by_itself(derivation: Derivation) -> AutomationCondition[Any]:
         ~AutomationCondition.any_deps_in_progress() & ~AutomationCondition.in_progress()
     ).with_label("neither it nor an input is being written")
     return (
-        (first_time | rewritten).with_label("there is something new") & inputs_there & at_rest
+        (first_time | rewritten).with_label("there is something new")
+        & inputs_there
+        & at_rest
+        & Unrecorded()
     ).with_label("run by itself")
 
 

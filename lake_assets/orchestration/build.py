@@ -19,6 +19,7 @@ from lake_assets.orchestration.catch_up import catch_up_sensor
 from lake_assets.orchestration.io_manager import S3ParquetIOManager
 from lake_assets.orchestration.jobs import ensure_bucket, ensure_bucket_daily
 from lake_assets.orchestration.late_rows import build_late_rows
+from lake_assets.orchestration.lost_runs import lost_runs_sensor
 from lake_assets.orchestration.resources import LakeResource, PlatformResource, ServiceResource
 from lake_assets.orchestration.schedules import build_schedules
 from lake_assets.orchestration.sensors import alert_sensors
@@ -53,6 +54,7 @@ def build_defs(*, catalog: Catalog, env: Mapping[str, str], clock: Clock = _now)
         sensors = [
             *([automation_sensor(computed, running=running)] if computed else []),
             *alert_sensors(catalog, running=running, env=env, clock=clock),
+            lost_runs_sensor(catalog),
             catch_up_sensor(catalog, running=running, env=env, clock=clock),
         ]
     late_rows, late_rows_weekly = build_late_rows(catalog, running=running, clock=clock)

@@ -7,10 +7,15 @@ backfill`).
 A machine that was off, a source that was down over night: the schedules do not come back for days
 that they have passed. This does, for the last days of every dataset that was written before; a day
 is tried at most three times, hours apart, after that it is a matter for people.
+
+What is missing is what the bucket lacks, and days that failed a check that blocks: Dagster's own
+history may be lost, or know of objects that are gone.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 
 import dagster as dg
 import msgspec
@@ -21,8 +26,11 @@ from lake_assets.catalog.due import due_days
 from lake_assets.models.derivation import derivation_of
 from lake_assets.orchestration.assets import Clock, is_built
 from lake_assets.orchestration.partitions import partitions_of, range_tags, ranges_of
+from lake_assets.orchestration.resources import LakeResource
 from lake_assets.orchestration.schedules import shared_source, why_not
 from lake_assets.sources.collect import collector_of
+from lake_assets.storage.day_facts import good_days
+from lake_assets.storage.store import LakeStore
 
 CATCH_UP_SENSOR = "catch_up"
 CATCH_UP_TAG = "lake/catch_up"
@@ -32,8 +40,10 @@ _INTERVAL_S = 900
 _SETTLED = timedelta(hours=1)
 _ATTEMPTS = 3
 _BETWEEN_ATTEMPTS_S = 6 * 3600.0
+_LISTED_AT_ONCE = 8
 
-Statuses = Mapping[date, AssetPartitionStatus | None]
+Stored = Mapping[str, frozenset[date]]
+"""The days of each dataset that are there and passed what blocks, by partition."""
 
 
 class Attempts(msgspec.Struct, frozen=True):
@@ -63,14 +73,12 @@ def catch_up_sensor(
         oldest = now.date() - timedelta(days=looks_back_d)
         memory = _remembered(context.cursor, oldest)
         configured = [dataset for dataset in watched if not why_not([dataset], env)]
-        known = {
-            dataset.partition: _statuses(context.instance, dataset, oldest, now)
-            for dataset in configured
-        }
+        known = stored_days(LakeResource(env=env).store(), watched)
         wanted: dict[str, list[date]] = {}
         for dataset in configured:
             tried = memory.setdefault(dataset.partition, {})
-            for day in missing_days(dataset, known, oldest=oldest, now=now):
+            missing = missing_days(dataset, known, oldest=oldest, now=now)
+            for day in _at_rest(context.instance, dataset, missing):
                 before = tried.get(day, Attempts(count=0, last_at=0.0))
                 if _may_try(before, now):
                     wanted.setdefault(dataset.partition, []).append(day)
@@ -107,23 +115,31 @@ def days_back(env: Mapping[str, str]) -> int:
     return int(text) if text else _DEFAULT_DAYS
 
 
-def missing_days(
-    dataset: Dataset, known: Mapping[str, Statuses], *, oldest: date, now: datetime
-) -> Sequence[date]:
-    """The days since `oldest` that are due for an hour and neither there nor under way.
+def stored_days(store: LakeStore, datasets: Sequence[Dataset]) -> Stored:
+    """What the bucket has of each dataset.
+
+    Raises:
+        StorageError: the store did not answer; a retry may help.
+    """
+    with ThreadPoolExecutor(_LISTED_AT_ONCE) as pool:
+        found = list(pool.map(partial(good_days, store), datasets))
+    return {dataset.partition: days for dataset, days in zip(datasets, found, strict=True)}
+
+
+def missing_days(dataset: Dataset, known: Stored, *, oldest: date, now: datetime) -> Sequence[date]:
+    """The days since `oldest` that are due for an hour and not there.
 
     None of a dataset that has no day at all: nothing was ever set up for it. Of a derived one only
     days whose inputs are there; `automation` runs those that wait for an input.
     """
     there = known[dataset.partition]
-    if AssetPartitionStatus.MATERIALIZED not in there.values():
+    if not there:
         return []
     first, today = max(oldest, _oldest_in_reach(dataset, now.date())), now.date()
-    missing = {None, AssetPartitionStatus.FAILED}
     return [
         day
         for day in due_days(dataset, first=first, last=today, now=now - _SETTLED)
-        if there.get(day) in missing and _has_inputs(dataset, day, known)
+        if day not in there and _has_inputs(dataset, day, known)
     ]
 
 
@@ -134,26 +150,29 @@ def _oldest_in_reach(dataset: Dataset, today: date) -> date:
     return date.min if reach_d is None else today - timedelta(days=reach_d)
 
 
-def _has_inputs(dataset: Dataset, day: date, known: Mapping[str, Statuses]) -> bool:
+def _has_inputs(dataset: Dataset, day: date, known: Stored) -> bool:
     if not isinstance(dataset.source, LakeSource):
         return True
     return all(
-        known[upstream].get(window.last(day)) is AssetPartitionStatus.MATERIALIZED
+        window.last(day) in known.get(upstream, ())
         for upstream, window in derivation_of(dataset).windows.items()
     )
 
 
-def _statuses(
-    instance: dg.DagsterInstance, dataset: Dataset, oldest: date, now: datetime
-) -> Statuses:
-    partitions = partitions_of(dataset)
-    # Inputs of a derived day may lie a day before the oldest one.
-    first = max(oldest - timedelta(days=1), dataset.first_day)
-    last = dataset.newest_day(now.date())
-    days = (first + timedelta(days=offset) for offset in range((last - first).days + 1))
-    keys = [day.isoformat() for day in days]
-    found = instance.get_status_by_partition(dg.AssetKey(dataset.asset_key), keys, partitions)
-    return {date.fromisoformat(key): status for key, status in (found or {}).items()}
+def _at_rest(
+    instance: dg.DagsterInstance, dataset: Dataset, days: Sequence[date]
+) -> Sequence[date]:
+    """Those of the days that no run is writing."""
+    if not days:
+        return []
+    found = instance.get_status_by_partition(
+        dg.AssetKey(dataset.asset_key), [day.isoformat() for day in days], partitions_of(dataset)
+    )
+    return [
+        day
+        for day in days
+        if (found or {}).get(day.isoformat()) is not AssetPartitionStatus.IN_PROGRESS
+    ]
 
 
 def _may_try(before: Attempts, now: datetime) -> bool:

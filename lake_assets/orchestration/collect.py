@@ -56,9 +56,11 @@ def collected(
         except NotConfigured as missing:
             for day in days:
                 yield left_out(context, dataset, day, f"Skipped: {missing}")
-            yield from check_results(dataset, {})
+            yield from check_results(dataset, {}, stored=(), now=clock())
             return
+        replaces = _is_tagged(context, REPLACE_TAG)
         with http:
+            seen = lake.store().etags(dataset)
             collection = Collection(
                 dataset=dataset,
                 collector=collector,
@@ -69,7 +71,7 @@ def collected(
                 now=clock().astimezone(UTC),
                 warn=lambda text: context.log.warning(http.redacted(text)),
                 keep_stored=_keeps_stored(context, days=len(days)),
-                replace=_is_tagged(context, REPLACE_TAG),
+                replace=replaces,
             )
             with _as_failures(collection):
                 rows = DailyRows(
@@ -77,6 +79,8 @@ def collected(
                     days=collection.published(collection.wanted()),
                     read=collection.read,
                     source=str(dataset.source),
+                    seen=seen,
+                    joined=collector.fades and not replaces,
                 )
                 yield from write_reported(context, rows, collection.notes)
             context.log.info(f"{dataset.partition}: {http.requests} requests")
@@ -87,7 +91,7 @@ def collected(
                 yield materialized(context, rows, day, note | counted(stored and stored.rows))
             elif day in collection.missing:
                 yield left_out(context, dataset, day, str(note["reason"]))
-        yield from check_results(dataset, rows.facts)
+        yield from check_results(dataset, rows.facts, stored=seen, now=clock())
 
     return collect
 

@@ -29,11 +29,13 @@ from lake_assets.orchestration.checks import check_results
 from lake_assets.orchestration.io_manager import COLUMNS_METADATA
 from lake_assets.orchestration.partitions import days_of, ranges_of
 from lake_assets.orchestration.reporting import DayEvents, left_out, write_reported
+from lake_assets.orchestration.resources import LakeResource
 from lake_assets.orchestration.rows import DailyRows
 from lake_assets.sources.batches import to_batches
 from lake_assets.sources.errors import SourceMismatch
 from lake_assets.storage.conform import SchemaMismatch
 from lake_assets.storage.reader import StoredDays
+from lake_assets.storage.shrink import DayInputs
 
 STAMP_COLUMN = "generated_at"
 """Filled in with the moment of the run where a derivation leaves it out."""
@@ -62,6 +64,8 @@ def derived(dataset: Dataset, clock: Callable[[], datetime]) -> Callable[..., Da
 
     def derive(context: dg.AssetExecutionContext, **stored: StoredDays) -> DayEvents:
         engine: DuckDBResource = context.resources.duckdb
+        lake: LakeResource = context.resources.lake
+        seen = lake.store().etags(dataset)
         with engine.get_connection() as connection:
             work = _DerivedDays(
                 dataset=dataset,
@@ -72,20 +76,28 @@ def derived(dataset: Dataset, clock: Callable[[], datetime]) -> Callable[..., Da
                 connection=connection,
             )
             rows = DailyRows(
-                dataset=dataset, days=work.computable(), read=work.read, source=str(dataset.source)
+                dataset=dataset,
+                days=work.computable(),
+                read=work.read,
+                source=str(dataset.source),
+                seen=seen,
+                inputs=work.inputs,
             )
             with _as_failures(dataset):
                 yield from write_reported(context, rows, work.notes)
         for day, reason in work.left_out.items():
             yield left_out(context, dataset, day, reason)
-        yield from check_results(dataset, rows.facts)
+        yield from check_results(dataset, rows.facts, stored=seen, now=clock())
 
     return derive
 
 
 @dataclass(slots=True, kw_only=True)
 class _DerivedDays:
-    """The days of one run. `notes` says of each what it was made of, `left_out` why it was not."""
+    """The days of one run. `notes` says of each what it was made of, `left_out` why it was not.
+
+    `inputs` has the days of each upstream that were there, for what is stored with a day.
+    """
 
     dataset: Dataset
     derivation: Derivation
@@ -97,6 +109,7 @@ class _DerivedDays:
         init=False, default_factory=dict[date, Mapping[str, Any]]
     )
     left_out: dict[date, str] = field(init=False, default_factory=dict[date, str])
+    inputs: dict[date, DayInputs] = field(init=False, default_factory=dict[date, DayInputs])
     _inputs: dict[str, pa.Table] = field(init=False, default_factory=dict[str, pa.Table])
 
     def computable(self) -> Iterator[date]:
@@ -106,16 +119,20 @@ class _DerivedDays:
                 self.left_out[day] = reason
                 continue
             missing: dict[str, str] = {}
-            read_days: dict[str, int] = {}
+            read_days: dict[str, frozenset[date]] = {}
+            absent_days: dict[str, frozenset[date]] = {}
             for upstream, window in self.derivation.windows.items():
                 wanted = window.of(day)
                 table, absent = self.stored[_input_name(upstream)].window(wanted)
                 self._inputs[upstream] = table
-                read_days[upstream] = len(wanted) - len(absent)
+                absent_days[upstream] = frozenset(absent)
+                read_days[upstream] = frozenset(wanted) - absent_days[upstream]
                 if absent:
                     missing[upstream] = in_ranges(absent)
             if any(read_days.values()):
-                self.notes[day] = {"input_days": read_days, "missing_inputs": missing}
+                counts = {upstream: len(days) for upstream, days in read_days.items()}
+                self.notes[day] = {"input_days": counts, "missing_inputs": missing}
+                self.inputs[day] = DayInputs(read=read_days, missing=absent_days)
                 yield day
             else:
                 said = "; ".join(f"{upstream} {days}" for upstream, days in missing.items())

@@ -4,12 +4,15 @@ Belongs here: from an asset's rows to stored partitions and their metadata, and 
 Does not belong here: encoding (`storage.writer`), what the rows mean (`assets`, `checks`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from datetime import date
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
+from dagster._core.definitions.data_version import CODE_VERSION_TAG
+from dagster._core.events import DagsterEvent
 
 from lake_assets.catalog import Catalog, Dataset
 from lake_assets.orchestration.partitions import days_of
@@ -35,11 +38,17 @@ class S3ParquetIOManager(dg.IOManager):
         self._lake = lake
         self._catalog = catalog
 
-    def handle_output(self, context: dg.OutputContext, obj: DailyRows) -> None:
+    def handle_output(  # pyright: ignore[reportIncompatibleMethodOverride] - may be a generator
+        self, context: dg.OutputContext, obj: DailyRows
+    ) -> Iterator[Any]:
         """Write every day of `obj`, oldest first, and report each as its own partition.
 
+        Days that were written before a failure are reported as they are; where nothing fails, the
+        output reports them.
+
         Raises:
-            dagster.Failure: the rows do not fit the declaration; a retry would not help.
+            dagster.Failure: days do not fit the declaration, or have less than what is stored of
+                them; a retry would not help.
             StorageError: the store did not answer; a retry may help.
         """
         dataset = obj.dataset
@@ -52,17 +61,36 @@ class S3ParquetIOManager(dg.IOManager):
             code_version=code_version,
             tags=step.run_tags,
         )
-        with closing(days):
-            for written in days:
-                step.add_asset_metadata(
+        about: dict[str, Any] = {
+            "source": obj.source,
+            "dagster/column_schema": column_schema(dataset),
+        }
+        reports: dict[str, Mapping[str, Any]] = {}
+        try:
+            with closing(days):
+                for written in days:
+                    notes = obj.notes.get(written.day, {})
+                    metadata = {**partition_metadata(written), **notes}
+                    step.add_asset_metadata(
+                        asset_key=context.asset_key,
+                        partition_key=written.day.isoformat(),
+                        metadata=metadata,
+                    )
+                    reports[written.day.isoformat()] = metadata
+                    context.log.info(written_line(written))
+        except Exception:
+            # Or its transaction would hold locks until the run ends.
+            obj.release()
+            for partition, metadata in reports.items():
+                event = dg.AssetMaterialization(
                     asset_key=context.asset_key,
-                    partition_key=written.day.isoformat(),
-                    metadata={**partition_metadata(written), **obj.notes.get(written.day, {})},
+                    partition=partition,
+                    metadata={**about, **metadata},
+                    tags={CODE_VERSION_TAG: code_version},
                 )
-                context.log.info(written_line(written))
-        context.add_output_metadata(
-            {"source": obj.source, "dagster/column_schema": column_schema(dataset)}
-        )
+                yield DagsterEvent.asset_materialization(step, event)
+            raise
+        context.add_output_metadata(about)
 
     def load_input(self, context: dg.InputContext) -> pa.Table | StoredDays:
         """The asked-for days as one table, with the partition's day in a column `date`.
@@ -121,8 +149,10 @@ def column_schema(dataset: Dataset) -> dg.TableSchema:
 
 def written_line(written: WrittenPartition) -> str:
     """What the log of a run says of a written day."""
+    gone = f", {written.lost_rows:,} stored ones are gone" if written.lost_rows else ""
+    kept = f", {written.kept_rows:,} of them stored before" if written.kept_rows else ""
     return (
-        f"{written.dataset.partition} {written.day}: {written.rows:,} rows, "
+        f"{written.dataset.partition} {written.day}: {written.rows:,} rows{kept}{gone}, "
         f"{written.size_bytes:,} bytes in {written.duration_s:.2f} s"
     )
 
@@ -134,7 +164,9 @@ def partition_metadata(written: WrittenPartition) -> dict[str, dg.MetadataValue]
         text = value.isoformat() if isinstance(value, date) else str(value)
         return dg.MetadataValue.null() if value is None else dg.MetadataValue.text(text)
 
+    replaced = {"lost_rows": written.lost_rows, "kept_rows": written.kept_rows}
     return {
+        **{name: dg.MetadataValue.int(count) for name, count in replaced.items() if count},
         "rows": dg.MetadataValue.int(written.rows),
         "dagster/partition_row_count": dg.MetadataValue.int(written.rows),
         "size_bytes": dg.MetadataValue.int(written.size_bytes),

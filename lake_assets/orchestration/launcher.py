@@ -5,6 +5,9 @@ Does not belong here: what becomes of a lost run (`dagster.yaml`: it is marked f
 
 Dagster's own launcher notices a dead run while the code server lives that started it. After a crash
 of everything, or of the code server, nobody knows the run any more, and it would run forever.
+
+A run that dies together with the code server is only said to be dead when there is a code server
+again: Dagster tries once to start it anew, and needs one for that.
 """
 
 import signal
@@ -12,8 +15,10 @@ import threading
 
 import psutil
 from dagster import DagsterEventType, DagsterRun
+from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
+from dagster._core.remote_origin import GrpcServerCodeLocationOrigin
 from dagster._core.storage.tags import MAX_RETRIES_TAG
 
 _CLOCK_SLACK_S = 5.0
@@ -23,6 +28,8 @@ _GRACE_S = 20.0
 
 class LocalRunLauncher(DefaultRunLauncher):
     """The default launcher, with runs that can be asked whether they live."""
+
+    _was_away: bool = False
 
     @property
     def supports_check_run_worker_health(self) -> bool:
@@ -51,6 +58,10 @@ class LocalRunLauncher(DefaultRunLauncher):
             return CheckRunHealthResult(WorkerStatus.RUNNING, "its process is not known")
         if self._living(run.run_id) is not None:
             return CheckRunHealthResult(WorkerStatus.RUNNING)
+        if not self._can_start_again(run):
+            return CheckRunHealthResult(
+                WorkerStatus.RUNNING, f"its process {known[0]} is gone, and so is the code server"
+            )
         return CheckRunHealthResult(WorkerStatus.FAILED, f"its process {known[0]} is gone")
 
     def _living(self, run_id: str) -> psutil.Process | None:
@@ -64,6 +75,23 @@ class LocalRunLauncher(DefaultRunLauncher):
             return process if is_it and process.status() != psutil.STATUS_ZOMBIE else None
         except psutil.NoSuchProcess:
             return None
+
+    def _can_start_again(self, run: DagsterRun) -> bool:
+        """Whether there is a code server; one that comes back is believed at the second look.
+
+        The daemon needs a moment to see that its code is there again.
+        """
+        job = run.remote_job_origin
+        server = job and job.repository_origin.code_location_origin
+        if not isinstance(server, GrpcServerCodeLocationOrigin):
+            return True
+        try:
+            server.create_client().ping("")
+        except DagsterUserCodeUnreachableError:
+            self._was_away = True
+            return False
+        is_back, self._was_away = self._was_away, False
+        return not is_back
 
     def _process_of(self, run_id: str) -> tuple[int, float] | None:
         """The process that a run said it is, and when it said so."""

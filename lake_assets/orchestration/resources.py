@@ -4,17 +4,20 @@ Belongs here: turning settings into connections, at run time only.
 Does not belong here: using the connections.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cache
 from typing import Any
 
 import dagster as dg
 
-from lake_assets.catalog import LakeLocation, LocationError
+from lake_assets.catalog import Dataset, LakeLocation, LocationError
 from lake_assets.sources.config import PLATFORM
 from lake_assets.storage.store import LakeStore
 
+_LISTED_AT_ONCE = 8
 _LARGEST_SETTING = 1_000_000.0
 
 
@@ -58,6 +61,18 @@ class LakeResource:
 def _store(location: LakeLocation) -> LakeStore:
     # A run asks for its store several times; each new one would make its connections anew.
     return LakeStore(location)
+
+
+def days_by_dataset(
+    store: LakeStore, datasets: Sequence[Dataset]
+) -> Iterator[tuple[Dataset, Sequence[date]]]:
+    """The stored days of each dataset, ascending, listed a few datasets at a time.
+
+    Raises:
+        StorageError: the store did not answer; a retry may help.
+    """
+    with ThreadPoolExecutor(_LISTED_AT_ONCE) as pool:
+        yield from zip(datasets, pool.map(store.days, datasets), strict=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

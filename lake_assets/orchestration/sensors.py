@@ -26,6 +26,9 @@ from lake_assets.orchestration.alerts import (
     without_secrets,
 )
 from lake_assets.orchestration.assets import Clock, is_built
+from lake_assets.orchestration.checks import newest_day_verdict, why_stale
+from lake_assets.orchestration.lost_runs import awaits_retry
+from lake_assets.orchestration.resources import LakeResource, days_by_dataset
 from lake_assets.orchestration.schedules import why_not
 
 FAILED_SENSOR = "failed_datasets"
@@ -72,7 +75,7 @@ def alert_sensors(
         ),
         _alert_sensor(
             STALE_SENSOR,
-            "Tells of each dataset that nothing was written of for longer than its declared time.",
+            "Tells of each dataset whose newest day is older than its schedule promises.",
             stale,
             interval_s=_STALE_INTERVAL_S,
             running=running,
@@ -135,6 +138,8 @@ def _failed_datasets(
         memory.looked_until = max(memory.looked_until, record.update_timestamp.timestamp())
         if run.run_id in memory.seen or run.tags.get(WILL_RETRY_TAG) == "true":
             continue
+        if awaits_retry(instance, run):
+            continue
         memory.seen = [*memory.seen, run.run_id][-_SEEN_RUNS:]
         outcome = _outcome(instance, run)
         for partition, (event, reason) in outcome.items():
@@ -189,27 +194,20 @@ def _stale_datasets(
     now: datetime,
     env: Mapping[str, str],
 ) -> Iterator[Alert]:
-    watched = {
-        dg.AssetKey(dataset.asset_key): dataset
-        for dataset in catalog.values()
-        if is_built(dataset) and not why_not([dataset], env)
-    }
-    for record in instance.get_asset_records(list(watched)):
-        entry = record.asset_entry
-        dataset, newest = watched[entry.asset_key], entry.last_materialization
-        # One that was never written is not stale: nobody has begun to rely on it.
-        if newest is None:
+    watched = [
+        dataset for dataset in catalog.values() if is_built(dataset) and not why_not([dataset], env)
+    ]
+    for dataset, days in days_by_dataset(LakeResource(env=env).store(), watched):
+        why = why_stale(dataset, days, now=now)
+        if bool(why) == (dataset.partition in memory.told):
             continue
-        age = now - datetime.fromtimestamp(newest.timestamp, tz=UTC)
-        if age <= timedelta(hours=dataset.freshness_h):
-            memory.told.pop(dataset.partition, None)
-        elif dataset.partition not in memory.told:
-            memory.told[dataset.partition] = newest.run_id
-            hours = age.total_seconds() / 3600
-            reason = (
-                f"nothing was written for {hours:.0f} hours; {dataset.freshness_h} are its limit"
-            )
-            yield _alert("dataset_stale", dataset, reason, now, None)
+        # Without a run nobody else would say it on the page of the asset.
+        instance.report_runless_asset_event(newest_day_verdict(dataset, why))
+        if why:
+            memory.told[dataset.partition] = str(days[-1])
+            yield _alert("dataset_stale", dataset, why, now, None)
+        else:
+            memory.told.pop(dataset.partition)
 
 
 def _alert(

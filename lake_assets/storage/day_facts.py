@@ -44,7 +44,26 @@ def read_facts(store: LakeStore, dataset: Dataset) -> dict[date, DayFacts]:
     Raises:
         StorageError: the store did not answer; a retry may help.
     """
-    content = store.get_small(checks_key(dataset))
+    return _decoded(store.get_small(checks_key(dataset)))
+
+
+def good_days(store: LakeStore, dataset: Dataset) -> frozenset[date]:
+    """The days that the bucket has, but for those whose object failed a check that blocks.
+
+    Raises:
+        StorageError: the store did not answer; a retry may help.
+    """
+    etags = store.etags(dataset)
+    facts = read_facts(store, dataset) if etags else {}
+    return frozenset(
+        day
+        for day, etag in etags.items()
+        # A verdict is about one object: a day that was replaced since has none.
+        if not ((known := facts.get(day)) and known.blocks and known.etag == etag.strip('"'))
+    )
+
+
+def _decoded(content: bytes | None) -> dict[date, DayFacts]:
     if content is None:
         return {}
     try:
@@ -56,13 +75,13 @@ def read_facts(store: LakeStore, dataset: Dataset) -> dict[date, DayFacts]:
 def merge_facts(store: LakeStore, dataset: Dataset, facts: Mapping[date, DayFacts]) -> None:
     """Put the facts of days that were just written beside those of the others.
 
-    Read again right before, since another run may have written other days meanwhile. Two that do so
-    in the same milliseconds lose the facts of one: its days have rows, but no history and verdict.
-
     Raises:
         StorageError: the store did not answer; a retry may help.
     """
-    merged = read_facts(store, dataset) | dict(facts)
-    newest = sorted(merged)[-KEPT_DAYS:]
-    book = _FactBook(days={day: merged[day] for day in newest})
-    store.put_whole(checks_key(dataset), msgspec.json.encode(book))
+
+    def merged(content: bytes | None) -> bytes:
+        days = _decoded(content) | dict(facts)
+        newest = sorted(days)[-KEPT_DAYS:]
+        return msgspec.json.encode(_FactBook(days={day: days[day] for day in newest}))
+
+    store.update_small(checks_key(dataset), merged)

@@ -91,3 +91,6 @@ def _written_last(store: LakeStore, dataset: Dataset) -> tuple[date, pa.Schema] 
     except msgspec.DecodeError:
         # Someone else's token: what they wrote is not judged by our declarations.
         return None
+    except pa.ArrowInvalid:
+        # A damaged object keeps no other day from being written; its own is not replaced unasked.
+        return None

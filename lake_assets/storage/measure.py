@@ -20,6 +20,7 @@ class RowMeasure:
     """The figures of one partition, batch by batch, of batches that conform to the declaration."""
 
     def __init__(self, dataset: Dataset) -> None:
+        self._names = tuple(dataset.column_names)
         self._watermark = dataset.watermark
         self._accepted = {
             column.name: pa.array(column.values) for column in dataset.columns if column.values
@@ -72,6 +73,11 @@ class RowMeasure:
     def nulls(self) -> Mapping[str, int]:
         """Null values by column, of columns that may have them; those without any left out."""
         return {name: count for name, count in self._nulls.items() if count}
+
+    @property
+    def filled(self) -> Mapping[str, int]:
+        """Values that are not null, by column."""
+        return {name: self.rows - self._nulls.get(name, 0) for name in self._names}
 
     @property
     def unexpected(self) -> Mapping[str, int]:

@@ -6,9 +6,10 @@ Does not belong here: Parquet (`writer`), key rules (`catalog.layout`), creating
 """
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
+from typing import Any
 
 import msgspec
 import obstore
@@ -18,14 +19,17 @@ from obstore.store import S3Store
 
 from lake_assets.catalog import Dataset, LakeLocation, dataset_prefix, day_of_key, version_key
 from lake_assets.catalog.proxies import proxy_for
+from lake_assets.storage.multipart import PART_BYTES, upload_parts
 
-_PART_BYTES = 8 * 1024 * 1024
-_PARTS_AT_ONCE = 4
-"""With parts of this size and number, an upload holds 32 MB beside what is being encoded."""
+_UPDATE_ATTEMPTS = 8
 
 
 class StorageError(RuntimeError):
     """The object store did not do what was asked; trying again may help."""
+
+
+class ChangedMeanwhile(StorageError):
+    """An object is no longer the one that was compared with: somebody else wrote it meanwhile."""
 
 
 class VersionToken(msgspec.Struct, frozen=True):
@@ -66,22 +70,65 @@ class LakeStore:
         """The `s3://` address of a key, for people and metadata."""
         return f"s3://{self.location.bucket}/{key}"
 
-    def put_whole(self, key: str, content: bytes | Iterable[bytes]) -> str:
-        """Replace an object by `content` in one step; return its ETag.
-
-        Readers see the old object or the new one. An iterable is uploaded in parts while it is
-        consumed; if it raises, nothing is replaced.
+    def put_whole(self, key: str, content: bytes) -> str:
+        """Replace an object by `content` in one step, whatever it is; return its ETag.
 
         Raises:
             StorageError: the store refused or did not answer.
         """
+        return self._put(key, content, mode="overwrite")
+
+    def put_over(self, key: str, parts: Iterator[bytes], *, etag: str | None) -> str:
+        """Replace the object that has `etag` (None: there is none) in one step; return the new one.
+
+        Readers see the old object or the new one. `parts` are uploaded while they are consumed; if
+        that raises, nothing is replaced. A small object is one plain PUT.
+
+        Raises:
+            ChangedMeanwhile: the object there is another one by now; nothing was replaced.
+            StorageError: the store refused or did not answer.
+        """
+        sized = _resized(parts)
+        first, second = next(sized, b""), next(sized, None)
+        if second is None:
+            return self._put(key, first, mode="create" if etag is None else {"e_tag": etag})
         try:
-            result = obstore.put(
-                self._store, key, content, chunk_size=_PART_BYTES, max_concurrency=_PARTS_AT_ONCE
+            return upload_parts(self.location, key, _chained(first, second, sized), etag=etag)
+        except FileExistsError as error:
+            raise _changed(key) from error
+        except ConnectionError as error:
+            raise StorageError(f"writing to object storage failed: {_first_line(error)}") from error
+
+    def _put(self, key: str, content: bytes, *, mode: Any) -> str:
+        try:
+            result = obstore.put(self._store, key, content, mode=mode, use_multipart=False)
+        except (FileNotFoundError, obstore.exceptions.BaseError) as error:
+            changed = (
+                obstore.exceptions.AlreadyExistsError,
+                obstore.exceptions.PreconditionError,
             )
-        except obstore.exceptions.BaseError as error:
+            # Some stores say of a condition on an object that is gone that there is none.
+            is_gone = isinstance(error, FileNotFoundError)
+            if isinstance(error, changed) or (is_gone and isinstance(mode, dict)):
+                raise _changed(key) from error
             raise StorageError(f"writing to object storage failed: {_first_line(error)}") from error
         return (result.get("e_tag") or "").strip('"')
+
+    def update_small(self, key: str, change: Callable[[bytes | None], bytes]) -> None:
+        """Replace a small object by what `change` makes of it, also where others do so at once.
+
+        Raises:
+            StorageError: the store refused, did not answer, or others were always faster.
+        """
+        for _ in range(_UPDATE_ATTEMPTS):
+            found = self._get(key)
+            content, etag = found or (None, None)
+            try:
+                self._put(key, change(content), mode="create" if etag is None else {"e_tag": etag})
+            except ChangedMeanwhile:
+                continue
+            return
+        raise _changed(key)
 
     def get_small(self, key: str) -> bytes | None:
         """All of a small object, or None where there is none.
@@ -89,8 +136,13 @@ class LakeStore:
         Raises:
             StorageError: the store refused or did not answer.
         """
+        found = self._get(key)
+        return found and found[0]
+
+    def _get(self, key: str) -> tuple[bytes, str | None] | None:
         try:
-            return bytes(obstore.get(self._store, key).bytes())
+            found = obstore.get(self._store, key)
+            return bytes(found.bytes()), found.meta["e_tag"]
         except FileNotFoundError:
             return None
         except obstore.exceptions.BaseError as error:
@@ -130,15 +182,36 @@ class LakeStore:
         Raises:
             StorageError: the store refused or did not answer.
         """
+        return sorted(self.etags(dataset))
+
+    def etags(self, dataset: Dataset) -> Mapping[date, str]:
+        """The ETag of each day's object, as `put_over` takes it.
+
+        Raises:
+            StorageError: the store refused or did not answer.
+        """
         try:
-            listed = [
-                day_of_key(dataset, item["path"])
+            listed = {
+                day_of_key(dataset, item["path"]): item["e_tag"] or ""
                 for page in obstore.list(self._store, prefix=dataset_prefix(dataset))
                 for item in page
-            ]
+            }
         except obstore.exceptions.BaseError as error:
             raise StorageError(f"listing object storage failed: {_first_line(error)}") from error
-        return sorted(day for day in listed if day is not None)
+        return {day: etag for day, etag in listed.items() if day is not None}
+
+    def etag(self, key: str) -> str | None:
+        """The ETag of an object as `put_over` takes it, None where there is none.
+
+        Raises:
+            StorageError: the store refused or did not answer.
+        """
+        try:
+            return obstore.head(self._store, key)["e_tag"]
+        except FileNotFoundError:
+            return None
+        except obstore.exceptions.BaseError as error:
+            raise StorageError(f"reading object storage failed: {_first_line(error)}") from error
 
     def bump_version(self, dataset: Dataset, days: Iterable[date]) -> None:
         """Tell readers that partitions were replaced.
@@ -150,6 +223,30 @@ class LakeStore:
             version=uuid.uuid4().hex, written_at=datetime.now(tz=UTC), days=tuple(days)
         )
         self.put_whole(version_key(dataset), msgspec.json.encode(token))
+
+
+def _changed(key: str) -> ChangedMeanwhile:
+    return ChangedMeanwhile(
+        f"another run wrote {key} meanwhile: the day is read again and compared with what it wrote"
+    )
+
+
+def _resized(parts: Iterator[bytes]) -> Iterator[bytes]:
+    """The same bytes in parts as S3 wants them: all but the last of one size."""
+    held = bytearray()
+    for part in parts:
+        held += part
+        while len(held) > PART_BYTES:
+            yield bytes(held[:PART_BYTES])
+            del held[:PART_BYTES]
+    if held:
+        yield bytes(held)
+
+
+def _chained(first: bytes, second: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    yield first
+    yield second
+    yield from rest
 
 
 def _first_line(error: Exception) -> str:

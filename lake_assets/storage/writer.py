@@ -5,18 +5,30 @@ Does not belong here: where rows come from (`sources`), when they are written (`
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import date
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lake_assets.catalog import Dataset, data_key
+from lake_assets.catalog import Dataset, ShrinkPolicy, data_key
 from lake_assets.storage.conform import conform
 from lake_assets.storage.evolution import refuse_incompatible
 from lake_assets.storage.measure import RowMeasure, Watermark
 from lake_assets.storage.schema import arrow_schema
+from lake_assets.storage.shrink import (
+    FILLED_METADATA,
+    INPUTS_METADATA,
+    DayInputs,
+    Inputs,
+    Loss,
+    StoredFacts,
+    loss,
+    refuse_loss,
+    stored_without,
+)
 from lake_assets.storage.store import LakeStore
 
 ROW_GROUP_BYTES = 32 * 1024 * 1024
@@ -25,7 +37,10 @@ ROW_GROUP_BYTES = 32 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenPartition:
-    """What was written for one day: measured while writing, never declared."""
+    """What was written for one day: measured while writing, never declared.
+
+    Of the day that it took the place of, `lost_rows` are gone, and `kept_rows` stay by declaration.
+    """
 
     dataset: Dataset
     day: date
@@ -40,13 +55,34 @@ class WrittenPartition:
     unexpected: Mapping[str, int]
     failures: int | None
     duration_s: float
+    lost_rows: int = 0
+    kept_rows: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """What is known of a day's rows before they come.
+
+    `seen` has the ETag of each day as it was before the source was read: a day that another run
+    writes in between is not replaced. `inputs` are the days that a derived day is computed from,
+    `absent` the columns that its source does not have. With `strict` no stored row may be lost.
+    """
+
+    seen: Mapping[date, str] | None = None
+    inputs: DayInputs | None = None
+    absent: frozenset[str] = frozenset()
+    strict: bool = False
+
+
+_UNKNOWN = Origin()
 
 
 class PartitionWriter:
     """Writes partitions of any dataset to one store.
 
     `run_id` and `code_version` go into the Parquet key-value metadata of every object. With
-    `accept_schema_change`, columns may differ from those of the days that are stored.
+    `accept_schema_change`, columns may differ from those of the days that are stored; with
+    `allow_shrink`, days may have less than what is stored of them.
     """
 
     def __init__(
@@ -56,39 +92,54 @@ class PartitionWriter:
         run_id: str,
         code_version: str,
         accept_schema_change: bool = False,
+        allow_shrink: bool = False,
     ) -> None:
         self._store = store
+        self._may_shrink = allow_shrink
         self._accepts_all = accept_schema_change
         self._compatible: set[str] = set()
         self._footer = {"lake.run_id": run_id, "lake.code_version": code_version}
 
     def write(
-        self, dataset: Dataset, day: date, batches: Iterable[pa.RecordBatch]
+        self,
+        dataset: Dataset,
+        day: date,
+        batches: Iterable[pa.RecordBatch],
+        *,
+        origin: Origin = _UNKNOWN,
     ) -> WrittenPartition:
         """Replace a dataset's day by `batches`; no batch at all makes a typed empty object.
 
         The old object stays whole until the new one is complete. Memory is bounded by a row group
-        and the parts in flight, not by the day's size.
+        and the parts in flight, not by the day's size, but for eight bytes a row of its key.
 
         Raises:
             SchemaMismatch: a batch does not fit the declaration, or the declaration does not fit
                 the days that are stored; nothing was replaced.
+            DayShrinks: the stored day has more than may be lost; nothing was replaced.
+            ChangedMeanwhile: another run wrote the day meanwhile; nothing was replaced.
             StorageError: the store did not take the object; nothing was replaced.
         """
         started = time.perf_counter()
         if not self._accepts_all and dataset.partition not in self._compatible:
             refuse_incompatible(self._store, dataset)
             self._compatible.add(dataset.partition)
-        encoder = _Encoder(dataset, day, self._footer)
         key = data_key(dataset, day)
-        # One part is sent as a plain PUT; only a larger object needs a multipart upload.
-        parts = encoder.parts(batches)
-        first = next(parts)
-        second = next(parts, None)
-        if second is None:
-            etag = self._store.put_whole(key, first)
-        else:
-            etag = self._store.put_whole(key, _chain(first, second, parts))
+        etag = self._store.etag(key) if origin.seen is None else origin.seen.get(day)
+        replacing = _Replacing(
+            dataset=dataset,
+            stored=None if etag is None else StoredFacts.read(self._store, dataset, day, etag=etag),
+            origin=origin,
+            may_shrink=self._may_shrink,
+            may_lose_columns=self._accepts_all,
+        )
+        footer = dict(self._footer)
+        if origin.inputs is not None:
+            footer[INPUTS_METADATA] = msgspec.json.encode(_sorted(origin.inputs.read)).decode()
+        encoder = _Encoder(dataset, day, footer, at_end=replacing.judge)
+        if replacing.keeps:
+            batches = self._with_stored(batches, dataset, day, encoder.measure, replacing)
+        etag = self._store.put_over(key, encoder.parts(batches), etag=etag)
         measure = encoder.measure
         low, high = measure.watermark_range
         return WrittenPartition(
@@ -105,13 +156,70 @@ class PartitionWriter:
             unexpected=measure.unexpected,
             failures=measure.failures,
             duration_s=time.perf_counter() - started,
+            lost_rows=replacing.lost_rows,
+            kept_rows=replacing.kept_rows,
         )
 
+    def _with_stored(
+        self,
+        batches: Iterable[pa.RecordBatch],
+        dataset: Dataset,
+        day: date,
+        measure: RowMeasure,
+        replacing: "_Replacing",
+    ) -> Iterator[pa.RecordBatch]:
+        yield from batches
+        # All keys that came are known by now, and those of stored rows are no repeats of them.
+        for stays in stored_without(self._store, dataset, day, measure.keys):
+            replacing.kept_rows += stays.num_rows
+            yield stays
 
-def _chain(first: bytes, second: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield second
-    yield from rest
+
+@dataclass(slots=True, kw_only=True)
+class _Replacing:
+    """One day that takes the place of a stored one, if there is one."""
+
+    dataset: Dataset
+    stored: StoredFacts | None
+    origin: Origin
+    may_shrink: bool
+    may_lose_columns: bool
+    kept_rows: int = 0
+    found: Loss | None = field(init=False, default=None)
+
+    @property
+    def keeps(self) -> bool:
+        """Whether stored rows that no longer come stay."""
+        is_declared = self.dataset.shrink.policy is ShrinkPolicy.KEEP
+        is_readable = self.stored is not None and not self.stored.unreadable
+        return is_declared and is_readable and not self.may_shrink
+
+    @property
+    def lost_rows(self) -> int:
+        """Stored rows that the new day does not have."""
+        return self.found.rows if self.found else 0
+
+    def judge(self, new: RowMeasure) -> None:
+        """Refuse the new day, all of which was measured, where it has too much less."""
+        if self.stored is None:
+            return
+        self.found = loss(self.dataset, self.stored, new, self.origin.inputs)
+        if self.may_lose_columns:
+            # The run was told that columns which are no longer declared may go.
+            self.found = self.found.of_columns(frozenset(self.dataset.column_names))
+        if not self.may_shrink:
+            refuse_loss(
+                self.dataset,
+                self.stored,
+                new,
+                self.found,
+                absent=self.origin.absent,
+                strict=self.origin.strict,
+            )
+
+
+def _sorted(inputs: Inputs) -> Mapping[str, list[date]]:
+    return {upstream: sorted(inputs[upstream]) for upstream in sorted(inputs)}
 
 
 class _PartSink:
@@ -156,14 +264,25 @@ class _PartSink:
 
 
 class _Encoder:
-    """Turns batches into parts of one Parquet object, and measures them on the way."""
+    """Turns batches into parts of one Parquet object, and measures them on the way.
 
-    def __init__(self, dataset: Dataset, day: date, footer: dict[str, str]) -> None:
+    `at_end` sees the measures before the last part is given: if it raises, there is no object.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        day: date,
+        footer: dict[str, str],
+        *,
+        at_end: Callable[[RowMeasure], None],
+    ) -> None:
         self._dataset = dataset
         self._schema = arrow_schema(dataset).with_metadata(
             {**footer, "lake.dataset": dataset.partition, "lake.day": day.isoformat()}
         )
         self._sink = _PartSink()
+        self._at_end = at_end
         self.measure = RowMeasure(dataset)
 
     @property
@@ -194,6 +313,10 @@ class _Encoder:
                         yield self._sink.take()
             if gathered:
                 self._write_group(writer, gathered)
+            self.measure.keys.close()
+            self._at_end(self.measure)
+            facts = (self.measure.rows, self.measure.filled)
+            writer.add_key_value_metadata({FILLED_METADATA: msgspec.json.encode(facts).decode()})
         yield self._sink.take()
 
     def _write_group(self, writer: pq.ParquetWriter, batches: list[pa.RecordBatch]) -> None:

@@ -157,6 +157,7 @@ class ScriptedEngine:
                     sql_name=one.sql_name,
                     newest_day=date(2026, 11, 21),
                     written_at=NOW,
+                    stale_from=NOW,
                 )
                 for one in checked.datasets
             ),

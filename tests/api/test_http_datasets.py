@@ -146,6 +146,27 @@ def test_a_write_shows(lake: Any) -> None:
     lake.poll(lambda: one(lake, "platform/agent_instances")["days"]["count"] == 1)
 
 
+def test_old_days_that_were_written_just_now_make_nothing_fresh(lake: Any) -> None:
+    lake.write("derived/intelligence_scores", days_ago(5), ["aurora"])
+    lake.write("derived/intelligence_scores", days_ago(4), ["aurora"])
+    lake.poll(lambda: one(lake, "derived/intelligence_scores")["days"]["count"] == 2)
+    hours = datetime.now(UTC).hour
+    body = one(lake, "derived/intelligence_scores")
+    assert body["stale"] is True
+    # Yesterday is due since three in the morning, and missed an hour later.
+    assert body["days"]["missing_count"] == (3 if hours >= 4 else 2)
+    line = next(
+        line for line in get(lake).json()["datasets"] if line["partition"] == body["partition"]
+    )
+    assert line["stale"] is True
+
+    def freshness(table: str) -> Any:
+        return lake.ask(f"SELECT count(*) FROM {table}").json()["freshness"]
+
+    assert [told["stale"] for told in freshness("derived_intelligence_scores")] == [True]
+    assert [told["stale"] for told in freshness("agent_run_log")] == [False]
+
+
 def test_tasks_and_upstreams(lake: Any) -> None:
     assert one(lake, "derived/intelligence_scores")["upstreams"] == ["agent_run_log"]
     assert "tasks" not in one(lake, "agent_run_log")

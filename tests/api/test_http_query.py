@@ -36,6 +36,7 @@ def test_the_answer_has_the_contracts_fields_first_and_ours_after(service: Any) 
             "sql_name": "agent_run_log",
             "newest_day": "2026-11-21",
             "written_at": "2026-11-22T10:30:00Z",
+            "stale": True,
         }
     ]
     assert body["warnings"] == ["one warning"]

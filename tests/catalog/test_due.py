@@ -1,9 +1,9 @@
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
 from lake_assets.catalog import CatalogError, Schedule, load_catalog
-from lake_assets.catalog.due import due_days, ticks
+from lake_assets.catalog.due import due_at, due_days, is_stale, newest_day_of, ticks
 
 NOW = datetime(2026, 11, 23, 5, tzinfo=UTC)
 """A Monday."""
@@ -46,3 +46,37 @@ def test_every_declared_schedule_is_understood():
 def test_other_crons_are_refused(cron):
     with pytest.raises(CatalogError):
         ticks(Schedule(cron=cron), FIRST, LAST)
+
+
+def day(number: int) -> date:
+    return date(2026, 11, number)
+
+
+def test_a_day_is_due_at_the_tick_that_writes_it_first():
+    catalog = load_catalog()
+    assert due_at(catalog["agent_run_log"], day(21)) == datetime(2026, 11, 22, 0, 30, tzinfo=UTC)
+    tasks = catalog["platform/agent_tasks"]
+    assert due_at(tasks, day(21)) == datetime(2026, 11, 21, 0, 10, tzinfo=UTC)
+    # Friday's forms are had on Saturday, and so would be those of a Saturday: on Tuesday.
+    forms = catalog["external/scc/sec_form_d"]
+    assert due_at(forms, day(20)).date() == day(21)
+    assert due_at(forms, day(21)).date() == day(24)
+
+
+def test_stale_is_what_lacks_a_day_that_should_be_there_whenever_the_others_were_written():
+    runs = load_catalog()["agent_run_log"]
+    assert is_stale(runs, [day(20), day(21)], now=NOW) is False
+    assert is_stale(runs, [day(2), day(20)], now=NOW) is True
+    assert is_stale(runs, [], now=NOW) is None
+    # A day ahead of its time, which somebody else may have put there, makes nothing fresh.
+    assert is_stale(runs, [day(2), date(9999, 12, 31)], now=NOW) is True
+    assert newest_day_of(runs, [date(9999, 12, 31)], now=NOW) is None
+
+
+def test_a_dataset_that_is_written_in_time_is_never_stale():
+    for dataset in load_catalog():
+        had: set[date] = set()
+        for hours in range(24 * 21):
+            now = datetime(2026, 11, 1, tzinfo=UTC) + timedelta(hours=hours)
+            had |= set(due_days(dataset, first=day(1), last=now.date(), now=now))
+            assert not is_stale(dataset, sorted(had), now=now), (dataset.partition, now)

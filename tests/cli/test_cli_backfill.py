@@ -1,17 +1,21 @@
-"""`lake backfill --missing`: which days are asked for, as what Dagster says is there."""
+"""`lake backfill --missing`: which days are asked for, by what the bucket has."""
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from unittest.mock import ANY
 
 import pytest
 
-from lake_api.stack.state import StackState, write_state
+from lake_api.stack.state import StackState, read_state, write_state
 from lake_api.tasks.schemas import STATUS_EXAMPLE
+from lake_assets.catalog import LakeLocation, data_key, load_catalog
+from lake_assets.storage.day_facts import DayFacts, merge_facts
+from lake_assets.storage.store import LakeStore
 from tests.cli.conftest import Service, lake
+from tests.conftest import settings_of
 
 TODAY = datetime.now(tz=UTC).date()
 RUNS = "agent_run_log"
@@ -21,13 +25,13 @@ def ago(days: int) -> str:
     return (TODAY - timedelta(days=days)).isoformat()
 
 
-def there(*ranges: tuple[str, int, int], partition: str = RUNS) -> dict[str, Any]:
+def under_way(*ranges: tuple[str, int, int]) -> dict[str, Any]:
     """Dagster's answer: ranges by status, first and last as days ago."""
     return {
         "data": {
             "assetNodes": [
                 {
-                    "assetKey": {"path": partition.split("/")},
+                    "assetKey": {"path": RUNS.split("/")},
                     "assetPartitionStatuses": {
                         "__typename": "TimePartitionStatuses",
                         "ranges": [
@@ -49,9 +53,20 @@ LAUNCHED = {
 
 
 @pytest.fixture
-def dagster(home: Path, running: StackState, service: Service) -> None:
-    """The service that is told what to say is Dagster too."""
-    write_state(home, replace(running, dagster_url=service.url))
+def stored(home: Path, running: StackState, service: Service, bucket: LakeLocation):
+    """Puts days into the bucket; the service that is told what to say is Dagster too."""
+    settings = {**running.settings, **settings_of(bucket)}
+    write_state(home, replace(running, dagster_url=service.url, settings=settings))
+    store, dataset = LakeStore(bucket), load_catalog()[RUNS]
+
+    def put(first: int, last: int, *, blocks: bool = False) -> None:
+        for back in range(first, last - 1, -1):
+            day = date.fromisoformat(ago(back))
+            etag = store.put_whole(data_key(dataset, day), b"rows")
+            if blocks:
+                merge_facts(store, dataset, {day: DayFacts(etag=etag, rows=0, blocks=True)})
+
+    return put
 
 
 @pytest.fixture
@@ -59,13 +74,16 @@ def args() -> list[str]:
     return ["backfill", "--missing", "--dataset", RUNS, "--from", ago(9), "--to", ago(2)]
 
 
-@pytest.mark.usefixtures("dagster")
-def test_only_missing_and_failed_days_are_one_backfill(service: Service, args: list[str]):
-    service.say(there(("MATERIALIZED", 12, 8), ("FAILED", 7, 7), ("MATERIALIZING", 6, 5)))
+def test_only_missing_and_failed_days_are_one_backfill(service: Service, args: list[str], stored):
+    stored(12, 8)
+    stored(7, 7, blocks=True)
+    # What Dagster believes to be there is not, and what failed there lies in the bucket.
+    stored(3, 3)
+    service.say(under_way(("MATERIALIZED", 4, 4), ("FAILED", 3, 3), ("MATERIALIZING", 6, 5)))
     service.say(LAUNCHED)
     result = lake(*args, "--no-wait", "--json")
     assert result.exit_code == 0, result.stderr
-    days = [ago(7), ago(4), ago(3), ago(2)]
+    days = [ago(7), ago(4), ago(2)]
     assert json.loads(result.stdout) == [
         {"dataset": RUNS, "task": "lake.export_agent_run_log", "days": days,
          "task_id": "abcdefgh"}
@@ -80,9 +98,9 @@ def test_only_missing_and_failed_days_are_one_backfill(service: Service, args: l
     ]
 
 
-@pytest.mark.usefixtures("dagster")
-def test_it_waits_and_tells_what_failed(service: Service, args: list[str]):
-    service.say(there(("MATERIALIZED", 12, 3)))
+def test_it_waits_and_tells_what_failed(service: Service, args: list[str], stored):
+    stored(12, 3)
+    service.say(under_way())
     service.say(LAUNCHED)
     service.say({**STATUS_EXAMPLE, "status": "failed", "error": "no table"})
     result = lake(*args)
@@ -91,9 +109,9 @@ def test_it_waits_and_tells_what_failed(service: Service, args: list[str]):
     assert "abcdefgh" in result.stdout
 
 
-@pytest.mark.usefixtures("dagster")
-def test_it_waits_and_tells_which_days_were_left_out(service: Service, args: list[str]):
-    service.say(there(("MATERIALIZED", 12, 5)))
+def test_it_waits_and_tells_which_days_were_left_out(service: Service, args: list[str], stored):
+    stored(12, 5)
+    service.say(under_way())
     service.say(LAUNCHED)
     why = f"{ago(4)}: not published yet: comes at noon"
     counts = {"total": 3, "done": 1, "failed": 0}
@@ -105,38 +123,49 @@ def test_it_waits_and_tells_which_days_were_left_out(service: Service, args: lis
     assert len(json.loads(result.stdout)) == 1
 
 
-@pytest.mark.usefixtures("dagster")
-def test_a_dry_run_launches_nothing(service: Service, args: list[str]):
-    service.say(there(("MATERIALIZED", 12, 3)))
+def test_a_dry_run_launches_nothing(service: Service, args: list[str], stored):
+    stored(12, 3)
+    service.say(under_way())
     result = lake(*args, "--dry-run")
     assert result.exit_code == 0, result.stderr
     assert RUNS in result.stdout
     assert len(service.requests) == 1
 
 
-@pytest.mark.usefixtures("dagster")
-def test_a_lake_that_has_all_is_left_alone(service: Service, args: list[str]):
-    service.say(there(("MATERIALIZED", 12, 1)))
+def test_a_lake_that_has_all_is_left_alone(service: Service, args: list[str], stored):
+    stored(12, 1)
+    service.say(under_way())
     result = lake(*args)
     assert (result.exit_code, result.stdout) == (0, "Nothing that is due is missing.\n")
     assert len(service.requests) == 1
 
 
-@pytest.mark.usefixtures("dagster")
-def test_what_is_derived_from_missing_days_follows_by_itself(service: Service):
-    service.say(there(("MATERIALIZED", 12, 5)))
+def test_what_is_derived_from_missing_days_follows_by_itself(service: Service, stored):
+    stored(12, 5)
+    service.say(under_way())
     service.say(LAUNCHED)
     named = ["--dataset", RUNS, "--dataset", "derived/intelligence_scores"]
     result = lake("backfill", "--missing", *named, "--from", ago(3), "--no-wait", "--json")
     assert [one["dataset"] for one in json.loads(result.stdout)] == [RUNS]
 
 
-@pytest.mark.usefixtures("dagster")
+@pytest.mark.usefixtures("stored")
 def test_unknown_names_are_refused_with_a_hint(service: Service):
     result = lake("backfill", "--missing", "--dataset", "agent_run_logs")
     assert result.exit_code == 1
     assert "there is no dataset `agent_run_logs`" in result.stderr
     assert "agent_run_log" in result.stderr
+    assert not service.requests
+
+
+@pytest.mark.usefixtures("stored")
+def test_a_bucket_that_does_not_answer_is_told(service: Service, home: Path):
+    state = read_state(home)
+    settings = {**state.settings, "MINIO_URL": "http://127.0.0.1:9"}
+    write_state(home, replace(state, settings=settings))
+    result = lake("backfill", "--missing", "--dataset", RUNS)
+    assert result.exit_code == 1
+    assert "the bucket does not answer" in result.stderr
     assert not service.requests
 
 

@@ -3,13 +3,14 @@
 import json
 import logging
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 
 import dagster as dg
 import pytest
 
+from lake_assets.catalog import data_key
 from lake_assets.orchestration.alerts import (
     SLACK,
     WEBHOOK,
@@ -22,6 +23,7 @@ from lake_assets.orchestration.alerts import (
 )
 from lake_assets.orchestration.build import build_defs
 from lake_assets.orchestration.sensors import FAILED_SENSOR, STALE_SENSOR
+from tests.conftest import settings_of
 from tests.orchestration.test_exports import insert_plays, utc
 
 NOW = datetime(2026, 11, 23, 5, tzinfo=UTC)
@@ -161,18 +163,54 @@ def test_a_dataset_that_fails_is_told_once_until_it_is_well(music):
     )  # fmt: skip
 
 
-def test_a_stale_dataset_is_told_once(music):
+def test_a_stale_dataset_is_told_once_until_its_newest_day_is_there(music):
+    def at(moment: datetime) -> None:
+        music.defs = build_defs(catalog=music.catalog, env=env, clock=lambda: moment)
+
+    env = settings_of(music.store.location) | {"PLATFORM_DATABASE_URL": music.url}
+    plays = music.catalog["music/plays"]
     assert evaluate(music, STALE_SENSOR, None)[0] == [], "nothing was ever written"
-    music.instance.report_runless_asset_event(
-        dg.AssetMaterialization(asset_key=["music", "plays"], partition="2026-11-21")
-    )
+    music.store.put_whole(data_key(plays, date(2026, 11, 21)), b"rows")
+    at(utc(23, 12))
     messages, cursor = evaluate(music, STALE_SENSOR, None)
     assert messages == []
 
-    later = datetime.now(tz=UTC) + timedelta(hours=37)
-    music.defs = build_defs(catalog=music.catalog, env={}, clock=lambda: later)
+    at(utc(23, 13))
     messages, cursor = evaluate(music, STALE_SENSOR, cursor)
     assert [(message["dataset"], message["reason"]) for message in messages] == [
-        ("music/plays", "nothing was written for 37 hours; 36 are its limit")
+        (
+            "music/plays",
+            "its newest day is 2026-11-21, and 2026-11-22 is due; it is stale since "
+            "2026-11-23 12:30 UTC, 36 hours after that day was due",
+        )
     ]
     assert evaluate(music, STALE_SENSOR, cursor)[0] == []
+    assert newest_day_check(music) is False
+
+    # A backfill of old days makes nothing fresh, neither for the alarm nor on the asset's page.
+    insert_plays(music, (1, utc(3)))
+    filled = music.materialize("music/plays", "2026-11-03")
+    assert filled.success
+    (verdict,) = [
+        check for check in filled.get_asset_check_evaluations() if check.check_name == "newest_day"
+    ]
+    assert not verdict.passed
+    assert verdict.severity is dg.AssetCheckSeverity.WARN
+    messages, cursor = evaluate(music, STALE_SENSOR, cursor)
+    assert messages == []
+    assert newest_day_check(music) is False
+
+    insert_plays(music, (2, utc(22)))
+    assert music.materialize("music/plays", "2026-11-22").success
+    messages, cursor = evaluate(music, STALE_SENSOR, cursor)
+    assert messages == []
+    assert newest_day_check(music) is True
+    at(utc(29))
+    assert len(evaluate(music, STALE_SENSOR, cursor)[0]) == 1
+
+
+def newest_day_check(music) -> bool:
+    """What the asset's page says."""
+    key = dg.AssetCheckKey(dg.AssetKey(["music", "plays"]), "newest_day")
+    records = music.instance.event_log_storage.get_latest_asset_check_execution_by_key([key])
+    return records[key].event.dagster_event.asset_check_evaluation_data.passed

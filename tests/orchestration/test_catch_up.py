@@ -5,8 +5,12 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 import pytest
 
+from lake_assets.catalog import LakeLocation, data_key
 from lake_assets.orchestration.build import build_defs
 from lake_assets.orchestration.catch_up import CATCH_UP_SENSOR, CATCH_UP_TAG, days_back
+from lake_assets.storage.day_facts import DayFacts, merge_facts
+from lake_assets.storage.store import LakeStore
+from tests.conftest import settings_of
 from tests.orchestration.derived_lake import ARTISTS, HITS, PLAYS, RATINGS, catalog
 
 START = "dagster/asset_partition_range_start"
@@ -14,24 +18,25 @@ END = "dagster/asset_partition_range_end"
 
 
 class Night:
-    """The sensor at a moment of today, on an instance that knows what was written."""
+    """The sensor at a moment of today: a bucket, and an instance that knows nothing of it."""
 
-    def __init__(self, instance: dg.DagsterInstance) -> None:
+    def __init__(self, instance: dg.DagsterInstance, location: LakeLocation) -> None:
         self.instance = instance
+        self.store = LakeStore(location)
         self.now = datetime.now(tz=UTC).replace(hour=6, minute=0)
         self.cursor = None
-        self.env: dict[str, str] = {}
+        self.env = settings_of(location)
 
     def ago(self, days: int) -> date:
         return self.now.date() - timedelta(days=days)
 
-    def wrote(self, partition: str, *days: int) -> None:
+    def wrote(self, partition: str, *days: int, blocks: bool = False) -> None:
+        dataset = catalog()[partition]
         for back in days:
-            self.instance.report_runless_asset_event(
-                dg.AssetMaterialization(
-                    asset_key=partition.split("/"), partition=self.ago(back).isoformat()
-                )
-            )
+            etag = self.store.put_whole(data_key(dataset, self.ago(back)), b"rows")
+            facts = DayFacts(etag=etag, rows=1, failed={"not_empty": "no rows"}, blocks=blocks)
+            if blocks:
+                merge_facts(self.store, dataset, {self.ago(back): facts})
 
     def tick(self) -> list[tuple[tuple[str, ...], int, int]]:
         """What is asked for: datasets, and the first and last day as days ago."""
@@ -51,9 +56,9 @@ class Night:
 
 
 @pytest.fixture
-def night():
+def night(bucket):
     with dg.DagsterInstance.ephemeral() as instance:
-        yield Night(instance)
+        yield Night(instance, bucket)
 
 
 def test_nothing_is_asked_for_where_nothing_was_ever_written(night):
@@ -103,9 +108,34 @@ def test_what_is_not_due_for_an_hour_is_left_to_its_schedule(night):
 
 def test_it_can_be_turned_off_and_reaches_as_far_as_it_is_set(night):
     night.wrote(PLAYS, 12)
-    night.env = {"LAKE_CATCH_UP_DAYS": "0"}
+    night.env |= {"LAKE_CATCH_UP_DAYS": "0"}
     assert night.tick() == []
-    night.env = {"LAKE_CATCH_UP_DAYS": "12"}
+    night.env |= {"LAKE_CATCH_UP_DAYS": "12"}
     assert night.tick() == [((PLAYS,), 11, 1)]
     with pytest.raises(ValueError, match="number of days"):
         days_back({"LAKE_CATCH_UP_DAYS": "a week"})
+
+
+def test_a_dataset_whose_last_day_is_before_the_window_is_caught_up_with(night):
+    night.wrote(PLAYS, 40)
+    assert night.tick() == [((PLAYS,), 7, 1)]
+
+
+def test_what_the_bucket_has_is_there_whatever_dagster_knows(night):
+    night.wrote(PLAYS, *range(1, 8))
+    assert night.tick() == [], "a lost history makes no day missing"
+    night.instance.report_runless_asset_event(
+        dg.AssetMaterialization(asset_key=[RATINGS], partition=night.ago(2).isoformat())
+    )
+    night.wrote(RATINGS, 7, 6, 5, 4, 3, 1)
+    assert night.tick() == [((RATINGS,), 2, 2)], "nor does a history make up for an object"
+
+
+def test_a_day_that_failed_what_blocks_is_asked_for_again(night):
+    night.wrote(PLAYS, 7, 6, 5, 3, 2, 1)
+    night.wrote(PLAYS, 4, blocks=True)
+    assert night.tick() == [((PLAYS,), 4, 4)]
+    # Somebody replaced it since: there is no verdict about what is there now.
+    night.store.put_whole(data_key(catalog()[PLAYS], night.ago(4)), b"other rows")
+    night.now += timedelta(hours=7)
+    assert night.tick() == []

@@ -25,7 +25,6 @@ def test_assets_do_not_change_unseen(definitions, snapshot):
             "pools": sorted(graph_node.pools or ()),
             "upstreams": sorted(dep.asset_key.to_user_string() for dep in asset.deps),
             "checks": sorted(key.name for key in graph_node.check_keys),
-            "freshness_h": asset.freshness_policy.fail_window.to_timedelta().total_seconds() / 3600,
             "columns": [
                 f"{column.name} {column.type}{'' if column.constraints.nullable else '!'}"
                 for column in asset.metadata["dagster/column_schema"].columns

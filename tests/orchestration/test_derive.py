@@ -69,7 +69,7 @@ def test_a_day_is_computed_from_its_window(lake):
     assert said["missing_inputs"] == {}
     assert said["source"] == f"lake:{PLAYS}+{RATINGS}"
     checks = {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
-    assert checks == {"schema": True, "unique_key": True, "null_rate": True}
+    assert checks == {"schema": True, "unique_key": True, "null_rate": True, "newest_day": True}
 
 
 def test_missing_days_are_named_and_no_failure(lake):

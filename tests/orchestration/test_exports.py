@@ -108,6 +108,7 @@ def test_checks_hold_for_good_rows_and_name_the_failing_day(music):
         "unfit_values": True,
         "rows_without_day": True,
         "late_rows": True,
+        "newest_day": True,
     }
 
     insert_plays(music, (1, utc(21)))
@@ -123,6 +124,7 @@ def test_checks_hold_for_good_rows_and_name_the_failing_day(music):
         "unfit_values": True,
         "rows_without_day": True,
         "late_rows": True,
+        "newest_day": True,
     }
     verdicts = {check.check_name: check for check in result.get_asset_check_evaluations()}
     assert verdicts["not_empty"].description == "2026-11-20: no rows"

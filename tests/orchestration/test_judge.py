@@ -55,7 +55,8 @@ def store(bucket) -> LakeStore:
 def write(store: LakeStore, rows: list[dict], of: Dataset | None = None) -> WrittenPartition:
     of = of or dataset()
     batch = pa.RecordBatch.from_pylist(rows, schema=arrow_schema(of))
-    return PartitionWriter(store, run_id="test", code_version="test").write(of, DAY, [batch])
+    writer = PartitionWriter(store, run_id="test", code_version="test", allow_shrink=True)
+    return writer.write(of, DAY, [batch])
 
 
 def rows(count: int, *, places: int = 10**9, **every) -> list[dict]:

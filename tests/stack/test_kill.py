@@ -22,6 +22,7 @@ from tests.conftest import boto3_client
 from tests.stack.test_up import Command
 
 DAYS = 80
+WILL_NOT_RETRY = {"key": "dagster/will_retry", "value": "false"}
 DATASETS = ("rlhf_signals", "cli_telemetry")
 RUNS = """
 query Runs {
@@ -174,10 +175,19 @@ def test_a_night_outlives_whatever_is_killed(night: Night) -> None:
     before = night.written(run_id)
     assert within(60, lambda: night.written(run_id) > before + 2), "it goes on with the next S3"
 
+    # Nobody starts the code server again before Dagster has tried to retry the run without one.
+    status = night.command.status()
+    supervisor = psutil.Process(status["pid"])
+    code_server = psutil.Process(status["parts"]["dagster-code"]["pid"])
     process = night.process_of(run_id)
-    night.kill("dagster-code")
-    process.kill()
-    assert night.runs()[run_id]["status"] == "STARTED", "the run was too short to be killed"
-    assert within(90, lambda: night.runs()[run_id]["status"] == "FAILURE")
-    assert within(90, lambda: night.retry_of(run_id)["status"] == "SUCCESS")
+    supervisor.suspend()
+    try:
+        code_server.kill()
+        process.kill()
+        assert night.runs()[run_id]["status"] == "STARTED", "the run was too short to be killed"
+        refused = within(30, lambda: WILL_NOT_RETRY in night.runs()[run_id]["tags"])
+    finally:
+        supervisor.resume()
+    assert within(60, lambda: night.retry_of(run_id)["status"] != "not launched yet")
+    assert within(90, lambda: night.retry_of(run_id)["status"] == "SUCCESS"), refused
     assert_each_day_once_and_whole(night, first, last)

@@ -2,6 +2,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 
 import pyarrow as pa
@@ -11,7 +12,7 @@ import pytest
 from lake_assets.catalog import data_key, event, version_key
 from lake_assets.storage.conform import SchemaMismatch
 from lake_assets.storage.schema import arrow_schema
-from lake_assets.storage.store import LakeStore, StorageError
+from lake_assets.storage.store import ChangedMeanwhile, LakeStore, StorageError
 from lake_assets.storage.writer import PartitionWriter
 
 DAY = date(2026, 11, 21)
@@ -127,19 +128,35 @@ def test_a_writer_that_is_killed_leaves_the_old_partition_whole(bucket):
     assert read(bucket).column("title").to_pylist() == ["old"] * 3
 
 
-def test_two_writers_of_one_partition_leave_one_whole_object(bucket):
-    def write(name: str) -> None:
-        writer_to(bucket, run_id=name).write(PLAYS, DAY, [batch(0, 50_000, name)])
+@pytest.mark.parametrize("large", [False, True], ids=["single PUT", "multipart"])
+def test_of_two_writers_of_one_day_the_second_is_told(bucket, large):
+    """Each has looked at what is stored before either is done: one object, whole, by the first."""
+    writer_to(bucket).write(PLAYS, DAY, [batch(0, 3, "old")])
+    both_looked = threading.Barrier(2)
 
-    threads = [threading.Thread(target=write, args=(name,)) for name in ("a", "b")]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    def rows(name: str):
+        both_looked.wait()
+        yield batch(0, 3, name)
+        yield from large_batches(3 if large else 0)
 
-    table = read(bucket)
-    assert table.num_rows == 50_000
-    assert len(table.column("title").unique()) == 1
+    def write(name: str) -> str:
+        try:
+            writer_to(bucket, run_id=name).write(PLAYS, DAY, rows(name))
+        except ChangedMeanwhile as error:
+            return str(error)
+        return ""
+
+    with ThreadPoolExecutor(2) as pool:
+        said = sorted(pool.map(write, ("a", "b")))
+
+    assert said[0] == ""
+    assert "meanwhile" in said[1]
+    with LakeStore(bucket).open(data_key(PLAYS, DAY)) as file:
+        parquet = pq.ParquetFile(file)
+        run_id = parquet.metadata.metadata[b"lake.run_id"].decode()
+        titles = parquet.read().column("title").to_pylist()
+    assert titles[:3] == [run_id] * 3
+    assert len(titles) == 3 + (60_000 if large else 0)
 
 
 def test_the_version_token_changes_with_every_bump(bucket):
