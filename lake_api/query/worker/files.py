@@ -190,7 +190,7 @@ def _parquet(
         out,
         stored,
         compression=_PARQUET_CODECS[compression],
-        write_statistics=columns_with_statistics(stored),
+        write_statistics=cast(Any, columns_with_statistics(stored)),
     )
     waiting = _Waiting(stored)
 
