@@ -21,7 +21,7 @@ _COLUMNS_NAMED = 5
 _KINDS_NAMED = 3
 
 _Columns = tuple[tuple[str, str], ...]
-_Form = tuple[_Columns, tuple[str, ...]]
+_Form = tuple[_Columns, frozenset[str]]
 """A file's columns, and those whose statistics must not be used."""
 
 
@@ -68,8 +68,11 @@ class FileBook:
     def learn(self, facts: Iterable[FileFacts]) -> None:
         """Take what a worker read from footers."""
         for fact in facts:
-            form = None if fact.columns is None else (fact.columns, fact.misread)
-            self._forms[fact.file] = form and self._shared.setdefault(form, form)
+            if fact.columns is None:
+                self._forms[fact.file] = None
+            else:
+                form = fact.columns, frozenset(fact.misread)
+                self._forms[fact.file] = self._shared.setdefault(form, form)
             if fact.lacks:
                 self._lacking[fact.file] = fact.lacks, fact.written_for
 
@@ -82,18 +85,26 @@ class FileBook:
         """A dataset's view over the files of its planned objects, unreadable ones left out."""
         dataset = part.snapshot.dataset
         new: list[str] = []
-        groups: dict[_Form, list[str]] = {}
+        groups: dict[_Columns, list[str]] = {}
+        misread: dict[_Columns, frozenset[str]] = {}
         for file in files:
             if file not in self._forms:
                 new.append(file)
             elif (form := self._forms[file]) is not None:
-                groups.setdefault(form, []).append(file)
+                columns, of_file = form
+                groups.setdefault(columns, []).append(file)
+                if of_file:
+                    misread[columns] = misread.get(columns, frozenset()) | of_file
         return View(
             name=dataset.sql_name,
             columns=tuple((column.name, column.type.sql) for column in dataset.columns),
             groups=tuple(
-                FileGroup(columns=columns, files=tuple(members), misread=misread)
-                for (columns, misread), members in groups.items()
+                FileGroup(
+                    columns=columns,
+                    files=tuple(members),
+                    misread=tuple(sorted(misread.get(columns, ()))),
+                )
+                for columns, members in groups.items()
             ),
             new_files=tuple(new),
         )

@@ -71,8 +71,8 @@ class WorkerConfig(msgspec.Struct, frozen=True):
 class FileGroup(msgspec.Struct, frozen=True):
     """Files with one schema; `columns` are the names and DuckDB types of their columns.
 
-    `misread` are columns of floats with statistics, which leave NaN out: the engine must not use
-    them.
+    `misread` are columns of floats that have statistics in some of the files, which leave NaN out:
+    the engine must not use them.
     """
 
     columns: tuple[tuple[str, str], ...]

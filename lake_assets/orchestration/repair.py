@@ -39,9 +39,8 @@ def build_repair(catalog: Catalog) -> dg.JobDefinition:
             raise dg.Failure(f"There is no dataset {unknown[0]}.", allow_retries=False)
         datasets = [catalog[name] for name in names] or list(catalog)
         for number, dataset in enumerate(datasets, start=1):
-            said = _repaired(
-                context, dataset, of=f"{number}/{len(datasets)}", dry_run=context.op_config["dry_run"]
-            )
+            dry_run: bool = context.op_config["dry_run"]
+            said = _repaired(context, dataset, of=f"{number}/{len(datasets)}", dry_run=dry_run)
             if said.misread or said.foreign or said.unreadable:
                 context.log_event(_observation(said))
 
@@ -76,7 +75,8 @@ def _repaired(
 def _line(repair: Repair) -> str:
     return (
         f"{repair.dataset.partition}: {repair.looked:,} of {repair.days:,} days looked at, "
-        f"{len(repair.misread):,} with statistics of floats, {len(repair.rewritten):,} written again"
+        f"{len(repair.misread):,} with statistics of floats, "
+        f"{len(repair.rewritten):,} written again"
     )
 
 

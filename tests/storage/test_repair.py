@@ -120,14 +120,15 @@ def test_old_days_are_written_again_with_the_same_rows(store, old):
         groups = range(metadata.num_row_groups)
         assert [metadata.row_group(group).num_rows for group in groups] == [4, 4, 1]
         assert metadata.row_group(0).column(0).statistics.max == 3
-        notes = {key: value for key, value in now.schema.metadata.items()}
+        notes = dict(now.schema.metadata)
         assert notes.pop(b"lake.replaces").decode() == old[day]
         assert notes == was.schema.metadata
     facts = read_facts(store, SCORES)
     assert {day: found.etag for day, found in facts.items()} == {
         day: bare(store, day) for day in DAYS
     }
-    assert facts[FIRST].failed == {"volume": f"odd on {FIRST}"} and facts[FIRST].blocks
+    assert facts[FIRST].failed == {"volume": f"odd on {FIRST}"}
+    assert facts[FIRST].blocks
     assert store.get_small(version_key(SCORES)) != token
 
     token = store.get_small(version_key(SCORES))
@@ -183,7 +184,8 @@ def test_a_run_that_writes_the_day_meanwhile_wins(store, old, monkeypatch):
     assert read_facts(store, SCORES)[FIRST].etag == old[FIRST]
 
 
-def test_what_others_wrote_or_damaged_is_told_and_left(store, old):
+@pytest.mark.usefixtures("old")
+def test_what_others_wrote_or_damaged_is_told_and_left(store):
     foreign = put_old(store, DAYS[0], table(DAYS[0]).replace_schema_metadata(None))
     damaged = store.put_whole(data_key(SCORES, DAYS[1]), b"PAR1 not really PAR1")
     report = repair_dataset(store, SCORES)

@@ -145,15 +145,21 @@ def _misread(
 
 def with_facts(view: View, facts: Iterable[FileFacts]) -> View:
     """The view with its new files in the groups that they belong to, bad ones left out."""
-    groups = {(group.columns, group.misread): list(group.files) for group in view.groups}
+    groups = {group.columns: list(group.files) for group in view.groups}
+    misread = {group.columns: set(group.misread) for group in view.groups}
     for fact in facts:
         if fact.columns is not None:
-            groups.setdefault((fact.columns, fact.misread), []).append(fact.file)
+            groups.setdefault(fact.columns, []).append(fact.file)
+            misread.setdefault(fact.columns, set()).update(fact.misread)
     return msgspec.structs.replace(
         view,
         groups=tuple(
-            FileGroup(columns=columns, files=tuple(sorted(files)), misread=misread)
-            for (columns, misread), files in groups.items()
+            FileGroup(
+                columns=columns,
+                files=tuple(sorted(files)),
+                misread=tuple(sorted(misread[columns])),
+            )
+            for columns, files in groups.items()
             if files
         ),
         new_files=(),
