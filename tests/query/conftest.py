@@ -140,6 +140,7 @@ class Lake:
     location: LakeLocation
     cache: Path
     background: Background
+    catalog: Catalog = CATALOG
     guard: Guard = field(default_factory=lambda: Guard(CATALOG))
     engines: list[QueryEngine] = field(default_factory=list)
 
@@ -167,7 +168,7 @@ class Lake:
         )
         engine = self.background.run(
             QueryEngine.start(
-                location=location or self.location, settings=settings, catalog=CATALOG
+                location=location or self.location, settings=settings, catalog=self.catalog
             )
         )
         self.engines.append(engine)
