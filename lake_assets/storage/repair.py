@@ -4,8 +4,8 @@ Belongs here: finding such objects by their footers, replacing them, keeping ver
 Does not belong here: when that runs (`orchestration.repair`), how objects are encoded (`writer`).
 
 Columns of floats had minimum and maximum once. Parquet leaves NaN out of these, and readers prune
-by them. A day is replaced only while it is the object that was read, so that a run which writes it
-at the same time wins. It keeps rows, order, row groups and notes, and one note more: the ETag of the
+by them. A day is replaced only while it is the object that was read: a run which writes it at the
+same time wins. It keeps rows, order, row groups and notes, and gets one note more, the ETag of the
 object that it took the place of. By that, a repair which was broken off finds verdicts that it had
 not attached to the new object yet; all else it finds by looking again.
 """
