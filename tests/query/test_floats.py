@@ -142,7 +142,7 @@ class Doors:
         casts = ", ".join(f"CAST({name} AS {kind}) AS {name}" for name, kind in COLUMNS)
         self.truth.execute(f"CREATE OR REPLACE TABLE rows AS SELECT {casts}, date FROM arrow")
 
-        self.engine.register("arrow", self.truth.execute("FROM rows").to_arrow_table())
+        self.engine.register("arrow", self.truth.sql("FROM rows").to_arrow_table())
         self.engine.execute("CREATE OR REPLACE TABLE memory AS FROM arrow")
         view = View(name="rows", columns=COLUMNS, groups=(), new_files=tuple(files))
         facts = inspect_files(self.engine.cursor(), view)
