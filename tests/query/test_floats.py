@@ -207,7 +207,7 @@ def bits(row: tuple[Any, ...]) -> tuple[Any, ...]:
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(data=st.data())
 def test_the_same_question_has_one_answer_everywhere(
     tmp_path_factory: pytest.TempPathFactory, doors: Doors, data: st.DataObject
