@@ -6,7 +6,8 @@ from lake_api.datasets.describe import dataset_info, dataset_line
 from lake_api.datasets.profile import covered
 from lake_api.datasets.sample import SampleMode, SampleOrder, sample_queries
 from lake_api.datasets.visible import Visibility
-from lake_api.query.snapshot import Snapshot, StoredPartition
+from lake_api.query.snapshot import Look
+from lake_api.query.stored_partition import Snapshot, StoredPartition
 from lake_assets.catalog import load_catalog
 
 NOW = datetime(2026, 11, 23, 5, tzinfo=UTC)
@@ -33,7 +34,15 @@ def stored(days: list[date]) -> Snapshot:
 def test_they_are_described_as_if_they_were_not_there() -> None:
     visible = Visibility(CATALOG).of(lambda _: True)
     with_odd, without = stored([*REAL, *ODD]), stored(REAL)
-    lines = [dataset_line(one, visible, now=NOW, rows=None) for one in (with_odd, without)]
+    lines = [
+        dataset_line(
+            Look(dataset=DATASET, snapshot=one, as_of=NOW, is_current=True),
+            visible,
+            now=NOW,
+            rows=None,
+        )
+        for one in (with_odd, without)
+    ]
     assert lines[0].newest_day == REAL[-1]
     for name in ("newest_day", "days", "written_at", "stale"):
         assert getattr(lines[0], name) == getattr(lines[1], name), name
