@@ -110,7 +110,13 @@ CASES = (
         },
         install=True,
     ),
-    Case(name="PYTHONHOME of another Python", env={"PYTHONHOME": "/nowhere"}, install=True),
+    # Only make can take this one away: no Python starts with it, our command's neither.
+    Case(
+        name="PYTHONHOME of another Python",
+        env={"PYTHONHOME": "/nowhere"},
+        install=True,
+        full=True,
+    ),
     Case(
         name="odd settings of pip",
         env={
