@@ -22,8 +22,8 @@ def main() -> None:
     given = parser.parse_args()
     logging.disable()
     home = Path(tempfile.mkdtemp(prefix="soak-"))
-    s3, database = EmbeddedS3(home / "s3"), EmbeddedPostgres(home / "postgres")
-    location, server = s3.start().writer, database.start()
+    s3, database = EmbeddedS3(home / "s3").start(), EmbeddedPostgres(home / "postgres")
+    location, server = s3.writer, database.start()
     try:
         ensure_bucket(boto3_client(location), location.bucket)
         part = Part(location=location, postgres_url=server.url, schema="soak")
