@@ -206,6 +206,22 @@ def reindex(*, as_json: bool) -> None:
     run_reindex(as_json=as_json)
 
 
+@main.command()
+@click.option("--dataset", "datasets", multiple=True, help="Only this one; may be given again.")
+@click.option("--dry-run", is_flag=True, help="Only count the days that need it.")
+@click.option("--wait/--no-wait", default=True, show_default=True, help="Wait for the end.")
+@_as_json
+def repair(*, datasets: tuple[str, ...], dry_run: bool, wait: bool, as_json: bool) -> None:
+    """Write days again whose statistics readers misread.
+
+    Older versions wrote minimum and maximum of floats, which leave NaN out. The days get the same
+    rows without these. It may be stopped and run again, also while tasks write.
+    """
+    from lake_api.cli.repair import run_repair
+
+    run_repair(datasets, dry_run=dry_run, wait=wait, as_json=as_json)
+
+
 @main.command("sample-data")
 @click.option("--days", type=_POSITIVE, default=30, show_default=True, help="Days of events.")
 @click.option(

@@ -69,15 +69,25 @@ class DagsterHttp:
         """
         return self._until(lambda: self._send(document, variables))
 
-    def launch_run(self, selector: Mapping[str, Any], tags: Mapping[str, str]) -> str:
-        """Queue one run and return its id.
+    def launch_run(
+        self,
+        selector: Mapping[str, Any],
+        tags: Mapping[str, str],
+        *,
+        config: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Queue one run, with this run config, and return its id.
 
         Raises:
             CommandFailed: Dagster did not answer in time, or refused.
         """
         launch_id = new_launch_id()
         metadata = {"tags": _tags({**tags, LAUNCH_TAG: launch_id})}
-        params = {"selector": dict(selector), "executionMetadata": metadata}
+        params = {
+            "selector": dict(selector),
+            "runConfigData": dict(config or {}),
+            "executionMetadata": metadata,
+        }
         data = self._launch(LAUNCH_RUN, params, run_search(launch_id), launch_id)
         if isinstance(data, str):
             return data

@@ -36,17 +36,18 @@ def dataset_line(
     """A dataset in the list; `rows` of all days, where they have been counted."""
     dataset = look.dataset
     snapshot = look.snapshot or Snapshot(dataset=dataset, version="", partitions=())
+    possible = snapshot.possible(now.date())
     return DatasetLine(
         partition=dataset.partition,
         sql_name=dataset.sql_name,
         summary=visible.text(dataset.summary),
         kind=dataset.kind.value,
         group=dataset.group,
-        newest_day=snapshot.days[-1] if snapshot.days else None,
-        days=len(snapshot.days),
+        newest_day=possible[-1].day if possible else None,
+        days=len(possible),
         rows=rows,
         size_bytes=_size_bytes(snapshot),
-        written_at=_newest_written_at(snapshot),
+        written_at=_newest_written_at(snapshot, now),
         stale=_is_stale(snapshot, now),
         listing=_listing(look),
         as_of=None if look.is_current else look.as_of,
@@ -101,7 +102,7 @@ def dataset_info(
         rows: rows of all days, where they have been counted.
         top_values: measured values by column, where there are any.
     """
-    dataset = snapshot.dataset
+    dataset, possible = snapshot.dataset, snapshot.possible(now.date())
     return DatasetInfo(
         partition=dataset.partition,
         sql_name=dataset.sql_name,
@@ -118,11 +119,11 @@ def dataset_info(
             _PARTITION,
             *(_column(one, visible, top_values.get(one.name, ())) for one in dataset.columns),
         ),
-        days=days_info(dataset, snapshot.days, now=now),
+        days=days_info(dataset, [one.day for one in possible], now=now),
         rows=rows,
         size_bytes=_size_bytes(snapshot),
-        newest_size_bytes=snapshot.partitions[-1].size_bytes if snapshot.partitions else 0,
-        written_at=_newest_written_at(snapshot),
+        newest_size_bytes=possible[-1].size_bytes if possible else 0,
+        written_at=_newest_written_at(snapshot, now),
         last_written_at=max((one.written_at for one in snapshot.partitions), default=None),
         stale=_is_stale(snapshot, now),
         schedule=ScheduleInfo(
@@ -182,8 +183,9 @@ def _size_bytes(snapshot: Snapshot) -> int:
     return sum(one.size_bytes for one in snapshot.partitions)
 
 
-def _newest_written_at(snapshot: Snapshot) -> datetime | None:
-    return snapshot.partitions[-1].written_at if snapshot.partitions else None
+def _newest_written_at(snapshot: Snapshot, now: datetime) -> datetime | None:
+    possible = snapshot.possible(now.date())
+    return possible[-1].written_at if possible else None
 
 
 def _is_stale(snapshot: Snapshot, now: datetime) -> bool | None:

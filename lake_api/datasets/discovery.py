@@ -216,7 +216,7 @@ class Discovery:
             sql_name=dataset.sql_name,
             days=_range(days) if partitions else None,
             day_count=len(partitions),
-            is_whole=len(partitions) == len(snapshot.partitions),
+            is_whole=len(partitions) == len(snapshot.possible(today)),
             rows=rows,
             columns=with_top_values(measured, counted),
             measured_at=self._clock(),

@@ -13,6 +13,7 @@ from lake_api.datasets.calendar import Days
 from lake_api.datasets.sample import day_filter, newest_within, quoted
 from lake_api.datasets.schemas import ColumnProfile, Quantiles, TopValue
 from lake_api.query.snapshot import Snapshot, StoredPartition
+from lake_api.query.stored_days import utc_today
 from lake_assets.catalog import Column, ColumnType, Dataset, Kind
 
 MAX_DAYS = 30
@@ -36,7 +37,7 @@ _TEXTS = frozenset({ColumnType.STRING})
 def covered(snapshot: Snapshot) -> Sequence[StoredPartition]:
     """The days that a profile of this snapshot is about: of a full state, the newest alone."""
     days = 1 if snapshot.dataset.kind is Kind.SNAPSHOT else MAX_DAYS
-    return newest_within(snapshot.partitions, days=days, size_bytes=_BYTES)
+    return newest_within(snapshot.possible(utc_today()), days=days, size_bytes=_BYTES)
 
 
 def measure_queries(dataset: Dataset, days: Days) -> Iterator[tuple[Sequence[Column], str]]:

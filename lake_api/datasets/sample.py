@@ -14,6 +14,7 @@ from enum import Enum
 
 from lake_api.datasets.calendar import Days
 from lake_api.query.snapshot import Snapshot, StoredPartition
+from lake_api.query.stored_days import utc_today
 from lake_assets.catalog import PARTITION_COLUMN, Dataset, Kind
 
 MAX_ROWS = 100
@@ -98,8 +99,9 @@ def _drawn_days(snapshot: Snapshot, order: SampleOrder) -> Sequence[date]:
     if order.day is not None:
         return [order.day]
     # The full state of a thing on several days is several rows of one thing.
+    partitions = snapshot.possible(utc_today())
     once = snapshot.dataset.kind is Kind.SNAPSHOT and order.mode is SampleMode.RANDOM
-    drawn = newest_within(snapshot.partitions, days=1 if once else _DAYS, size_bytes=_BYTES)
+    drawn = newest_within(partitions, days=1 if once else _DAYS, size_bytes=_BYTES)
     return [one.day for one in drawn]
 
 

@@ -8,7 +8,7 @@ caller is, and from which Host and Origin it may call, is decided by the guards 
 before a message is read.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -81,16 +81,17 @@ async def mcp_endpoint(scope: Scope, receive: Receive, send: Send) -> None:
 _EVERY_FORM = (b"accept", b"application/json, text/event-stream")
 
 
-def _accepting(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def _accepting(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """The headers as the protocol's library wants them; it knows no ranges of media types.
 
     A client that says nothing, or that it takes anything, takes JSON.
     """
+    headers = list(headers)
     said = b",".join(value for name, value in headers if name.lower() == b"accept").decode(
         "latin-1"
     )
     if preferred(said or None, [_JSON]) is None:
-        return list(headers)
+        return headers
     return [*((name, value) for name, value in headers if name.lower() != b"accept"), _EVERY_FORM]
 
 

@@ -204,7 +204,7 @@ class _Answers:
 def _in_tools(content: bytes) -> bytes:
     """An answer whose warnings name tools in place of routes."""
     fields = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
-    warnings = msgspec.json.decode(fields.get("warnings", b"[]"), type=list[str])
+    warnings = msgspec.json.decode(fields.get("warnings", b"[]"), type=list[str] | None) or []
     worded = [in_words_of(Door.MCP, warning) for warning in warnings]
     if worded == warnings:
         return content

@@ -69,10 +69,15 @@ class WorkerConfig(msgspec.Struct, frozen=True):
 
 
 class FileGroup(msgspec.Struct, frozen=True):
-    """Files with one schema; `columns` are the names and DuckDB types of their columns."""
+    """Files with one schema; `columns` are the names and DuckDB types of their columns.
+
+    `misread` are columns of floats that have statistics in some of the files, which leave NaN out:
+    the engine must not use them.
+    """
 
     columns: tuple[tuple[str, str], ...]
     files: tuple[str, ...]
+    misread: tuple[str, ...] = ()
 
 
 class SegmentScan(msgspec.Struct, frozen=True):
@@ -189,10 +194,17 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
 
 
 class FileFacts(msgspec.Struct, frozen=True):
-    """What a file's footer says; `columns` is None for a file that can't be read."""
+    """What a file's footer says; `columns` is None for a file that can't be read.
+
+    `misread` is as in `FileGroup`. `lacks` are declared columns that the file does not have, and
+    `written_for` the dataset that the lake wrote such a file for; empty for one from elsewhere.
+    """
 
     file: str
     columns: tuple[tuple[str, str], ...] | None
+    misread: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
+    written_for: str = ""
 
 
 class Answer(msgspec.Struct, frozen=True, tag="answer"):

@@ -21,6 +21,7 @@ from lake_api.query.plan import prune_days
 from lake_api.query.pool import Ran
 from lake_api.query.results import Freshness, ResultKey
 from lake_api.query.snapshot import Snapshot
+from lake_api.query.stored_days import utc_today
 from lake_assets.catalog.due import newest_day_of, stale_from
 
 _MANY_DAYS = 64
@@ -85,33 +86,39 @@ async def before_deadline(deadline: float, work: Awaitable[_T]) -> _T:
         ) from None
 
 
+_Run = tuple[date, date, tuple[date, ...]]
+"""The first and the last of stored days that follow each other, and the days missing of them."""
+
+
 class Planner:
     """Which objects queries need, each set of many made once for as long as the snapshot is."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[Snapshot, dict[tuple[date, date], Part]]] = {}
+        self._known: dict[str, tuple[Snapshot, dict[_Run, Part]]] = {}
 
     def part(self, checked: CheckedQuery, snapshot: Snapshot) -> Part:
         """What the query may need of a dataset."""
         days = prune_days(checked, snapshot.dataset, snapshot.days)
+        missing = snapshot.missing and prune_days(checked, snapshot.dataset, snapshot.missing)
         if len(days) < _MANY_DAYS or not _is_run(days, snapshot.days):
-            return _part(snapshot, days)
+            return _part(snapshot, days, missing)
         name = snapshot.dataset.sql_name
         known_snapshot, parts = self._known.get(name, (None, {}))
         if known_snapshot is not snapshot or len(parts) >= _PARTS_KEPT:
             parts = {}
             self._known[name] = snapshot, parts
-        part = parts.get((days[0], days[-1]))
+        part = parts.get((days[0], days[-1], missing))
         if part is None:
-            part = parts[days[0], days[-1]] = _part(snapshot, days)
+            part = parts[days[0], days[-1], missing] = _part(snapshot, days, missing)
         return part
 
 
-def _part(snapshot: Snapshot, days: Sequence[date]) -> Part:
+def _part(snapshot: Snapshot, days: Sequence[date], missing: tuple[date, ...]) -> Part:
     dataset, by_day = snapshot.dataset, snapshot.by_day
     return Part(
         snapshot=snapshot,
         wanted=tuple(Wanted(dataset=dataset, partition=by_day[day]) for day in days),
+        missing=missing,
     )
 
 
@@ -127,7 +134,11 @@ def size_bytes(wanted: Sequence[Wanted]) -> int:
 
 def newest_days(part: Part, count: int) -> Part:
     """The newest of the planned days only."""
-    return part if len(part.wanted) <= count else replace(part, wanted=part.wanted[-count:])
+    if len(part.wanted) <= count:
+        return part
+    wanted = part.wanted[-count:]
+    since = wanted[0].partition.day
+    return replace(part, wanted=wanted, missing=tuple(day for day in part.missing if day > since))
 
 
 def result_key(query: QueryRun, parts: Sequence[Part]) -> ResultKey:
@@ -149,13 +160,17 @@ def _stale_from(part: Part) -> datetime | None:
 
 def freshness_of_parts(parts: Sequence[Part]) -> tuple[Freshness, ...]:
     """How new the data of each dataset is."""
-    return tuple(
-        Freshness(
-            partition=part.snapshot.dataset.partition,
-            sql_name=part.snapshot.dataset.sql_name,
-            newest_day=part.snapshot.days[-1] if part.snapshot.days else None,
-            written_at=part.snapshot.partitions[-1].written_at if part.snapshot.days else None,
-            stale_from=_stale_from(part),
-        )
-        for part in parts
+    today = utc_today()
+    return tuple(_freshness(part, today) for part in parts)
+
+
+def _freshness(part: Part, today: date) -> Freshness:
+    snapshot = part.snapshot
+    newest = next(reversed(snapshot.possible(today)), None)
+    return Freshness(
+        partition=snapshot.dataset.partition,
+        sql_name=snapshot.dataset.sql_name,
+        newest_day=newest.day if newest else None,
+        written_at=newest.written_at if newest else None,
+        stale_from=_stale_from(part),
     )

@@ -69,7 +69,8 @@ async def _compressed(start: Any, message: Any, *, takes_gzip: bool) -> Message:
         packed = await asyncio.to_thread(gzip.compress, body, _LEVEL, mtime=0)
     headers["Content-Encoding"] = "gzip"
     headers["Content-Length"] = str(len(packed))
-    return {**message, "body": packed}
+    message["body"] = packed
+    return message
 
 
 def _takes_gzip(scope: Scope) -> bool:

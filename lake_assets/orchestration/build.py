@@ -20,6 +20,7 @@ from lake_assets.orchestration.io_manager import S3ParquetIOManager
 from lake_assets.orchestration.jobs import ensure_bucket, ensure_bucket_daily
 from lake_assets.orchestration.late_rows import build_late_rows
 from lake_assets.orchestration.lost_runs import lost_runs_sensor
+from lake_assets.orchestration.repair import build_repair
 from lake_assets.orchestration.resources import LakeResource, PlatformResource, ServiceResource
 from lake_assets.orchestration.schedules import build_schedules
 from lake_assets.orchestration.sensors import alert_sensors
@@ -66,7 +67,7 @@ def build_defs(*, catalog: Catalog, env: Mapping[str, str], clock: Clock = _now)
             late_rows_weekly,
         ],
         sensors=sensors,
-        jobs=[ensure_bucket, late_rows],
+        jobs=[ensure_bucket, late_rows, build_repair(catalog)],
         resources={
             "lake": lake,
             "platform": PlatformResource(env=env),

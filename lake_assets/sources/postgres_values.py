@@ -93,7 +93,11 @@ class Decoder:
         try:
             return cast(array, expected)
         except pa.ArrowInvalid:
-            at = _first_unfit(array, lambda part: cast(part, expected))
+
+            def convert(part: pa.Array) -> pa.Array:
+                return cast(part, expected)
+
+            at = _first_unfit(array, convert)
             self._refuse(column, batch, at, _shown(array[at]), "which that can't hold exactly")
             raise
 

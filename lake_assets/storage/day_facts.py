@@ -85,3 +85,24 @@ def merge_facts(store: LakeStore, dataset: Dataset, facts: Mapping[date, DayFact
         return msgspec.json.encode(_FactBook(days={day: days[day] for day in newest}))
 
     store.update_small(checks_key(dataset), merged)
+
+
+def reattach_facts(
+    store: LakeStore, dataset: Dataset, day: date, *, before: str, after: str
+) -> None:
+    """Let the facts of a day be about the object `after`, which has the rows of `before`.
+
+    Facts about any other object stay as they are: somebody else wrote the day meanwhile.
+
+    Raises:
+        StorageError: the store did not answer; a retry may help.
+    """
+
+    def changed(content: bytes | None) -> bytes:
+        days = _decoded(content)
+        known = days.get(day)
+        if known is not None and known.etag == before:
+            days[day] = msgspec.structs.replace(known, etag=after.strip('"'))
+        return msgspec.json.encode(_FactBook(days=days))
+
+    store.update_small(checks_key(dataset), changed)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any, cast
 
 import msgspec
 import pyarrow as pa
@@ -263,6 +264,38 @@ class _PartSink:
         self.closed = True
 
 
+def parquet_parts(schema: pa.Schema, groups: Iterable[pa.Table]) -> Iterator[bytes]:
+    """One object of the lake in parts, a row group for each of `groups`."""
+    sink = _PartSink()
+    with _open_parquet(sink, schema) as writer:
+        for table in groups:
+            writer.write_table(table, row_group_size=max(1, table.num_rows))
+            if sink.pending_bytes:
+                yield sink.take()
+    yield sink.take()
+
+
+def _open_parquet(sink: Any, schema: pa.Schema) -> pq.ParquetWriter:
+    """A Parquet writer over a file object, with the encoding of every object of the lake.
+
+    Parquet leaves NaN out of minimum and maximum. Readers prune by these, so that `f > 5` would
+    skip a NaN and `f = 3` would take one for 3: columns of floats have no statistics.
+    """
+    measured = [field.name for field in schema if not _may_hold_nan(field.type)]
+    return pq.ParquetWriter(
+        pa.PythonFile(sink, mode="w"),
+        schema,
+        compression="snappy",
+        write_statistics=cast(Any, measured),  # its stub only knows bool
+        store_schema=True,
+    )
+
+
+def _may_hold_nan(kind: pa.DataType) -> bool:
+    """Whether a value of this type is a float, or can have one inside."""
+    return pa.types.is_floating(kind) or pa.types.is_nested(kind) or pa.types.is_dictionary(kind)
+
+
 class _Encoder:
     """Turns batches into parts of one Parquet object, and measures them on the way.
 
@@ -290,13 +323,7 @@ class _Encoder:
         return self._sink.size_bytes
 
     def parts(self, batches: Iterable[pa.RecordBatch]) -> Iterator[bytes]:
-        with pq.ParquetWriter(
-            pa.PythonFile(self._sink, mode="w"),
-            self._schema,
-            compression="snappy",
-            write_statistics=True,
-            store_schema=True,
-        ) as writer:
+        with _open_parquet(self._sink, self._schema) as writer:
             gathered: list[pa.RecordBatch] = []
             gathered_bytes = 0
             for batch in batches:

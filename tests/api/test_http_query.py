@@ -94,7 +94,6 @@ def test_the_bodys_limit_holds_where_the_sql_has_none(
         ({"sql": SQL, "limit": "100"}, "limit"),
         ({"sql": SQL, "limit": 1.5}, "limit"),
         ({"sql": SQL, "limit": True}, "limit"),
-        ({"sql": SQL, "limit": None}, "limit"),
         ({"sql": SQL, "limits": 5}, "limits"),
     ],
 )

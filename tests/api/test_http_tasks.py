@@ -187,7 +187,6 @@ def test_what_cant_be_run_is_never_launched(  # noqa: PLR0917 - a table of cases
         ({"task": 1}, "task"),
         ({"task": ""}, "task"),
         ({"task": EVENT, "kwargs": []}, "kwargs"),
-        ({"task": EVENT, "kwargs": None}, "kwargs"),
         ({"task": EVENT, "args": {}}, "args"),
     ],
 )

@@ -140,6 +140,7 @@ class Lake:
     location: LakeLocation
     cache: Path
     background: Background
+    catalog: Catalog = CATALOG
     guard: Guard = field(default_factory=lambda: Guard(CATALOG))
     engines: list[QueryEngine] = field(default_factory=list)
 
@@ -167,7 +168,7 @@ class Lake:
         )
         engine = self.background.run(
             QueryEngine.start(
-                location=location or self.location, settings=settings, catalog=CATALOG
+                location=location or self.location, settings=settings, catalog=self.catalog
             )
         )
         self.engines.append(engine)
@@ -180,7 +181,8 @@ class Lake:
     def put(self, dataset: Dataset, day: date, table: pa.Table) -> None:
         """Write a day as the exporter does: the data, then the version token."""
         buffer = BytesIO()
-        pq.write_table(table, buffer, compression="snappy")
+        measured = [one.name for one in table.schema if not pa.types.is_floating(one.type)]
+        pq.write_table(table, buffer, compression="snappy", write_statistics=measured)
         self.put_bytes(dataset, day, buffer.getvalue())
 
     def put_bytes(self, dataset: Dataset, day: date, content: bytes) -> None:

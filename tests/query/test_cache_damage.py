@@ -81,6 +81,7 @@ def test_flipped_bits_in_more_files_than_are_looked_at_first(damaged_lake, monke
     for _ in range(10):
         flip(cached(damaged_lake, place.choice(DAYS)), place)
         assert damaged_lake.rows(SQL) == truth
+    assert damaged_lake.rows(OTHER_SQL) == [[len(DAYS)]]
     for harm in HARMS:
         harm(cached(damaged_lake))
         assert damaged_lake.rows(SQL) == truth

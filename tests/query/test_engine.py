@@ -318,7 +318,7 @@ def test_json_is_taken_apart_in_from(shared_lake):
     answer = shared_lake.query(
         "SELECT j.key, j.value FROM (SELECT '{\"a\": 1}' AS m LIMIT 1) r, json_each(r.m) AS j"
     )
-    assert answer.rows_json == b'[["a","1"]]'
+    assert answer.rows_json == b'[["a",1]]'
 
 
 def test_a_limit_that_was_cut_and_a_null_that_is_compared_are_told(shared_lake):

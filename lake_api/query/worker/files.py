@@ -196,7 +196,12 @@ def _parquet(
     stored = pa.schema(
         [pa.field(name, _plain(field.type)) for name, field in zip(names, schema, strict=True)]
     )
-    writer = pq.ParquetWriter(out, stored, compression=_PARQUET_CODECS[compression])
+    writer = pq.ParquetWriter(
+        out,
+        stored,
+        compression=_PARQUET_CODECS[compression],
+        write_statistics=cast(Any, columns_with_statistics(stored)),
+    )
     waiting = _Waiting(stored)
 
     def flush() -> None:
@@ -216,6 +221,25 @@ def _parquet(
         writer.close()
 
     return _Writer(write, finish)
+
+
+def columns_with_statistics(schema: Any) -> list[str]:
+    """The leaves of a Parquet file of this schema that get statistics: all but those of floats.
+
+    Parquet leaves NaN out of minimum and maximum, and readers prune by these: a filter on a column
+    of floats would lose rows, or take NaN for a number.
+    """
+    sink = pa.BufferOutputStream()
+    pq.write_table(schema.empty_table(), sink)
+    described = pq.read_metadata(pa.BufferReader(sink.getvalue())).schema
+    leaves = [described.column(place) for place in range(len(described))]
+    floats = {leaf.path for leaf in leaves if _is_float(leaf)}
+    # A name with a dot can be spelled as a leaf of another column: both go without.
+    return [leaf.path for leaf in leaves if leaf.path not in floats]
+
+
+def _is_float(leaf: Any) -> bool:
+    return leaf.physical_type in {"FLOAT", "DOUBLE"} or leaf.logical_type.type == "FLOAT16"
 
 
 def _arrow(out: Any, names: Sequence[str], schema: Any) -> _Writer:

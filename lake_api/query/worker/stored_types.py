@@ -22,6 +22,7 @@ from lake_api.query.worker.views import (
     cast_sql,
     quoted_name,
     quoted_text,
+    stored_sql,
     view_sql,
     with_facts,
 )
@@ -71,7 +72,7 @@ def _found(
         cast = view_sql(view).encode()[start : start + length].decode(errors="replace")
         for group in view.groups:
             for name, stored, declared in _converted(view, group):
-                if cast != cast_sql(name, declared):
+                if cast != cast_sql(name, declared, group):
                     continue
                 statement = _first_day(group, name, declared)
                 for (day,) in cursor.execute(statement).fetchall():
@@ -88,7 +89,7 @@ def _converted(view: View, group: FileGroup) -> Iterator[tuple[str, str, str]]:
 
 
 def _first_day(group: FileGroup, name: str, kind: str) -> str:
-    column, day = quoted_name(name), quoted_name(DATE_COLUMN)
+    column, day = stored_sql(name, group), quoted_name(DATE_COLUMN)
     files = ", ".join(quoted_text(file) for file in group.files)
     return (
         f"SELECT {day} FROM read_parquet([{files}], hive_partitioning = true, "  # noqa: S608
