@@ -22,19 +22,19 @@ def main() -> None:
     given = parser.parse_args()
     logging.disable()
     home = Path(tempfile.mkdtemp(prefix="soak-"))
-    s3, database = EmbeddedS3(home / "s3"), EmbeddedPostgres(home / "postgres")
-    location = s3.start().writer
+    s3, database = EmbeddedS3(home / "s3").start(), EmbeddedPostgres(home / "postgres")
+    location, server = s3.writer, database.start()
     try:
         ensure_bucket(boto3_client(location), location.bucket)
-        part = Part(location=location, postgres_url=database.start().url, schema="soak")
+        part = Part(location=location, postgres_url=server.url, schema="soak")
         soak = Soak(part, seed=given.seed)
         for step in range(1, given.steps + 1):
             soak.step()
-            if step % 100 == 0:
+            if step % 20 == 0:
                 sys.stderr.write(f"seed {given.seed}, {step:,} steps: {soak.counts}\n")
         sys.stdout.write(f"seed {given.seed}, {given.steps:,} steps held: {soak.counts}\n")
     finally:
-        database.stop()
+        server.stop()
         database.discard()
         s3.stop()
 

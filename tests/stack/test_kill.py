@@ -14,8 +14,9 @@ import psycopg
 import pyarrow.parquet as pq
 import pytest
 
-from lake_api.cli.demo_runs import DagsterRuns
+from lake_api.cli.dagster_http import DagsterHttp
 from lake_api.stack.state import read_state
+from lake_api.tasks.dagster import CODE_LOCATION, REPOSITORY
 from lake_assets.catalog import LakeLocation, data_key, dataset_prefix, load_catalog
 from lake_assets.storage.store import LakeStore
 from tests.conftest import boto3_client
@@ -61,8 +62,14 @@ class Night:
             "dagster/asset_partition_range_start": first.isoformat(),
             "dagster/asset_partition_range_end": last.isoformat(),
         }
-        with DagsterRuns(self.state["dagster_url"]) as runs:
-            return runs.launch("platform_events", [catalog[name] for name in DATASETS], tags)
+        selector = {
+            "repositoryName": REPOSITORY,
+            "repositoryLocationName": CODE_LOCATION,
+            "jobName": "platform_events",
+            "assetSelection": [{"path": list(catalog[name].asset_key)} for name in DATASETS],
+        }
+        with DagsterHttp(self.state["dagster_url"], hint="") as dagster:
+            return dagster.launch_run(selector, tags)
 
     def written(self, run_id: str) -> int:
         return (self.runs()[run_id]["stats"] or {}).get("materializations") or 0
