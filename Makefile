@@ -40,7 +40,7 @@ $(shell rm -f $(FOR_USE) $(FOR_DEVELOPMENT))
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up down test machines fuzz soak lint bench bench-models docs lock clean
+.PHONY: help demo up down test machines fuzz soak lint bench bench-models docs snapshot lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
