@@ -201,7 +201,8 @@ async def list_artifacts(
     operation_id="get_artifact",
     middleware=[audited("read_artifact")],
     summary="An artifact, and its link",
-    description="The link is signed, expires, and is answered with the file as an attachment.",
+    description="The link expires, and is answered with the file as an attachment; it needs no "
+    "other credential.",
     responses={200: _told("The artifact, with a link."), **problem_responses(_ERRORS | _MISSING)},
     **_OPTIONS,
 )

@@ -76,7 +76,7 @@ _FOUND = ResponseSpec(
     operation_id="start_export",
     summary="Export a query's rows",
     description="The same guarded SQL as the query route; its rows become a file in the "
-    "background, to be downloaded by a signed link for 7 days. Numbers are written exactly, "
+    "background, to be downloaded by a link for 7 days. Numbers are written exactly, "
     "however large; CSV is as the query route writes it. A repeat with the same "
     "`Idempotency-Key` is the same export.",
     tags=["exports"],

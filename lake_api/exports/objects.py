@@ -42,7 +42,7 @@ Pieces = Sequence[bytes | bytearray]
 class ExportObjects:
     """The objects below one prefix. `location` has the identity that may write them.
 
-    `link_location` is where signed links lead to.
+    `link_location` is where signed URLs for callers lead to.
     """
 
     def __init__(self, location: LakeLocation, *, link_location: LakeLocation) -> None:

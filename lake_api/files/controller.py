@@ -25,10 +25,10 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from lake_api.artifacts.kinds import UNKNOWN
 from lake_api.audit.answering import audited, tell
 from lake_api.datasets.routes import answer_unavailable
+from lake_api.doors import FILES
 from lake_api.errors import LakeError, RangeNotSatisfiable, RateLimited
 from lake_api.exports.objects import attachment
 from lake_api.files.downloads import Downloads, Opened, gone
-from lake_api.files.links import FILES_ROUTE
 from lake_api.files.ranges import Span, requested_span
 from lake_api.identity import caller_of_key
 from lake_api.jobs.service import disabled
@@ -36,7 +36,7 @@ from lake_api.peers import Connection
 from lake_api.web.problems import problem_responses
 from lake_api.web.requests import LakeRequest
 
-_PATH = f"{FILES_ROUTE}/{{link:str}}/{{name:str}}"
+_PATH = f"{FILES}/{{link:str}}/{{name:str}}"
 _ERRORS: dict[int, LakeError] = {404: gone(), 503: disabled("files")}
 _TOO_MANY = RateLimited(
     "Too many files are downloaded at the same time.",
@@ -58,22 +58,31 @@ class SendsWhole(ASGIMiddleware):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Let go of what is held once the answer is sent, or nobody reads it any more."""
-        left_bytes = 0
+        left_bytes, is_cut = 0, False
 
         async def answer(message: Message) -> None:
-            nonlocal left_bytes
+            nonlocal left_bytes, is_cut
             if message["type"] == "http.response.start":
                 left_bytes = int(MutableScopeHeaders(message).get("content-length", "0"))
             elif message["type"] == "http.response.body":
                 left_bytes -= len(message["body"])
                 if left_bytes > 0 and not message["more_body"]:
-                    # Without its end, the server closes the connection.
-                    return
+                    is_cut = True
+                    raise _CutShort
             await send(message)
 
         async with AsyncExitStack() as held:
             LakeRequest(scope).state["held"] = held
-            await next_app(scope, receive, answer)
+            try:
+                await next_app(scope, receive, answer)
+            except Exception:
+                # An answer without its end: the server closes the connection.
+                if not is_cut:
+                    raise
+
+
+class _CutShort(Exception):
+    """Ends an answer of which bytes are missing."""
 
 
 @dataclass

@@ -28,8 +28,8 @@ PIECE_BYTES = 4 * 1024 * 1024
 _SENT_BYTES = 256 * 1024
 JUDGE_AGAIN_S = 30.0
 _DOWNLOADS = 32
-_DOWNLOADS_OF_ONE = 8
-_TURN_S = 10.0
+DOWNLOADS_OF_ONE = 8
+TURN_S = 10.0
 _GRACE_S = 60.0
 _LOWEST_BYTES_PER_S = 16_384
 _KNOWN_LINKS = 10_000
@@ -132,11 +132,11 @@ class Downloads:
         key = holder.key
 
         def is_free() -> bool:
-            return self._reading[key] < _DOWNLOADS_OF_ONE and self._reading.total() < _DOWNLOADS
+            return self._reading[key] < DOWNLOADS_OF_ONE and self._reading.total() < _DOWNLOADS
 
         async with self._turns:
             try:
-                await asyncio.wait_for(self._turns.wait_for(is_free), _TURN_S)
+                await asyncio.wait_for(self._turns.wait_for(is_free), TURN_S)
             except TimeoutError:
                 raise RateLimited(
                     "Too many files are downloaded at the same time.",

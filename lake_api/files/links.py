@@ -18,12 +18,10 @@ from uuid import UUID
 import msgspec
 
 from lake_api.clock import Clock
-from lake_api.doors import LAKE
+from lake_api.doors import FILES
 from lake_api.exports.objects import ExportObjects
 from lake_api.identity import Caller
 from lake_api.settings import Settings
-
-FILES_ROUTE = f"{LAKE}/files"
 
 _PURPOSE = b"ainative-lake file links v1"
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9._-]+")
@@ -110,7 +108,7 @@ class FileLinks:
                 expires_ms=int(until.timestamp() * 1_000),
             )
         )
-        return f"{own_url}{FILES_ROUTE}/{text}/{plain_name(file.name)}", until
+        return f"{own_url}{FILES}/{text}/{plain_name(file.name)}", until
 
     def read(self, text: str) -> Link | None:
         """What a link says that is good at the moment, or None."""

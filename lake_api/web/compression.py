@@ -17,13 +17,13 @@ from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from lake_api.doors import LAKE
+from lake_api.doors import FILES, LAKE
 
 _MIN_BYTES = 1_024
 _LARGE_BYTES = 256 * 1024
 _LEVEL = 4
 _TYPES = frozenset({"application/json", "text/csv", "text/plain", "text/html"})
-_AS_THEY_ARE = (f"{LAKE}/tokens", f"{LAKE}/files/")
+_AS_THEY_ARE = (f"{LAKE}/tokens", FILES)
 
 
 class CompressesAnswers(ASGIMiddleware):
