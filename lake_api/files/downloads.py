@@ -28,7 +28,9 @@ PIECE_BYTES = 4 * 1024 * 1024
 _SENT_BYTES = 256 * 1024
 JUDGE_AGAIN_S = 30.0
 _DOWNLOADS = 32
+_DOWNLOADS_OF_GROUP = 16
 DOWNLOADS_OF_ONE = 8
+_ALL = "all"
 TURN_S = 10.0
 _GRACE_S = 60.0
 _LOWEST_BYTES_PER_S = 16_384
@@ -129,14 +131,18 @@ class Downloads:
         Raises:
             RateLimited: its holder, or all together, read too many for too long.
         """
-        key = holder.key
+        shares = {holder.key: DOWNLOADS_OF_ONE, _group_of(holder): _DOWNLOADS_OF_GROUP}
 
         def is_free() -> bool:
-            return self._reading[key] < DOWNLOADS_OF_ONE and self._reading.total() < _DOWNLOADS
+            return self._reading[_ALL] < _DOWNLOADS and all(
+                self._reading[name] < most for name, most in shares.items()
+            )
 
+        taken = (_ALL, *shares)
         async with self._turns:
             try:
-                await asyncio.wait_for(self._turns.wait_for(is_free), TURN_S)
+                async with asyncio.timeout(TURN_S):
+                    await self._turns.wait_for(is_free)
             except TimeoutError:
                 raise RateLimited(
                     "Too many files are downloaded at the same time.",
@@ -145,13 +151,13 @@ class Downloads:
                     retry=True,
                     retry_after_s=1,
                 ) from None
-            self._reading[key] += 1
+            self._reading.update(taken)
         try:
             yield
         finally:
-            self._reading[key] -= 1
-            if not self._reading[key]:
-                del self._reading[key]
+            self._reading.subtract(taken)
+            # Counts of nobody are forgotten.
+            self._reading = +self._reading
             # Also where the caller has left: whoever waits must hear of it.
             await asyncio.shield(self._wake())
 
@@ -170,31 +176,38 @@ class Downloads:
             QueryUnavailable: storage does not answer, before the first piece.
         """
         begun_s = judged_s = time.monotonic()
-        at, end = span.start, span.start + span.length
-        while at < end:
-            now_s = time.monotonic()
-            try:
-                if now_s - judged_s > JUDGE_AGAIN_S:
-                    judged_s = now_s
-                    await self._judged(opened.link)
-                if (now_s - begun_s - _GRACE_S) * _LOWEST_BYTES_PER_S > at - span.start:
-                    raise RateLimited("The file is read too slowly.", code="download_too_slow")
-                piece = await self._piece(opened.file, at, end)
-            except LakeError as error:
-                if at == span.start:
-                    raise
-                _log.warning("a download ended early: %s", error.code)
-                return
-            at += len(piece)
-            view = memoryview(piece)
-            for first in range(0, len(piece), _SENT_BYTES):
-                yield bytes(view[first : first + _SENT_BYTES])
-
-    async def _piece(self, file: StoredFile, at: int, end: int) -> bytes:
+        sent = 0
         try:
-            return await self._objects.read(file.key, start=at, length=min(PIECE_BYTES, end - at))
+            while sent < span.length:
+                length = min(PIECE_BYTES, span.length - sent)
+                piece = await self._piece(opened.file, start=span.start + sent, length=length)
+                for first in range(0, length, _SENT_BYTES):
+                    now_s = time.monotonic()
+                    if now_s - judged_s >= JUDGE_AGAIN_S:
+                        judged_s = now_s
+                        await self._judged(opened.link)
+                    if (now_s - begun_s - _GRACE_S) * _LOWEST_BYTES_PER_S > sent:
+                        raise RateLimited("The file is read too slowly.", code="download_too_slow")
+                    part = piece[first : first + _SENT_BYTES]
+                    yield part
+                    sent += len(part)
+        except LakeError as error:
+            if not sent:
+                raise
+            _log.warning("a download ended early: %s", error.code)
+
+    async def _piece(self, file: StoredFile, *, start: int, length: int) -> bytes:
+        try:
+            return await self._objects.read(file.key, start=start, length=length)
         except FileNotFoundError:
             raise gone() from None
+
+
+def _group_of(holder: Caller) -> str:
+    """Whose share of all downloads it is: agents by network can call themselves as they like."""
+    if holder.swarm_id is not None:
+        return f"swarm:{holder.swarm_id}"
+    return f"alone:{holder.key}" if holder.token_id is not None else f"all:{holder.role.value}"
 
 
 def downloads_of(
