@@ -24,6 +24,8 @@ from lake_api.datasets.controller import DATASET_ROUTES
 from lake_api.datasets.discovery import Discovery
 from lake_api.datasets.visible import Visibility
 from lake_api.exports.controller import EXPORT_ROUTES
+from lake_api.files.controller import FILE_ROUTES
+from lake_api.files.downloads import downloads_of
 from lake_api.health.controller import get_health, get_readiness
 from lake_api.jobs.controller import JOB_ROUTES
 from lake_api.jobs.costs import JobCosts
@@ -121,6 +123,9 @@ def create_app(
                     jobs=app.state.jobs, database=database, settings=settings, clock=clock
                 )
             )
+            app.state.downloads = downloads_of(
+                jobs=app.state.jobs, artifacts=app.state.artifacts, tokens=app.state.tokens
+            )
             app.state.usage_book = UsageBook(
                 calls=call_counter, slots=slots, sums=app.state.day_sums, clock=clock
             )
@@ -165,6 +170,7 @@ def create_app(
             *JOB_ROUTES,
             *EXPORT_ROUTES,
             *ARTIFACT_ROUTES,
+            *FILE_ROUTES,
             get_operation,
             list_services,
             get_service_status,

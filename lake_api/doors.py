@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 LAKE = "/api/v1/internal/lake"
+FILES = f"{LAKE}/files"
 LIST_DATASETS = f"GET {LAKE}/datasets"
 START_JOB = f"POST {LAKE}/jobs"
 READINESS = "GET /readyz"

@@ -15,6 +15,7 @@
     ├─ BadHttp               400  the connection's bytes are no HTTP request
     ├─ RequestTimeout        408  a head or a body that comes too slowly
     ├─ HeadersTooLarge       431  a head of more bytes than the service reads
+    ├─ RangeNotSatisfiable   416  the file has none of the bytes that are asked for
     ├─ TooManyConnections    503  the service has no room for another connection
     ├─ UnknownHost           421  the Host header names a machine that this service is not
     ├─ RateLimited           429  says when to come back
@@ -255,6 +256,27 @@ class HeadersTooLarge(LakeError):
     status = 431
     title = "Request header fields too large"
     default_code = "headers_too_large"
+
+
+class RangeNotSatisfiable(LakeError):
+    """A file has none of the bytes that are asked for."""
+
+    status = 416
+    title = "Range not satisfiable"
+    default_code = "range_not_satisfiable"
+
+    def __init__(self, size_bytes: int) -> None:
+        super().__init__(
+            f"The file has {size_bytes:,} bytes; the range begins after its end.",
+            hint="Ask for bytes from 0 on, or leave the Range header out.",
+            field="Range",
+        )
+        self.size_bytes = size_bytes
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers that belong to the answer."""
+        return {**super().headers, "Content-Range": f"bytes */{self.size_bytes}"}
 
 
 class TooManyConnections(LakeError):

@@ -16,7 +16,7 @@ Litestar would call plain functions in a thread, which costs more than they do.
 import hmac
 import re
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 from uuid import UUID
@@ -26,9 +26,9 @@ from litestar.handlers.base import BaseRouteHandler
 from lake_api.errors import Forbidden, InvalidRequest, NotAuthenticated
 from lake_api.peers import Connection, client_address, is_internal
 from lake_api.settings import Settings
-from lake_api.tokens.grants import EVERYTHING, Grant
+from lake_api.tokens.grants import EVERYTHING, NOTHING, Grant
 from lake_api.tokens.secret import TokenKind, is_token
-from lake_api.tokens.store import TokenStore
+from lake_api.tokens.store import Token, TokenStore
 from lake_assets.catalog import Dataset
 
 AsyncGuard = Callable[[Connection, BaseRouteHandler], Coroutine[Any, Any, None]]
@@ -133,15 +133,36 @@ async def authenticate(connection: Connection) -> Caller | None:
             hint="Send it as Authorization: Bearer, once; or ask whoever gave it to you for a "
             "new one.",
         )
+    return replace(holder_of(token), cron_run=_name(connection, CRON_RUN_HEADER))
+
+
+def holder_of(token: Token) -> Caller:
+    """The caller that a live token lets in."""
     role = Role.SWARM if token.kind is TokenKind.SWARM else Role.AGENT
     return Caller(
         role=role,
         name=token.name,
-        cron_run=_name(connection, CRON_RUN_HEADER),
         grant=token.grant,
         token_id=token.id,
         swarm_id=token.id if role is Role.SWARM else token.swarm_id,
     )
+
+
+def caller_of_key(key: str) -> Caller:
+    """Whoever has this `Caller.key`, as far as the key tells: of a token neither name nor grant."""
+    kind, _, name = key.partition(":")
+    if kind == "token":
+        return Caller(role=Role.AGENT, name="", grant=NOTHING, token_id=UUID(name))
+    return Caller(role=Role(kind), name=name)
+
+
+async def current_caller(key: str, tokens: TokenStore) -> Caller | None:
+    """Whoever has this `Caller.key`, as if it asked now; None when its token is over."""
+    caller = caller_of_key(key)
+    if caller.token_id is None:
+        return caller
+    token = await tokens.live(caller.token_id)
+    return None if token is None else holder_of(token)
 
 
 async def requires_agent(connection: Connection, _: BaseRouteHandler) -> None:

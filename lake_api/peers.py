@@ -1,6 +1,6 @@
 """Who is at the other end of a connection: a peer itself, or a proxy that speaks for it.
 
-Belongs here: signs of a proxy, and the client's address behind trusted ones.
+Belongs here: signs of a proxy, and the client's address and URL behind trusted ones.
 Does not belong here: what a peer may do (`identity`).
 
 Internal standing comes from the address of the socket alone, and is lost by any sign of a proxy:
@@ -19,6 +19,8 @@ from lake_api.settings import Network, Settings
 
 _MOST_HOPS = 32
 _FOR = re.compile(r'(?:^|[;\s])for="?(?P<address>\[[^\]]*\]|[^";:,\s]*)', re.IGNORECASE)
+_PROTO = re.compile(r'(?:^|[;\s])proto="?(?P<scheme>[a-z]+)', re.IGNORECASE)
+_SCHEMES = frozenset({"http", "https"})
 _LOOPBACK_NAMES = frozenset({"localhost", "ip6-localhost", "ip6-loopback"})
 
 PROXY_HEADERS = frozenset(
@@ -144,6 +146,24 @@ def client_address(connection: Connection, settings: Settings) -> str:
             break
         found = _address(text) or found
     return str(found or peer)
+
+
+def own_url(connection: Connection, settings: Settings) -> str:
+    """Scheme and host by which the caller reaches this service.
+
+    Behind a trusted proxy the scheme is the one that the proxy names: of several the first, which
+    is the client's own.
+    """
+    scheme = str(connection.scope.get("scheme", "http"))
+    peer = _address(connection.client.host) if connection.client else None
+    if peer is not None and _is_in(peer, settings.trusted_proxies):
+        listed = connection.headers.get("x-forwarded-proto", "")
+        if not listed:
+            found = _PROTO.search(connection.headers.get("forwarded", "").partition(",")[0])
+            listed = found["scheme"] if found else ""
+        named = listed.partition(",")[0].strip().lower()
+        scheme = named if named in _SCHEMES else scheme
+    return f"{scheme}://{connection.headers.get('host', '')}"
 
 
 def _has_sign_of_proxy(connection: Connection) -> bool:

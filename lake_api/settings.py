@@ -295,16 +295,17 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         name="LAKE_EXPORT_URL",
         default="",
-        sentence="Scheme and host of S3 in signed links, where callers reach it by another name "
-        "than the service does.",
+        sentence="Scheme and host by which callers reach S3 itself. Unset, links to files lead to "
+        "the service, which judges them at each use; set, they are signed URLs of S3, which take "
+        "no HEAD and which nobody can take back before they expire.",
         parse=origin,
     ),
     Setting(
         name="LAKE_EXPORT_LINK_S",
         default="300",
-        sentence="Seconds that a signed link to an export or an artifact is good for, at most "
-        "604800. Whoever has a link may use it until then, also where its token is revoked; each "
-        "new link asks for the rights again.",
+        sentence="Seconds that a link to an export or an artifact is good for, at most 604800. A "
+        "link of the service ends at once with the right to its file; one of S3 "
+        "(`LAKE_EXPORT_URL`) goes on, so keep it to minutes.",
         parse=positive_int,
     ),
     Setting(

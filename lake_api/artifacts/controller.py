@@ -44,6 +44,7 @@ from lake_api.errors import (
 )
 from lake_api.identity import Caller, requires_agent, requires_operation
 from lake_api.jobs.service import disabled
+from lake_api.peers import own_url
 from lake_api.query.rate_limit import LIMIT_ERRORS, counts_look
 from lake_api.settings import Settings
 from lake_api.web.problems import problem_responses
@@ -158,7 +159,7 @@ async def keep_artifact(
     await begin(request, "keep_artifact", cleaned)
     kept = await service.keep(caller, new, _chunks(request))
     tell(request, subject=str(kept.id), answer_bytes=kept.size_bytes)
-    info = _info(kept, service)
+    info = _info(kept, request)
     return Response(info, status_code=201, headers={"Location": f"{ROUTE}/{kept.id}"})
 
 
@@ -200,7 +201,8 @@ async def list_artifacts(
     operation_id="get_artifact",
     middleware=[audited("read_artifact")],
     summary="An artifact, and its link",
-    description="The link is signed, expires, and is answered with the file as an attachment.",
+    description="The link expires, and is answered with the file as an attachment; it needs no "
+    "other credential.",
     responses={200: _told("The artifact, with a link."), **problem_responses(_ERRORS | _MISSING)},
     **_OPTIONS,
 )
@@ -212,7 +214,7 @@ async def get_artifact(
     tell(request, subject=str(artifact_id))
     row = await service.get(artifact_id, _caller(request))
     tell(request, answer_bytes=row.size_bytes)
-    return _info(row, service)
+    return _info(row, request)
 
 
 @delete(
@@ -265,9 +267,16 @@ def _enabled(artifacts: ArtifactService | None) -> ArtifactService:
     return artifacts
 
 
-def _info(row: ArtifactRow, service: ArtifactService | None = None) -> ArtifactInfo:
-    """A file as callers see it; with the service, a link as well."""
-    url, url_expires_at = service.link(row) if service is not None else (None, None)
+def _info(row: ArtifactRow, request: LakeRequest | None = None) -> ArtifactInfo:
+    """A file as callers see it; with whoever asks, a link as well."""
+    url = url_expires_at = None
+    if request is not None:
+        state = request.app.state
+        url, url_expires_at = state.jobs.links.make(
+            state.artifacts.file_of(row),
+            holder=_caller(request),
+            own_url=own_url(request, state.settings),
+        )
     return ArtifactInfo(
         id=row.id,
         name=row.name,

@@ -45,8 +45,8 @@ ARTIFACT_EXAMPLE: dict[str, Any] = {
     "token_id": "0199a5a0-7c1e-7b52-9d0e-5f0c8f2d8a11",
     "created_at": "2026-11-22T10:30:00Z",
     "expires_at": "2026-11-29T10:30:00Z",
-    "url": "https://s3.example.com/…&X-Amz-Signature=…",
-    "url_expires_at": "2026-11-22T11:30:00Z",
+    "url": "https://lake.example.com/api/v1/internal/lake/files/…/weekly_report.pdf",
+    "url_expires_at": "2026-11-22T10:35:00Z",
 }
 LISTED_EXAMPLE: dict[str, Any] = {
     "artifacts": [{**ARTIFACT_EXAMPLE, "url": None, "url_expires_at": None}],

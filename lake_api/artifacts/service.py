@@ -14,7 +14,7 @@ import logging
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from contextlib import asynccontextmanager, contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from lake_api.artifacts.kinds import HEAD_BYTES, UNKNOWN, media_type_of
@@ -33,10 +33,13 @@ from lake_api.errors import (
     ServiceUnavailable,
 )
 from lake_api.exports.objects import ExportObjects, Upload
+from lake_api.files.links import StoredFile
 from lake_api.identity import Caller, Role
 from lake_api.jobs.service import JobService
 from lake_api.settings import Settings
 from lake_assets.catalog.layout import EXPORTS_PREFIX
+
+ARTIFACT = "artifact"
 
 _UPLOAD_S = 300.0
 _LEASE = timedelta(seconds=_UPLOAD_S + 60)
@@ -57,13 +60,11 @@ class ArtifactService:
         store: ArtifactStore,
         objects: ExportObjects,
         settings: Settings,
-        clock: Clock,
         deployment: UUID,
     ) -> None:
         self._store = store
         self._objects = objects
         self._settings = settings
-        self._clock = clock
         self._prefix = f"{EXPORTS_PREFIX}artifacts/{deployment}/"
         self._uploading: Counter[str] = Counter()
 
@@ -117,12 +118,18 @@ class ArtifactService:
         rows, total = await self._store.listed(caller, first=first, count=page_size)
         return list(rows), total
 
-    def link(self, row: ArtifactRow) -> tuple[str, datetime]:
-        """A signed link to a file, and until when it is good; never longer than the file."""
-        now = self._clock()
-        life = min(timedelta(seconds=self._settings.export_link_s), row.expires_at - now)
-        url = self._objects.link(self._key(row.id), file_name=row.name, expires=life)
-        return url, now + life
+    def file_of(self, row: ArtifactRow) -> StoredFile:
+        """A file as it is served: bytes to be saved, whatever they are."""
+        return StoredFile(
+            kind=ARTIFACT,
+            id=row.id,
+            key=self._key(row.id),
+            name=row.name,
+            media_type=UNKNOWN,
+            size_bytes=row.size_bytes,
+            etag=f'"{row.sha256}"',
+            expires_at=row.expires_at,
+        )
 
     async def discard(self, row: ArtifactRow, caller: Caller) -> None:
         """Remove a file; its links end with it.
@@ -227,7 +234,6 @@ async def serving_artifacts(
         ),
         objects=jobs.objects,
         settings=settings,
-        clock=clock,
         deployment=jobs.deployment,
     )
     sweeping = asyncio.create_task(_sweep_forever(service))

@@ -1,7 +1,7 @@
-"""Results as files in the bucket, for download by a signed link.
+"""Results as files in the bucket, for download by a link (`lake_api.files`).
 
     signing     signed URLs of S3 (SigV4); pure
-    objects     what lies below `exports/`: uploads in parts, removal, links
+    objects     what lies below `exports/`: uploads in parts, reading, removal, signed URLs
     schemas     bodies of the routes
     controller  the routes
 

@@ -41,6 +41,7 @@ from lake_api.jobs.schemas import JobProgress
 from lake_api.jobs.service import JobService, disabled, unknown
 from lake_api.jobs.states import State
 from lake_api.jobs.table import JobRow
+from lake_api.peers import own_url
 from lake_api.query.messages import Compression, FileForm
 from lake_api.query.rate_limit import counts_look, counts_request
 from lake_api.web.problems import problem_responses
@@ -75,7 +76,7 @@ _FOUND = ResponseSpec(
     operation_id="start_export",
     summary="Export a query's rows",
     description="The same guarded SQL as the query route; its rows become a file in the "
-    "background, to be downloaded by a signed link for 7 days. Numbers are written exactly, "
+    "background, to be downloaded by a link for 7 days. Numbers are written exactly, "
     "however large; CSV is as the query route writes it. A repeat with the same "
     "`Idempotency-Key` is the same export.",
     tags=["exports"],
@@ -104,7 +105,7 @@ async def start_export(
         idempotency_key=idempotency_key,
     )
     tell(request, subject=str(export.id), datasets=tuple(export.datasets))
-    return _accepted(service, export)
+    return _accepted(service, export, request)
 
 
 @post(
@@ -140,7 +141,7 @@ async def export_job(
         idempotency_key=idempotency_key,
     )
     tell(request, subject=f"{job_id} {export.id}", datasets=tuple(export.datasets))
-    return _accepted(service, export)
+    return _accepted(service, export, request)
 
 
 @get(
@@ -204,7 +205,7 @@ async def get_export(export_id: _ExportId, request: LakeRequest, jobs: Jobs) -> 
     """Its state, and a fresh link once there is a file."""
     service = enabled(jobs, "exports")
     tell(request, subject=str(export_id))
-    export = _info(await service.get(EXPORT, export_id, caller_of(request)), service)
+    export = _info(await service.get(EXPORT, export_id, caller_of(request)), service, request)
     tell(request, datasets=export.datasets, form=export.format)
     if export.url is not None:
         # Whoever has the link has the rows: each is recorded.
@@ -242,17 +243,24 @@ async def delete_export(export_id: _ExportId, request: LakeRequest, jobs: Jobs) 
     return _info(export)
 
 
-def _accepted(service: JobService, export: JobRow) -> Response[ExportInfo]:
-    return Response(_info(export, service), headers={"Location": f"{ROUTE}/{export.id}"})
+def _accepted(service: JobService, export: JobRow, request: LakeRequest) -> Response[ExportInfo]:
+    return Response(_info(export, service, request), headers={"Location": f"{ROUTE}/{export.id}"})
 
 
-def _info(export: JobRow, service: JobService | None = None) -> ExportInfo:
-    """An export as callers see it; with the service, a link as well."""
+def _info(
+    export: JobRow, service: JobService | None = None, request: LakeRequest | None = None
+) -> ExportInfo:
+    """An export as callers see it; with the service and whoever asks, a link as well."""
     result = stored_result(export) if export.result is not None else None
     name = url = url_expires_at = None
-    if service is not None and export.state == State.SUCCEEDED.value:
-        url, name, life = service.link(export)
-        url_expires_at = service.clock() + life
+    if service is not None and request is not None and export.state == State.SUCCEEDED.value:
+        file = service.file_of(export)
+        name = file.name
+        url, url_expires_at = service.links.make(
+            file,
+            holder=caller_of(request),
+            own_url=own_url(request, service.settings),
+        )
     return ExportInfo(
         id=export.id,
         state=cast(Any, export.state),

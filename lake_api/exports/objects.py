@@ -9,7 +9,8 @@ parts is completed. Only one part is held in memory, once: as the pieces that it
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from html import escape, unescape
 from pathlib import Path
@@ -41,7 +42,7 @@ Pieces = Sequence[bytes | bytearray]
 class ExportObjects:
     """The objects below one prefix. `location` has the identity that may write them.
 
-    `link_location` is where signed links lead to.
+    `link_location` is where signed URLs for callers lead to.
     """
 
     def __init__(self, location: LakeLocation, *, link_location: LakeLocation) -> None:
@@ -67,7 +68,7 @@ class ExportObjects:
             "GET",
             key,
             expires_s=max(1, int(expires.total_seconds())),
-            query={"response-content-disposition": _attachment(file_name)},
+            query={"response-content-disposition": attachment(file_name)},
         )
 
     async def put(self, key: str, data: Pieces, *, content_type: str) -> None:
@@ -123,6 +124,30 @@ class ExportObjects:
                     yield item["path"]
         except (BaseError, OSError) as error:
             raise storage_unavailable() from error
+
+    async def size_of(self, key: str) -> int:
+        """How many bytes an object has.
+
+        Raises:
+            FileNotFoundError: there is no such object.
+            QueryUnavailable: storage does not answer.
+        """
+        with _told_errors():
+            found = await obstore.head_async(self._store, key)
+        return found["size"]
+
+    async def read(self, key: str, *, start: int, length: int) -> bytes:
+        """Some bytes of an object; whoever reads all of it asks for one piece after the other.
+
+        Raises:
+            FileNotFoundError: there is no such object.
+            QueryUnavailable: storage does not answer.
+        """
+        with _told_errors():
+            piece = await obstore.get_range_async(self._store, key, start=start, length=length)
+        if len(piece) != length:
+            raise storage_unavailable()
+        return piece.to_bytes()
 
     async def download(self, key: str, target: Path) -> None:
         """Copy an object to a file, which appears whole.
@@ -255,13 +280,23 @@ class Upload:
         return part
 
 
+@contextmanager
+def _told_errors() -> Generator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (BaseError, OSError) as error:
+        raise storage_unavailable() from error
+
+
 async def _pieces(content: Pieces) -> AsyncIterator[bytes]:
     """A body that is sent piece by piece; with one for each try, it can be sent again."""
     for piece in content:
         yield bytes(piece)
 
 
-def _attachment(file_name: str) -> str:
+def attachment(file_name: str) -> str:
     """A Content-Disposition (RFC 6266); what ASCII has no letter for is told beside it."""
     plain = "".join(char if " " <= char <= "~" and char not in '"\\' else "_" for char in file_name)
     exact = "" if plain == file_name else f"; filename*=UTF-8''{quote(file_name, safe='')}"

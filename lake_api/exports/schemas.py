@@ -105,8 +105,8 @@ EXPORT_EXAMPLE: dict[str, Any] = {
     "truncated": False,
     "warnings": [],
     "file_name": "lake-2026-11-22-8f2d8a12.csv.gz",
-    "url": "https://s3.example.com/…&X-Amz-Signature=…",
-    "url_expires_at": "2026-11-22T11:30:04Z",
+    "url": "https://lake.example.com/api/v1/internal/lake/files/…/lake-2026-11-22-8f2d8a12.csv.gz",
+    "url_expires_at": "2026-11-22T10:35:04Z",
 }
 QUEUED_EXPORT_EXAMPLE: dict[str, Any] = {
     **EXPORT_EXAMPLE,

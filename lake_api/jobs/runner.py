@@ -19,7 +19,6 @@ from uuid import UUID
 
 from msgspec import structs
 
-from lake_api.clock import Clock
 from lake_api.errors import (
     Forbidden,
     LakeError,
@@ -123,7 +122,6 @@ class JobRunner:
     kept: KeptFiles
     costs: JobCosts
     settings: Settings
-    clock: Clock
     deployment: UUID
     _running: dict[UUID, _Running] = field(default_factory=dict[UUID, _Running])
     _loops: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
@@ -199,7 +197,7 @@ class JobRunner:
     async def _denied(self, job: JobRow) -> LakeError | None:
         """Why the job's owner may not have its rows any more; None while it may."""
         try:
-            asker = await asker_of(job, self.tokens, clock=self.clock)
+            asker = await asker_of(job, self.tokens)
             operation = _OPERATIONS[job.kind]
             if not asker.grant.may(operation):
                 return Forbidden(
@@ -297,7 +295,7 @@ class JobRunner:
             running.rows, running.bytes = chunk.rows, upload.size_bytes
 
         run = running.run
-        run.asker = await asker_of(job, self.tokens, clock=self.clock)
+        run.asker = await asker_of(job, self.tokens)
         order = await self.costs.bind(run, self._order(running))
         checked = self.guard.check(job.sql, may_read=run.asker.may_read)
         if job.source_id is None:

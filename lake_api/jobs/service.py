@@ -24,6 +24,7 @@ from lake_api.errors import (
     ServiceUnavailable,
 )
 from lake_api.exports.objects import ExportObjects
+from lake_api.files.links import FileLinks, StoredFile
 from lake_api.identity import Caller, Role
 from lake_api.jobs.asked import EXPORT, JOB, NewJob
 from lake_api.jobs.costs import JobCosts
@@ -88,6 +89,7 @@ class JobService:
     store: JobStore
     runner: JobRunner
     objects: ExportObjects
+    links: FileLinks
     kept: KeptFiles
     costs: JobCosts
     engine: ExtractEngine
@@ -251,14 +253,27 @@ class JobService:
             )
         return Page(rows_json=answer.rows_json, warnings=answer.warnings)
 
-    def link(self, job: JobRow) -> tuple[str, str, timedelta]:
-        """A signed link to an export's file, the file's name, and how long the link is good for."""
-        name = f"lake-{job.created_at:%Y-%m-%d}-{str(job.id)[-8:]}.{file_type_of(job).ending}"
-        life = timedelta(seconds=self.settings.export_link_s)
-        if job.expires_at is not None:
-            life = min(life, job.expires_at - self.clock())
-        key = object_key(self.deployment, job)
-        return self.objects.link(key, file_name=name, expires=life), name, life
+    def file_of(self, export: JobRow) -> StoredFile:
+        """An export's file.
+
+        Raises:
+            NotFound: it has none.
+        """
+        if State(export.state) is not State.SUCCEEDED:
+            raise unknown(export.kind)
+        kind = file_type_of(export)
+        return StoredFile(
+            kind=export.kind,
+            id=export.id,
+            key=object_key(self.deployment, export),
+            name=f"lake-{export.created_at:%Y-%m-%d}-{str(export.id)[-8:]}.{kind.ending}",
+            media_type=kind.media_type,
+            size_bytes=stored_result(export).bytes,
+            etag=f'"{export.id}-{export.attempt}"',
+            expires_at=export.expires_at,
+            datasets=tuple(export.datasets),
+            form=export.form,
+        )
 
 
 def unknown(kind: str) -> NotFound:
@@ -342,7 +357,6 @@ async def serving_jobs(
             kept=kept,
             costs=costs,
             settings=settings,
-            clock=clock,
             deployment=deployment,
         )
         runner.start()
@@ -351,6 +365,7 @@ async def serving_jobs(
                 store=store,
                 runner=runner,
                 objects=objects,
+                links=FileLinks(objects, settings=settings, clock=clock),
                 kept=kept,
                 costs=costs,
                 engine=engine,

@@ -86,6 +86,9 @@ class Grant:
 EVERYTHING = Grant(is_everything=True)
 """What the admin may do, and an internal agent."""
 
+NOTHING = Grant(datasets=(), operations=frozenset())
+"""What somebody may do of whom only the name is known."""
+
 
 def checked_patterns(patterns: Sequence[str]) -> tuple[str, ...]:
     """The patterns, when all of them are ones.

@@ -11,7 +11,7 @@ from typing import cast
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import or_, select, update
+from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy.orm import Bundle, aliased
 
 from lake_api.clock import Clock
@@ -92,7 +92,14 @@ class TokenStore:
 
     async def find(self, text: str) -> Token | None:
         """The live token with this text; its swarm, when it has one, lives as well."""
-        wanted = _WITH_SWARM.where(TokenRow.secret_hash == hash_of(text))
+        return await self._live(TokenRow.secret_hash == hash_of(text))
+
+    async def live(self, token_id: UUID) -> Token | None:
+        """A token by its id, with its grant within the swarm's; None unless both let it in."""
+        return await self._live(TokenRow.id == token_id)
+
+    async def _live(self, which: ColumnElement[bool]) -> Token | None:
+        wanted = _WITH_SWARM.where(which)
         async with self._database.session() as session:
             found = (await session.execute(wanted)).one_or_none()
         if found is None:

@@ -4,7 +4,8 @@ Belongs here: which answers are compressed, and how.
 Does not belong here: what an answer says.
 
 The framework's own middleware compresses every type: an Arrow stream hardly shrinks, and is read
-as it comes. Answers with a secret stay plain, so that their length tells nothing about it.
+as it comes. Answers with a secret stay plain, so that their length tells nothing about it; files
+stay as they are stored, so that a range is one of the file.
 """
 
 import asyncio
@@ -16,13 +17,13 @@ from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from lake_api.doors import LAKE
+from lake_api.doors import FILES, LAKE
 
 _MIN_BYTES = 1_024
 _LARGE_BYTES = 256 * 1024
 _LEVEL = 4
 _TYPES = frozenset({"application/json", "text/csv", "text/plain", "text/html"})
-_WITH_SECRETS = (f"{LAKE}/tokens",)
+_AS_THEY_ARE = (f"{LAKE}/tokens", FILES)
 
 
 class CompressesAnswers(ASGIMiddleware):
@@ -32,7 +33,7 @@ class CompressesAnswers(ASGIMiddleware):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Let the answer through, compressed where it should be."""
-        if scope["path"].startswith(_WITH_SECRETS):
+        if scope["path"].startswith(_AS_THEY_ARE):
             await next_app(scope, receive, send)
             return
         takes_gzip = _takes_gzip(scope)

@@ -67,6 +67,7 @@ def openapi_config() -> OpenAPIConfig:
             Tag(name="datasets", description="Finding what to ask."),
             Tag(name="tasks", description="Writing the lake."),
             Tag(name="artifacts", description="Keeping files."),
+            Tag(name="files", description="What links to exports and artifacts lead to."),
             Tag(name="operations", description="What takes long, and the parts of the lake."),
             Tag(name="tokens", description="Who may do what."),
             Tag(name="health", description="Whether it is up."),

@@ -59,7 +59,7 @@ def cors_of(settings: Settings) -> CORSConfig | None:
         return None
     return CORSConfig(
         allow_origins=list(settings.allowed_origins),
-        allow_methods=["GET", "POST", "DELETE", "PUT"],
+        allow_methods=["GET", "HEAD", "POST", "DELETE", "PUT"],
         allow_headers=[
             "Accept",
             "Authorization",
@@ -68,11 +68,20 @@ def cors_of(settings: Settings) -> CORSConfig | None:
             "Last-Event-ID",
             "Mcp-Protocol-Version",
             "Mcp-Session-Id",
+            "Range",
             "X-Agent-ID",
             "X-Cron-Run-ID",
             "X-Internal-API-Key",
         ],
-        expose_headers=["Location", "Retry-After", "X-Lake-*"],
+        expose_headers=[
+            "Accept-Ranges",
+            "Content-Disposition",
+            "Content-Range",
+            "ETag",
+            "Location",
+            "Retry-After",
+            "X-Lake-*",
+        ],
     )
 
 

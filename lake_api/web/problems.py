@@ -21,6 +21,7 @@ from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 
+from lake_api.doors import FILES
 from lake_api.errors import (
     BodyTooLarge,
     InvalidRequest,
@@ -102,10 +103,12 @@ def _invalid_parameter(error: ValidationException) -> InvalidRequest:
 
 def _internal_error(request: Request[Any, Any, Any], error: Exception) -> LakeError:
     query_id = request.state.get("query_id") or uuid.uuid4().hex
+    # Whoever has the path of a link has its file.
+    path = FILES if request.url.path.startswith(FILES) else request.url.path
     _log.error(
         "unexpected error",
         exc_info=error,
-        extra={"query_id": query_id, "method": request.method, "path": request.url.path},
+        extra={"query_id": query_id, "method": request.method, "path": path},
     )
     internal = LakeError(
         "Something went wrong inside the service; nothing is known to be wrong with the request.",

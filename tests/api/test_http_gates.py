@@ -59,6 +59,9 @@ GATES: dict[str, Gate] = {
     "list_artifacts": agent(LOOK, "list_artifacts", "artifacts"),
     "get_artifact": agent(LOOK, "read_artifact", "artifacts"),
     "delete_artifact": agent(LOOK, "delete_artifact", "artifacts"),
+    # The link says who asks; ranges of one file are no requests of their own.
+    "download_file": (("requires_link",), None, "download_file"),
+    "look_at_file": (("requires_link",), None, "download_file"),
     "get_operation": agent(LOOK, "read_operation"),
     "create_token": (("requires_token_maker",), LOOK, "create_token"),
     "list_tokens": (("requires_token_maker",), LOOK, "list_tokens"),

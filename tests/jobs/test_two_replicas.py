@@ -278,6 +278,18 @@ def test_a_token_that_one_revokes_opens_nothing_at_the_other(pair: Pair) -> None
     assert here.post(f"{LAKE}/query", json=ASK, headers=other).status_code == 401
 
 
+def test_a_link_of_one_opens_its_file_at_both_until_its_token_is_revoked(pair: Pair) -> None:
+    here = pair.clients[0]
+    token_id, token = make(here, name="linker")
+    made = here.post(ARTIFACTS, params={"name": "a.txt"}, content=b"mine", headers=token).json()
+    path = urlsplit(made["url"]).path
+    for client in pair.clients:
+        assert (client.get(path).content, client.head(path).status_code) == (b"mine", 200)
+    here.delete(f"{LAKE}/tokens/{token_id}", headers=ADMIN)
+    for client in pair.clients:
+        assert (client.get(path).status_code, client.head(path).status_code) == (404, 404)
+
+
 def test_a_command_that_reaches_both_at_once_begins_once(pair: Pair) -> None:
     headers = {**ADMIN, "operation-id": "drop-once"}
     answers = on_both(
