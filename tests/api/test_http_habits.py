@@ -151,6 +151,11 @@ def test_pages_of_allowed_origins_may_call(start_service: Any) -> None:
     answer = service.client.post(QUERY, json={"sql": COUNT}, headers=own)
     assert answer.status_code == 200
     assert answer.headers["access-control-allow-origin"] == own["Origin"]
+    shown = answer.headers["access-control-expose-headers"].lower().split(", ")
+    rows = service.client.post(QUERY, json={"sql": COUNT}, headers={**own, "Accept": "text/csv"})
+    sent = {name for name in rows.headers if name.startswith(("x-lake-", "x-ratelimit-"))}
+    assert sent
+    assert sent <= set(shown)
     asked = {**own, "Access-Control-Request-Method": "POST"}
     assert service.client.options(QUERY, headers=asked).status_code == 204
     foreign = {"Origin": "https://other.example.com"}
