@@ -348,6 +348,7 @@ def test_checks_follow_from_the_declaration():
     assert [check.name for check in checks_of(dataset())] == [
         "schema", "not_empty", "watermark_in_day", "unique_key",
         "accepted_values", "null_rate", "row_count",
+        "unfit_values", "rows_without_day", "late_rows",
     ]  # fmt: skip
     watched = {check.name for check in checks_of(dataset(failures="status=off"))}
     assert watched - {check.name for check in checks_of(dataset())} == {"failure_rate"}
