@@ -40,6 +40,7 @@ from lake_api.operations.jobs import JobOperations
 from lake_api.operations.store import OperationStore
 from lake_api.operations.tasks import TaskOperations
 from lake_api.query.controller import QueryRunner, query_lake
+from lake_api.query.documentation import COUNT_HEADERS, DOCUMENT_HEADERS
 from lake_api.query.engine import QueryEngine
 from lake_api.query.guard import Guard
 from lake_api.query.rate_limit import CallCounter
@@ -208,7 +209,7 @@ def create_app(
         },
         guards=[requires_known_host, requires_own_origin],
         middleware=[CountsAnswers(metrics), CompressesAnswers()],
-        cors_config=cors_of(settings),
+        cors_config=cors_of(settings, answer_headers=(*COUNT_HEADERS, *DOCUMENT_HEADERS)),
         exception_handlers={Exception: answer_problem},
         request_class=LakeRequest,
         request_max_body_size=settings.body_bytes,

@@ -97,13 +97,13 @@ RESPONSES = {
 
 _CSV_EXAMPLE = "agent_id,runs\r\naurora,142\r\nsage,98\r\n"
 
-_COUNT_HEADERS = {
+COUNT_HEADERS = {
     "X-RateLimit-Limit": "Query calls in this cron run or minute.",
     "X-RateLimit-Remaining": "Calls that are left of them.",
     "X-RateLimit-Reset": "Seconds until calls come back.",
 }
 
-_DOCUMENT_HEADERS = {
+DOCUMENT_HEADERS = {
     "X-Lake-Query-Id": "CSV and Arrow: the call's id, as in the log.",
     "X-Lake-Elapsed-Ms": "CSV and Arrow: milliseconds that the call took.",
     "X-Lake-Row-Count": "CSV and Arrow: rows in the answer.",
@@ -122,10 +122,10 @@ class QueryOperation(Operation):
         answers = self.responses or {}
         for status, answer in answers.items():
             if isinstance(answer, OpenAPIResponse) and status not in {"401", "421"}:
-                answer.headers = {**(answer.headers or {}), **_headers(_COUNT_HEADERS)}
+                answer.headers = {**(answer.headers or {}), **_headers(COUNT_HEADERS)}
         rows = answers["200"]
         if isinstance(rows, OpenAPIResponse) and rows.content is not None:
-            rows.headers = {**(rows.headers or {}), **_headers(_DOCUMENT_HEADERS)}
+            rows.headers = {**(rows.headers or {}), **_headers(DOCUMENT_HEADERS)}
             rows.content[MEDIA_TYPES[Form.CSV]] = OpenAPIMediaType(
                 schema=Schema(type=OpenAPIType.STRING),
                 examples={"rows": Example(summary="Rows", value=_CSV_EXAMPLE)},

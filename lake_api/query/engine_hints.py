@@ -159,7 +159,10 @@ _BY_MESSAGE = (
         r"'[-+]\(TIMESTAMP[A-Z ]*, INTEGER",
         "Write INTERVAL 7 DAY in place of 7; only to a DATE are days added as numbers.",
     ),
-    (r'function call "[-+]\(DATE', "Write INTERVAL '7 days' in place of '7 days'."),
+    (
+        r'function call "[-+]\(DATE',
+        "Write INTERVAL '7 days' for a length of time, and DATE '2026-11-01' for a day.",
+    ),
     (
         r"'(date_trunc|datetrunc|date_part|datepart|date_diff|datediff)\(",
         r"Write the part first: \1('day', …).",

@@ -11,6 +11,7 @@ which costs more than they do.
 """
 
 import ipaddress
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from litestar.config.cors import CORSConfig
@@ -53,8 +54,11 @@ async def requires_own_origin(connection: Connection, _: BaseRouteHandler) -> No
         )
 
 
-def cors_of(settings: Settings) -> CORSConfig | None:
-    """What browsers are told of pages of other origins; None where only its own may call."""
+def cors_of(settings: Settings, *, answer_headers: Iterable[str]) -> CORSConfig | None:
+    """What browsers are told of pages of other origins; None where only its own may call.
+
+    Those pages see the `answer_headers`, and no others that browsers do not show by themselves.
+    """
     if not settings.allowed_origins:
         return None
     return CORSConfig(
@@ -73,6 +77,7 @@ def cors_of(settings: Settings) -> CORSConfig | None:
             "X-Cron-Run-ID",
             "X-Internal-API-Key",
         ],
+        # Browsers know no patterns here: each header by its name.
         expose_headers=[
             "Accept-Ranges",
             "Content-Disposition",
@@ -80,7 +85,7 @@ def cors_of(settings: Settings) -> CORSConfig | None:
             "ETag",
             "Location",
             "Retry-After",
-            "X-Lake-*",
+            *answer_headers,
         ],
     )
 

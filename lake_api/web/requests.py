@@ -59,9 +59,14 @@ class LakeRequest(Request[Any, Any, Any]):
         declared: Any = self.route_handler.parsed_data_field
         try:
             return msgspec.json.decode(content, type=declared.annotation)
-        except msgspec.ValidationError:
-            return read_fields(msgspec.json.decode(content), declared.annotation)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except msgspec.ValidationError as error:
+            try:
+                given = msgspec.json.decode(content)
+            except ValueError:
+                # A number that no type holds; the first error names its field.
+                raise invalid_field(str(error), declared.annotation) from error
+            return read_fields(given, declared.annotation)
+        except (ValueError, RecursionError) as error:
             raise InvalidRequest(
                 "The body is not JSON in UTF-8.", code="malformed_json", status=400
             ) from error

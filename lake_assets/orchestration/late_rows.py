@@ -24,7 +24,7 @@ from lake_assets.orchestration.partitions import ranges_of
 from lake_assets.orchestration.resources import LakeResource, PlatformResource
 from lake_assets.orchestration.retries import UninterruptedRetries
 from lake_assets.sources.errors import SourceError
-from lake_assets.storage.day_facts import DayFacts, merge_facts, read_facts
+from lake_assets.storage.day_facts import DayFacts, change_facts, read_facts
 from lake_assets.storage.store import LakeStore, StorageError
 
 
@@ -146,13 +146,12 @@ def compare(
         late={day: counts for day, counts in both.items() if counts[0] > counts[1]},
         gone={day: counts for day, counts in both.items() if counts[0] < counts[1]},
     )
-    changed = {
-        day: _marked(one, found.late.get(day))
+    changes = {
+        day: (one, _marked(one, found.late.get(day)))
         for day, one in facts.items()
         if day in both and (day in found.late or LATE_ROWS in one.failed)
     }
-    if changed:
-        merge_facts(store, dataset, changed)
+    if changes and (changed := change_facts(store, dataset, changes)):
         # Verdicts are read with the days that they are about.
         store.bump_version(dataset, changed)
     return found

@@ -19,7 +19,7 @@ from lake_assets.orchestration.judge import judge
 from lake_assets.orchestration.partitions import ranges_of
 from lake_assets.sources.fading import REPLACE_TAG
 from lake_assets.storage.conform import SchemaMismatch
-from lake_assets.storage.day_facts import DayFacts, merge_facts, read_facts
+from lake_assets.storage.day_facts import DayFacts, merge_facts_of_stored, read_facts
 from lake_assets.storage.evolution import ACCEPT_TAG
 from lake_assets.storage.shrink import ALLOW_TAG, DayInputs, DayShrinks
 from lake_assets.storage.store import LakeStore
@@ -111,7 +111,7 @@ def written_days(
         # when the token changes, so the verdicts come before it.
         if stored:
             try:
-                merge_facts(store, rows.dataset, rows.facts)
+                merge_facts_of_stored(store, rows.dataset, rows.facts)
             finally:
                 store.bump_version(rows.dataset, stored)
     if rows.failed:

@@ -8,7 +8,7 @@ Belongs here: the shape of the object, reading and merging it.
 Does not belong here: verdicts (`orchestration.judge`), the reader's side (`lake_api`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 import msgspec
@@ -85,6 +85,53 @@ def merge_facts(store: LakeStore, dataset: Dataset, facts: Mapping[date, DayFact
         return msgspec.json.encode(_FactBook(days={day: days[day] for day in newest}))
 
     store.update_small(checks_key(dataset), merged)
+
+
+def merge_facts_of_stored(
+    store: LakeStore, dataset: Dataset, facts: Mapping[date, DayFacts]
+) -> None:
+    """The same, of those days whose object is still the one that was judged.
+
+    A long run merges what it wrote at its end; another run may have written and judged one of its
+    days since, and that verdict is the one that counts.
+
+    Raises:
+        StorageError: the store did not answer; a retry may help.
+    """
+
+    def merged(content: bytes | None) -> bytes:
+        # Looked up anew where others write facts at the same time.
+        stored = {day: etag.strip('"') for day, etag in store.etags(dataset).items()}
+        days = _decoded(content)
+        days |= {day: one for day, one in facts.items() if stored.get(day) == one.etag.strip('"')}
+        newest = sorted(days)[-KEPT_DAYS:]
+        return msgspec.json.encode(_FactBook(days={day: days[day] for day in newest}))
+
+    store.update_small(checks_key(dataset), merged)
+
+
+def change_facts(
+    store: LakeStore, dataset: Dataset, changes: Mapping[date, tuple[DayFacts, DayFacts]]
+) -> Sequence[date]:
+    """Replace facts by others, each only while it is the one that was read; which were replaced.
+
+    A run that wrote the day meanwhile has judged another object: its verdict stays.
+
+    Raises:
+        StorageError: the store did not answer; a retry may help.
+    """
+    replaced: list[date] = []
+
+    def changed(content: bytes | None) -> bytes:
+        days = _decoded(content)
+        # Where others write at the same time, this is done again with what they wrote.
+        replaced[:] = [day for day, (before, _) in changes.items() if days.get(day) == before]
+        return msgspec.json.encode(
+            _FactBook(days=days | {day: changes[day][1] for day in replaced})
+        )
+
+    store.update_small(checks_key(dataset), changed)
+    return replaced
 
 
 def reattach_facts(

@@ -85,6 +85,18 @@ def test_null_is_not_given_and_a_whole_float_is_a_number(service: Any, problem: 
     problem(ask(service, sql=None), 422, "invalid_request")
 
 
+@pytest.mark.parametrize("number", ["1e999", "9" * 5_000, "-" + "9" * 5_000])
+def test_a_number_that_no_type_holds_is_a_fault_of_the_caller(
+    service: Any, problem: Any, number: str
+) -> None:
+    answer = service.client.post(
+        "/api/v1/internal/lake/query",
+        content=f'{{"sql": "{COUNT}", "limit": {number}}}',
+        headers={"Content-Type": "application/json"},
+    )
+    assert problem(answer, 422, "invalid_request")["field"] == "limit"
+
+
 def test_a_byte_order_mark_is_no_part_of_the_text(service: Any, problem: Any) -> None:
     assert ask(service, sql=f"\ufeff{COUNT}").status_code == 200
     body = problem(ask(service, sql="\ufeffSELECT count(*) FROM nothing"), 400, "unknown_table")
@@ -139,6 +151,11 @@ def test_pages_of_allowed_origins_may_call(start_service: Any) -> None:
     answer = service.client.post(QUERY, json={"sql": COUNT}, headers=own)
     assert answer.status_code == 200
     assert answer.headers["access-control-allow-origin"] == own["Origin"]
+    shown = answer.headers["access-control-expose-headers"].lower().split(", ")
+    rows = service.client.post(QUERY, json={"sql": COUNT}, headers={**own, "Accept": "text/csv"})
+    sent = {name for name in rows.headers if name.startswith(("x-lake-", "x-ratelimit-"))}
+    assert sent
+    assert sent <= set(shown)
     asked = {**own, "Access-Control-Request-Method": "POST"}
     assert service.client.options(QUERY, headers=asked).status_code == 204
     foreign = {"Origin": "https://other.example.com"}

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
 import pytest
+from msgspec.structs import replace as replace_fields
 
 from lake_assets.catalog import (
     Catalog,
@@ -18,7 +19,15 @@ from lake_assets.catalog import (
 )
 from lake_assets.orchestration.build import build_defs
 from lake_assets.orchestration.judge import checks_of, judge
-from lake_assets.storage.day_facts import KEPT_DAYS, DayFacts, merge_facts, read_facts
+from lake_assets.orchestration.rows import DailyRows, written_days
+from lake_assets.storage.day_facts import (
+    KEPT_DAYS,
+    DayFacts,
+    change_facts,
+    good_days,
+    merge_facts,
+    read_facts,
+)
 from lake_assets.storage.schema import arrow_schema
 from lake_assets.storage.store import LakeStore
 from lake_assets.storage.writer import PartitionWriter, WrittenPartition
@@ -295,6 +304,41 @@ def test_facts_of_other_days_stay_and_the_oldest_go(store):
     assert sorted(read_facts(store, of)) == sorted(many)
 
 
+def written_by_a_run(store: LakeStore, by_day: dict[date, list[dict]]):
+    """The days of one run, written one by one as they are asked for."""
+
+    def read(day: date):
+        yield pa.RecordBatch.from_pylist(by_day[day], schema=arrow_schema(dataset()))
+
+    daily = DailyRows(dataset=dataset(), days=list(by_day), read=read, source="test")
+    return written_days(daily, store, run_id="test", code_version="test", tags={})
+
+
+def test_a_long_run_leaves_the_verdict_of_a_run_that_wrote_its_day_meanwhile(store):
+    next_day = DAY + timedelta(days=1)
+    later = {"created_at": datetime(2026, 11, 21, 12, tzinfo=UTC)}
+    long = written_by_a_run(store, {DAY: rows(3), next_day: rows(3, **later)})
+    next(long)
+
+    list(written_by_a_run(store, {DAY: rows(3) + rows(1)}))
+    verdict = read_facts(store, dataset())[DAY]
+    list(long)
+
+    assert verdict.blocks
+    assert read_facts(store, dataset())[DAY] == verdict
+    assert good_days(store, dataset()) == {next_day}
+
+
+def test_facts_are_changed_only_while_they_are_those_that_were_read(store):
+    of, first, other = dataset(), DayFacts(etag="a", rows=1), DayFacts(etag="b", rows=2)
+    second = DAY + timedelta(days=1)
+    merge_facts(store, of, {DAY: first, second: first})
+    merge_facts(store, of, {DAY: other})
+    marked = replace_fields(first, failed={"late_rows": "two"})
+    assert change_facts(store, of, {DAY: (first, marked), second: (first, marked)}) == [second]
+    assert read_facts(store, of) == {DAY: other, second: marked}
+
+
 def test_an_object_of_someone_else_is_no_history(store):
     store.put_whole(checks_key(dataset()), b"<html>")
     assert read_facts(store, dataset()) == {}
@@ -304,6 +348,7 @@ def test_checks_follow_from_the_declaration():
     assert [check.name for check in checks_of(dataset())] == [
         "schema", "not_empty", "watermark_in_day", "unique_key",
         "accepted_values", "null_rate", "row_count",
+        "unfit_values", "rows_without_day", "late_rows",
     ]  # fmt: skip
     watched = {check.name for check in checks_of(dataset(failures="status=off"))}
     assert watched - {check.name for check in checks_of(dataset())} == {"failure_rate"}

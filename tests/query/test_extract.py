@@ -336,6 +336,12 @@ def test_numbers_that_json_lines_have_not_are_told(extract: Any) -> None:
     assert [warning.split("`")[1] for warning in made.warnings] == ["f", "l"]
 
 
+def test_numbers_inside_json_that_json_lines_have_not_are_null(extract: Any) -> None:
+    made, file = extract("SELECT {'n': 'nan'::DOUBLE, 's': 'NaN'}::VARIANT AS v", FileForm.JSONL)
+    assert json.loads(file.data) == {"v": {"n": None, "s": "NaN"}}
+    assert len(made.warnings) == 1
+
+
 def test_a_comment_may_follow_the_semicolon(shared_lake: Lake, extract: Any) -> None:
     sql = "SELECT [INTERVAL '13 months'] AS a, 1 AS a; -- last"
     assert json.loads(shared_lake.query(sql).rows_json) == [[["P1Y1M"], 1]]

@@ -299,7 +299,8 @@ def _refuse_ambiguous(sql: str, before: Token | None, token: Token) -> None:
             f"{pair[:20]} can be read in two ways.",
             start=before.start,
             end=token.end,
-            hint="Write the value in place of the template."
+            hint="Put a space between the braces of nested structs, or the value in place of the "
+            "template."
             if pair in {"{{", "{%"}
             else "Put a space between the two.",
         )

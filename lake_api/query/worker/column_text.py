@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from lake_api.query.worker.csv_rows import csv_text
-from lake_api.query.worker.encode import NullNumbers
+from lake_api.query.worker.encode import NullNumbers, without_lost_numbers
 
 # Its functions are made when it is loaded; type checkers do not see them.
 pc: Any = pyarrow.compute
@@ -97,7 +97,10 @@ def _csv_cells(column: Any, kind: str) -> Any:
 def _json_cells(name: str, column: Any, kind: str, lost: set[str]) -> Any:
     arrow = column.type
     if kind in {"JSON", "VARIANT"}:
-        return pa.array([_json_document(value) for value in column.to_pylist()], pa.string())
+        documents = [_json_document(value) for value in column.to_pylist()]
+        if any(has_lost for _, has_lost in documents):
+            lost.add(name)
+        return pa.array([text for text, _ in documents], pa.string())
     if pa.types.is_floating(arrow):
         finite = pc.is_finite(column)
         if not pc.all(finite).as_py():
@@ -135,15 +138,20 @@ def _json_strings(texts: Any) -> Any:
     return _surrounded(escaped)
 
 
-def _json_document(value: str | None) -> str | None:
-    """A JSON value as it stands, in one line; what is no JSON becomes a text."""
+def _json_document(value: str | None) -> tuple[str | None, bool]:
+    """A JSON value as it stands, in one line, and whether it lost numbers that JSON has not.
+
+    What is no JSON becomes a text.
+    """
     if value is None:
-        return None
+        return None, False
+    text = without_lost_numbers(value)
     try:
-        msgspec.json.decode(value)
+        msgspec.json.decode(text)
     except msgspec.DecodeError:
-        return msgspec.json.encode(value).decode()
-    return msgspec.json.format(value, indent=-1) if _LINE_ENDS.search(value) else value
+        return msgspec.json.encode(value).decode(), False
+    line = msgspec.json.format(text, indent=-1) if _LINE_ENDS.search(text) else text
+    return line, text is not value
 
 
 def _surrounded(texts: Any) -> Any:

@@ -41,6 +41,7 @@ _FIRST_ITEM = f"{TUPLE_ITEM}1"
 _JSON_TOKEN = re.compile(
     r'"(?:[^"\\]|\\.)*"|-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|-?(?:NaN|Infinity)', re.DOTALL
 )
+_LOST_NUMBER = re.compile(r"NaN|Infinity")
 _MANY_DIGITS = re.compile(r"[0-9.]{16}|[0-9][eE]|NaN|Infinity")
 
 
@@ -201,6 +202,14 @@ class _NumbersAsText(_Column):
 
 
 _TEXT_NESTED = _NumbersAsText("", "[]")
+
+
+def without_lost_numbers(text: str) -> str:
+    """A JSON text with null for NaN and infinities; the very same one where there are none."""
+    if not _LOST_NUMBER.search(text):
+        return text
+    changed = _JSON_TOKEN.sub(lambda one: "null" if one[0][-1] in "Ny" else one[0], text)
+    return text if changed == text else changed
 
 
 def plain_value(value: Any) -> Any:

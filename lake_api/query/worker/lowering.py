@@ -31,6 +31,8 @@ _MESSAGE = "lake value of column {} is beyond its type"
 _VALUE, _PLACE = "\0", "\1"
 _NESTED_AS_JSON = frozenset({Door.AVRO})
 _TEXT_KEYS = frozenset({Door.ROWS, Door.LINES})
+_KEPT_AS_TEXT = frozenset({"VARIANT", "TYPE"})
+"""Types whose kept values are text (a variant's is JSON), which no cast turns back."""
 
 
 class Unsupported(Exception):
@@ -166,12 +168,35 @@ def restored(
     """Kept rows with the types that their query gave them."""
     selected: list[str] = []
     for place, (kind, known) in enumerate(zip(relation.types, column_types, strict=True), start=1):
-        # A value of any type is kept as JSON, and no cast gives it back its type.
-        is_same = str(kind) == known or "VARIANT" in known or known in {"TYPE", '"NULL"'}
-        selected.append(f"#{place}" if is_same else f"CAST(#{place} AS {known})")
+        is_same = str(kind) == known or known in {*_KEPT_AS_TEXT, '"NULL"'}
+        target = known if is_same else _restorable(relation, known)
+        selected.append(f"#{place}" if is_same else f"CAST(#{place} AS {target})")
     if all(one.startswith("#") for one in selected):
         return relation
     return relation.project(", ".join(selected))
+
+
+def _restorable(relation: duckdb.DuckDBPyRelation, known: str) -> str:
+    """The type with text in the place of types that no cast gives back."""
+    if not any(name in known for name in _KEPT_AS_TEXT):
+        return known
+    [kind] = relation.project(f"CAST(NULL AS {known}) AS v").types
+    return _with_texts(_Reader().read(kind))
+
+
+def _with_texts(kind: _Kind) -> str:
+    parts = [(quoted_name(name), _with_texts(part)) for name, part in kind.parts]
+    match kind.name:
+        case "LIST":
+            return f"{parts[0][1]}[]"
+        case "ARRAY":
+            return f"{parts[0][1]}{kind.sql[kind.sql.rindex('[') :]}"
+        case "MAP" | "TUPLE":
+            return f"{kind.name}({', '.join(part for _, part in parts)})"
+        case "STRUCT" | "UNION" if parts:
+            return f"{kind.name}({', '.join(' '.join(part) for part in parts)})"
+        case _:
+            return "VARCHAR" if kind.name in _KEPT_AS_TEXT else kind.sql
 
 
 def text_warnings(
