@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from lake_assets.sources.personal import masked, page_of
+from lake_assets.sources.values import json_text
 
 _SAME = ("account_id", "uuid", "inbox_id", "status", "priority", "can_reply", "muted")
 _TIMES = ("created_at", "last_activity_at", "waiting_since")
@@ -106,4 +107,4 @@ def _told(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _json(value: object) -> str:
-    return msgspec.json.encode(masked(value)).decode()
+    return json_text(masked(value))

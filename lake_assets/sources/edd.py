@@ -16,7 +16,7 @@ rewritten. Moving a row to another file is none.
 beside them tell which. Areas may end in `**`. Industry codes lose leading zeros. CES begins a new
 file every few years, and the known ones then say nothing new for ever: a warning names it.
 
-**Unconfirmed:** that `last_modified` changes with every import, how CES names `Industry Title`, and
+**Unconfirmed:** that the file has the columns of its table, that `last_modified` changes with every import, how CES names `Industry Title`, and
 that the portal lists a new file beside the known ones (without a list, nothing is told).
 """
 
@@ -52,7 +52,7 @@ def _tell_new_files(ask: Ask) -> None:
     All rows are there by now, so a list that does not come, or is not one, fails nothing.
     """
     files = config.listed(ask.settings["EDD_CES_RESOURCES"])
-    portal = Portal(ask.http, ask.settings["EDD_BASE_URL"])
+    portal = Portal(ask.http, ask.settings["EDD_BASE_URL"], ask.warn)
     try:
         beside = portal.tables_beside(files[-1])
     except SourceError as error:
@@ -67,7 +67,7 @@ def _file(
     ask: Ask, program: str, resource_id: str, where: Mapping[str, Sequence[str]]
 ) -> Sequence[Row] | None:
     """The area's rows of one file, or None if the lake has them as they are."""
-    portal = Portal(ask.http, ask.settings["EDD_BASE_URL"])
+    portal = Portal(ask.http, ask.settings["EDD_BASE_URL"], ask.warn)
     modified = portal.last_modified(resource_id)
     columns = ("resource_id", "resource_last_modified")
     stored = ask.known.values(*columns, other_than=ask.day) if ask.known else set()

@@ -12,6 +12,7 @@ import msgspec
 
 from lake_assets.sources.errors import SourceMismatch
 from lake_assets.sources.personal import masked
+from lake_assets.sources.values import json_text
 
 _LEFT_OUT = frozenset(
     {"guests", "hosts", "user", "email", "feedback_email", "phone_number", "registration_answers"}
@@ -80,5 +81,5 @@ def row_of(entry: Mapping[str, Any], calendar: str) -> dict[str, Any]:
         "platform_name": event.platform,
         **msgspec.structs.asdict(event.geo_address_json or Place()),
         "host_name": next((host.name for host in event.hosts), None),
-        "raw": msgspec.json.encode(raw).decode(),
+        "raw": json_text(raw),
     }

@@ -7,9 +7,10 @@ no addresses, so each notice of the country is read: 150 to 300 a day, two hours
 
 **A revision** is a notice of its own (D/A). A notice never changes, and so no row of a past day.
 
-**Traps.** What does not apply is missing, not false or empty. An amount may be `Indefinite`, a part
-of a name `None`. Related persons come with addresses: only names and relationships are kept. A
-notice by several issuers stands in the index once for each.
+**Traps.** A D/A may lack the flag of an amendment, and is one by its form. What does not apply is
+missing, not false or empty. An amount may be `Indefinite`, a part of a name `None`. Related persons
+come with addresses: only names and relationships are kept. A notice by several issuers stands in
+the index once for each.
 
 **Unconfirmed:** `issuerList` for further issuers, and that a notice without its document stays one.
 """
@@ -28,7 +29,8 @@ from lake_assets.sources.sec_notice import INDEFINITE, Notice, as_text, dollars
 from lake_assets.sources.values import day, whole
 
 _LARGEST = 10**12 - 1
-_FORMS = {"D", "D/A"}
+_AMENDMENT = "D/A"
+_FORMS = {"D", _AMENDMENT}
 _ISSUER = "primaryIssuer"
 _ADDRESS = f"{_ISSUER}/issuerAddress"
 
@@ -44,6 +46,7 @@ _TEXTS = {
     "industry_group": ".//industryGroupType",
     "investment_fund_type": ".//investmentFundType",
     "revenue_range": ".//revenueRange",
+    "previous_accession_number": ".//previousAccessionNumber",
 }
 _FLAGS = {
     "first_sale_yet_to_occur": ".//dateOfFirstSale/yetToOccur",
@@ -52,7 +55,6 @@ _FLAGS = {
     "has_non_accredited": ".//hasNonAccreditedInvestors",
 }
 _MARKS = {
-    "is_amendment": ".//isAmendment",
     "is_equity": ".//isEquityType",
     "is_debt": ".//isDebtType",
     "is_pooled_fund": ".//isPooledInvestmentFundType",
@@ -91,6 +93,7 @@ def _row(ask: Ask, filing: Filing, notice: Notice) -> Row:
         "accession_number": filing.accession,
         "cik": notice.value(f"{_ISSUER}/cik", whole),
         "form_type": filing.form,
+        "is_amendment": filing.form == _AMENDMENT or bool(notice.flag(".//isAmendment")),
         "filing_date": filing.filed,
         "entity_name": notice.needed(f"{_ISSUER}/entityName"),
         "year_of_inc": notice.founded(),

@@ -7,14 +7,28 @@ Does not belong here: spellings of one source only (its module).
 import re
 from collections.abc import Mapping
 from datetime import date
+from decimal import Decimal
+from typing import Any, TypeVar, Union
+
+import msgspec
 
 from lake_assets.sources.errors import FieldMismatch
 from lake_assets.sources.watching import WATCH
+
+Value = TypeVar("Value")
+
+Loosely = Union[Value, Any]  # noqa: UP007 - an alias with a parameter
+"""A field of a shape that is of this type, and whose other values lose no day.
+
+They go on as they came, and `fitting` counts them. What tells rows, days and pages apart is never
+declared so, nor what is computed with.
+"""
 
 Written = str | int | float | None
 """How tables of public portals hold a value: the type changes with every upload."""
 
 _SHOWN_CHARS = 40
+_JSON = msgspec.json.Encoder(decimal_format="number")
 
 
 def number(value: Written, field: str) -> float | None:
@@ -25,7 +39,7 @@ def number(value: Written, field: str) -> float | None:
     """
     if value is None or isinstance(value, int | float):
         return value if value is None else float(value)
-    plain = value.strip().rstrip("%").replace(",", "")
+    plain = _digits(value)
     if not plain:
         return None
     try:
@@ -41,13 +55,23 @@ def whole(value: Written, field: str) -> int | None:
     Raises:
         SourceMismatch: it is none, or has a fraction; the message names the field.
     """
-    found = number(value, field)
-    if found is None:
+    if number(value, field) is None:
         return None
-    if not found.is_integer():
+    # Not by way of a float, which keeps 53 bits of a number.
+    found = Decimal(_digits(value) if isinstance(value, str) else value or 0)
+    if not found.is_finite() or found != found.to_integral_value():
         shown = f"`{field}` is no whole number: {str(value)[:_SHOWN_CHARS]!r}"
         raise FieldMismatch(shown, field=field)
     return int(found)
+
+
+def _digits(written: str) -> str:
+    return written.strip().rstrip("%").replace(",", "")
+
+
+def json_text(value: object) -> str:
+    """JSON; numbers that were read exactly are written with the same digits."""
+    return _JSON.encode(value).decode()
 
 
 def text(value: Written) -> str | None:

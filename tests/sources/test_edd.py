@@ -146,6 +146,46 @@ def test_pages_are_followed_by_what_came_not_by_what_was_asked_for(edd):
     assert [count for count in jobs if count] == [1_000_000 + month for month in range(1, 8)]
 
 
+def test_where_the_table_is_gone_the_file_is_read(edd):
+    edd.run()
+    from_tables = [
+        {name: value for name, value in row.items() if name != "collected_at"} for row in edd.rows()
+    ]
+    edd.forget()
+    edd.fake.without_table = {LAUS_ID, CES_NEW_ID}
+
+    result = edd.run()
+
+    assert result.success
+    assert [
+        {name: value for name, value in row.items() if name != "collected_at"} for row in edd.rows()
+    ] == from_tables
+    assert f"the table of file {LAUS_ID} is gone; its file was read instead" in edd.texts(result)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (base.html, "HTML page instead of data"),
+        (base.status(404), "HTTP 404"),
+        (
+            lambda reply: base.replace(reply, body=reply.body[:-30]),
+            "is no whole row",
+        ),
+        (
+            lambda reply: base.replace(reply, body=reply.body.replace(b"Area Name", b"Place")),
+            "the column `Area Name` is missing",
+        ),
+    ],
+)
+def test_a_file_that_is_none_fails_the_run(edd, spoil, says):
+    edd.fake.without_table = {LAUS_ID}
+    edd.fake.break_with(spoil, where="/files/", times=9)
+
+    assert says in failure(edd.run())
+    assert edd.days == []
+
+
 def test_rows_that_move_between_pages_fail_the_run(edd):
     edd.fake.page_rows = 1
 
