@@ -91,7 +91,7 @@ def _row(vintage: Vintage, level: str, industry: str, cells: Cells) -> Row:
         "empszes": text(size),
         "empszes_label": text(cells.get("EMPSZES_LABEL")),
         "lfo": text(cells["LFO"]),
-        "establishments": whole(cells["ESTAB"], "ESTAB"),
+        "establishments": kept(whole, cells["ESTAB"], "ESTAB"),
         "employees": _published(cells, "EMP", in_full=in_full),
         "employees_noise_flag": text(cells.get("EMP_N")),
         "payroll_annual_kusd": _published(cells, "PAYANN", in_full=in_full),

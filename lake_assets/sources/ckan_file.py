@@ -4,7 +4,7 @@ Belongs here: reading a CSV file, and where it was moved to.
 Does not belong here: tables of the portal (`ckan`), what a file is about.
 
 Portals keep files on another host and redirect to it. One redirect is followed, without anything
-that the portal was sent. Whatever is no CSV is refused, so a page for people is no data here either.
+that the portal was sent. Whatever is no CSV is refused: a page for people is no data here either.
 """
 
 import csv

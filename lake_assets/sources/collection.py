@@ -137,6 +137,7 @@ class Collection:
         for batch in to_batches(rows, self.dataset):
             empty = False
             yield batch
+        fitting.refuse_change()
         if said := fitting.said():
             note["odd_values"] = fitting.count
             self.warn(f"{ask.day}: {said}")

@@ -16,8 +16,9 @@ rewritten. Moving a row to another file is none.
 beside them tell which. Areas may end in `**`. Industry codes lose leading zeros. CES begins a new
 file every few years, and the known ones then say nothing new for ever: a warning names it.
 
-**Unconfirmed:** that the file has the columns of its table, that `last_modified` changes with every import, how CES names `Industry Title`, and
-that the portal lists a new file beside the known ones (without a list, nothing is told).
+**Unconfirmed:** that a file has the columns of its table, that `last_modified` changes with every
+import, how CES names `Industry Title`, and that the portal lists a new file beside the known ones
+(without a list, nothing is told).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +28,7 @@ from lake_assets.sources.ckan import Portal
 from lake_assets.sources.collect import Ask, Collector, Row
 from lake_assets.sources.edd_cells import month_of, percent_of
 from lake_assets.sources.errors import SourceError, SourceMismatch
-from lake_assets.sources.values import Cells, text, whole
+from lake_assets.sources.values import Cells, kept, text, whole
 
 
 def collect(ask: Ask) -> Iterator[Row]:
@@ -93,12 +94,12 @@ def _row(program: str, cells: Cells) -> dict[str, object]:
         return row | {
             "series_code": (text(cells["Series Code"]) or "").zfill(8),
             "industry_title": text(cells.get("Industry Title")),
-            "industry_employment": whole(cells["Current Employment"], "Current Employment"),
+            "industry_employment": kept(whole, cells["Current Employment"], "Current Employment"),
         }
-    force, out = (whole(cells[name], name) for name in ("Labor Force", "Unemployment"))
+    force, out = (kept(whole, cells[name], name) for name in ("Labor Force", "Unemployment"))
     return row | {
         "labor_force": force,
-        "employment": whole(cells["Employment"], "Employment"),
+        "employment": kept(whole, cells["Employment"], "Employment"),
         "unemployment": out,
         "unemployment_rate": percent_of(cells["Unemployment Rate"], force, out),
     }

@@ -18,6 +18,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from lake_assets.catalog import Column, ColumnType, Dataset
+from lake_assets.sources.errors import FieldMismatch
 from lake_assets.sources.personal import masked
 from lake_assets.sources.values import json_text
 
@@ -27,6 +28,7 @@ _DECIMAL_BOUND = Decimal(10) ** 12
 _DECIMAL_PLACES = 6
 _LONGEST_NUMBER_CHARS = 400
 _FLAGS = {"true": True, "false": False}
+_CHANGED_ROWS = 10
 _UNFIT = object()
 
 
@@ -36,6 +38,7 @@ class Fitting:
 
     dataset: Dataset
     retyped: Callable[[Column, object], None] = lambda _column, _value: None
+    values: Counter[str] = field(default_factory=Counter[str])
     as_text: Counter[str] = field(default_factory=Counter[str])
     left_out: Counter[str] = field(default_factory=Counter[str])
     unlisted: Counter[str] = field(default_factory=Counter[str])
@@ -46,8 +49,25 @@ class Fitting:
         for column in self.dataset.columns:
             value = full.get(column.name)
             if value is not None:
+                self.values[column.name] += 1
                 full[column.name] = self._fitted(column, value)
         return full
+
+    def refuse_change(self) -> None:
+        """One odd value is an accident; a column of them is another column.
+
+        Raises:
+            FieldMismatch: most values of a column were left out.
+        """
+        for name, odd in self.left_out.items():
+            if odd >= _CHANGED_ROWS and 2 * odd > self.values[name]:
+                declared = self.dataset.column(name).type.value
+                raise FieldMismatch(
+                    f"{self.dataset.partition}: column `{name}` is declared {declared}, and "
+                    f"{odd:,} of {self.values[name]:,} values are something else: the source "
+                    "changed it",
+                    field=name,
+                )
 
     @property
     def count(self) -> int:

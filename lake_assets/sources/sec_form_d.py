@@ -111,9 +111,9 @@ def _row(ask: Ask, filing: Filing, notice: Notice) -> Row:
     }
 
 
-def _amount(ask: Ask, filing: Filing, notice: Notice, column: str) -> Decimal | None:
+def _amount(ask: Ask, filing: Filing, notice: Notice, column: str) -> Decimal | str | None:
     found = notice.value(_AMOUNTS[column], dollars)
-    if found is not None and abs(found) > _LARGEST:
+    if isinstance(found, Decimal) and abs(found) > _LARGEST:
         ask.warn(f"{filing.accession}: {column} of {found} does not fit and was left out")
         return None
     return found

@@ -5,7 +5,7 @@ Does not belong here: spellings of one source only (its module).
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any, TypeVar, Union
@@ -16,6 +16,7 @@ from lake_assets.sources.errors import FieldMismatch
 from lake_assets.sources.watching import WATCH
 
 Value = TypeVar("Value")
+Odd = TypeVar("Odd")
 
 Loosely = Union[Value, Any]  # noqa: UP007 - an alias with a parameter
 """A field of a shape that is of this type, and whose other values lose no day.
@@ -67,6 +68,19 @@ def whole(value: Written, field: str) -> int | None:
 
 def _digits(written: str) -> str:
     return written.strip().rstrip("%").replace(",", "")
+
+
+def kept(convert: Callable[[Odd, str], Value], value: Odd, field: str) -> Value | Odd:
+    """What `convert` makes of a value, or the value itself where that is nothing of the kind.
+
+    `fitting` counts the latter. A check of the source is told of it at once.
+    """
+    try:
+        return convert(value, field)
+    except FieldMismatch:
+        if WATCH.get():
+            raise
+        return value
 
 
 def json_text(value: object) -> str:
