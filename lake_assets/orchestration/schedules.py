@@ -103,7 +103,7 @@ def _build_schedules(
             f"{name}_polls",
             schedule.polls,
             lambda tick: poll_days(schedule, tick),
-            f"Runs {tasks} for the running day, because the source forgets within a day.",
+            f"Polls by {tasks}: the running day, because the source forgets within a day.",
         )
 
 

@@ -26,7 +26,7 @@ from lake_assets.sources import config
 from lake_assets.sources.census import GONE, Vintage, every_vintage
 from lake_assets.sources.collect import Ask, Collector, Row
 from lake_assets.sources.errors import SourceMismatch
-from lake_assets.sources.values import Cells, text, whole
+from lake_assets.sources.values import Cells, kept, text, whole
 
 _ALL_INDUSTRIES, _ALL = "00", "001"
 _NOISE_ONLY = {None, "G", "H", "J"}

@@ -65,9 +65,7 @@ def collect(ask: Ask) -> Iterator[Row]:
                     said = vintage.value
                     yield about | {
                         "observation_date": vintage.date,
-                        "value": None
-                        if vintage.value == "."
-                        else kept(number, vintage.value, "value"),
+                        "value": None if said == "." else kept(number, said, "value"),
                         "realtime_start": vintage.realtime_start,
                         "realtime_end": min(vintage.realtime_end, ask.day),
                     }

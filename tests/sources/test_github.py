@@ -4,6 +4,8 @@ from datetime import date, timedelta
 
 import pytest
 
+from lake_assets.catalog import load_catalog
+from lake_assets.catalog.due import poll_days
 from tests.fakes import base
 from tests.fakes.github import TOKEN, Event, FakeGithub, at
 from tests.sources.conftest import TODAY, failure, metadata, observed
@@ -364,6 +366,37 @@ def test_an_odd_value_loses_no_event_and_is_counted(github, change, column, kept
     (row,) = [row for row in github.rows(YESTERDAY) if row["event_id"] == "1003"]
     assert row[column] == kept
     assert metadata(result)[f"{YESTERDAY}"].get("odd_values", 0) == odd
+
+
+def test_hourly_polls_lose_nothing_of_a_day_that_the_feed_forgets(github):
+    github.fake.page_rows, github.fake.limit = 10, 30
+    schedule = load_catalog()["github_events"].schedule
+    whole = [
+        Event(id=f"{n:05}", at=at(TODAY, 0) + timedelta(minutes=5 * n)) for n in range(24 * 12)
+    ]
+    # Polls at every second hour: 24 events between two of them.
+    for hour in (1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25):
+        github.now = at(TODAY, 0) + timedelta(hours=hour, minutes=20)
+        seen = [event for event in whole if event.at <= github.now]
+        github.fake.feeds = {"org/lake": seen}
+        days = poll_days(schedule, github.now)
+        last = days[-1] if len(days) > 1 else None
+        assert github.run(days[0], last, **{"dagster/schedule_name": "polls"}).success
+
+    assert ids(github.rows(TODAY)) == [event.id for event in whole]
+
+
+def test_a_day_that_is_forgotten_keeps_the_poll_from_no_other(github):
+    github.run(YESTERDAY)
+    github.fake.page_rows, github.fake.limit = 10, 20
+    github.fake.feeds = {"org/lake": many(40, TODAY)}
+
+    result = github.run(YESTERDAY, TODAY, **{"dagster/schedule_name": "polls"})
+
+    assert result.success
+    assert ids(github.rows(YESTERDAY)) == IDS
+    assert ids(github.rows(TODAY)) == sorted(f"{n}" for n in range(20, 40))
+    assert "GitHub shows nothing of 2026-11-22 any more" in observed(result)[f"{YESTERDAY}"]
 
 
 def test_a_new_field_is_no_matter(github):
