@@ -91,7 +91,7 @@ def _at(ask: Ask, columns: Columns, place: int, filing: Filing) -> Row:
         }
     except IndexError:
         raise SourceMismatch(f"filings of CIK {filing.cik}: columns of different lengths") from None
-    return row | acceptance(ask, filing, said)
+    return {**row, **acceptance(ask, filing, said)}
 
 
 def _flag(said: object) -> object:

@@ -32,25 +32,25 @@ _SHOWN_CHARS = 40
 _JSON = msgspec.json.Encoder(decimal_format="number")
 
 
-def number(value: Written, field: str) -> float | None:
+def number(value: Written | Decimal, field: str) -> float | None:
     """A number, however it is written: `1,041,200`, `4.6%`, `" 12 "`; None for an empty cell.
 
     Raises:
         SourceMismatch: it is none; the message names the field.
     """
-    if value is None or isinstance(value, int | float):
-        return value if value is None else float(value)
-    plain = _digits(value)
-    if not plain:
+    if value is None:
         return None
     try:
-        return float(plain)
-    except ValueError:
-        shown = f"`{field}` is no number: {value[:_SHOWN_CHARS]!r}"
+        if isinstance(value, int | float | Decimal):
+            return float(value)
+        plain = _digits(value)
+        return float(plain) if plain else None
+    except (ValueError, OverflowError, AttributeError):
+        shown = f"`{field}` is no number: {str(value)[:_SHOWN_CHARS]!r}"
         raise FieldMismatch(shown, field=field) from None
 
 
-def whole(value: Written, field: str) -> int | None:
+def whole(value: Written | Decimal, field: str) -> int | None:
     """A whole number, however it is written; None for an empty cell.
 
     Raises:
