@@ -107,8 +107,7 @@ DATASETS: tuple[Dataset, ...] = (
             "counts where it is now. `accepted_at` may be on the day before `filing_date`: don't "
             "window on it. The SEC's list gives it in New York time for some filers and calls that "
             "UTC: where it differs from the header of the filing, the header counts. "
-            "`accepted_at_source` is `submissions` where no header was found, and the zone is then "
-            "in doubt."
+            "`accepted_at_source` tells of it; without a header the zone is in doubt."
         ),
         columns="""
             accession_number         string!     SEC's number of the filing, such as 0001234567-26-000123.

@@ -7,10 +7,9 @@ no addresses, so each notice of the country is read: 150 to 300 a day, two hours
 
 **A revision** is a notice of its own (D/A). A notice never changes, and so no row of a past day.
 
-**Traps.** A D/A may lack the flag of an amendment, and is one by its form. What does not apply is
-missing, not false or empty. An amount may be `Indefinite`, a part of a name `None`. Related persons
-come with addresses: only names and relationships are kept. A notice by several issuers stands in
-the index once for each.
+**Traps.** A D/A is an amendment also without the flag. What does not apply is missing, not false or
+empty. An amount may be `Indefinite`, a part of a name `None`. Related persons come with addresses:
+only names and relationships are kept. Of several issuers, each is in the index.
 
 **Unconfirmed:** `issuerList` for further issuers, and that a notice without its document stays one.
 """
@@ -29,8 +28,7 @@ from lake_assets.sources.sec_notice import INDEFINITE, Notice, as_text, dollars
 from lake_assets.sources.values import day, whole
 
 _LARGEST = 10**12 - 1
-_AMENDMENT = "D/A"
-_FORMS = {"D", _AMENDMENT}
+_FORMS = {"D", "D/A"}
 _ISSUER = "primaryIssuer"
 _ADDRESS = f"{_ISSUER}/issuerAddress"
 
@@ -93,7 +91,7 @@ def _row(ask: Ask, filing: Filing, notice: Notice) -> Row:
         "accession_number": filing.accession,
         "cik": notice.value(f"{_ISSUER}/cik", whole),
         "form_type": filing.form,
-        "is_amendment": filing.form == _AMENDMENT or bool(notice.flag(".//isAmendment")),
+        "is_amendment": filing.form == "D/A" or bool(notice.flag(".//isAmendment")),
         "filing_date": filing.filed,
         "entity_name": notice.needed(f"{_ISSUER}/entityName"),
         "year_of_inc": notice.founded(),
