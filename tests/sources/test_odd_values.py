@@ -24,15 +24,14 @@ from tests.sources.test_collection import dataset
 YESTERDAY = TODAY - timedelta(days=1)
 
 
-def first_csv_value(column, value):
-    """The cell of a CSV file's first row becomes another."""
+def cell_of_the_county(column, value):
+    """The cell of the county's first row in a CSV file becomes another."""
 
     def spoil(reply):
-        head, first, *rest = reply.body.split(b"\n")
-        names = head.decode("latin-1").strip().split(",")
-        cells = first.decode("latin-1").strip().split(",")
-        cells[names.index(column)] = value
-        return replace(reply, body=b"\n".join([head, ",".join(cells).encode("latin-1"), *rest]))
+        lines = [line.split(",") for line in reply.body.decode("latin-1").splitlines()]
+        row = next(line for line in lines if "Santa Clara County" in line)
+        row[lines[0].index(column)] = value
+        return replace(reply, body="\n".join(map(",".join, lines)).encode("latin-1"))
 
     return spoil
 
@@ -41,7 +40,7 @@ CASES = {
     "chatwoot": (
         *("chatwoot/conversations", FakeChatwoot, YESTERDAY, "conversations"),
         base.rewritten(
-            lambda page: page["data"]["payload"][0].update(
+            lambda page: page["data"]["payload"][3].update(
                 priority=3, inbox_id="x", unread_count="many", muted="no", waiting_since="soon"
             )
         ),
@@ -88,7 +87,7 @@ CASES = {
     ),
     "irs": (
         *("external/scc/irs_soi", FakeIrs, TODAY, "incyallagi"),
-        first_csv_value("N1", "**"),
+        cell_of_the_county("N1", "**"),
         {},
         1,
     ),
