@@ -10,7 +10,7 @@ that the portal was sent. Whatever is no CSV is refused: a page for people is no
 import csv
 from collections.abc import Iterator, Mapping, Sequence
 from io import TextIOWrapper
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 from lake_assets.sources.answers import CSV, Answer, AskAgain, Moved
 from lake_assets.sources.errors import FieldMismatch, SourceMismatch
@@ -37,6 +37,9 @@ def file_rows(http: HttpSource, url: str, where: Mapping[str, Sequence[str]]) ->
         target = urljoin(url, moved.location)
         if not moved.location or not target.startswith(("https://", url.partition("//")[0])):
             raise
+        if query := urlsplit(target).query:
+            # Whoever has a signed link may use it.
+            http.secrets = (*http.secrets, f"?{query}")
         found = http.read(target, kinds=CSV, parse=parse, max_bytes=_MOST_BYTES)
     return found or ()
 
