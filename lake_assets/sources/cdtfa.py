@@ -56,9 +56,13 @@ def sales(ask: Ask) -> Iterator[Row]:
 def permits(ask: Ask) -> Iterator[Row]:
     """The permits in the county, then the outlets in its cities."""
     for level, end, about, cells in _rows(ask):
-        counted = text(cells.get("PermitDate"))
+        said = text(cells.get("PermitDate"))
+        counted = kept(day, said, "PermitDate") if said else end
+        if not isinstance(counted, date):
+            ask.warn(f"`PermitDate` is no day, and the quarter's last was taken: {said}")
+            counted = end
         yield about | {
-            "permit_date": kept(day, counted, "PermitDate") if counted else end,
+            "permit_date": counted,
             "permits_count": kept(whole, cells[_COUNTS[level]], _COUNTS[level]),
             "count_basis": _BASIS[level],
         }
