@@ -90,7 +90,7 @@ def test_values_of_any_size_keep_their_digits(xbrl, written, value, exact, odd):
     def rewrite(reply):
         return replace(reply, body=reply.body.replace(b"12345678901234567", written))
 
-    xbrl.fake.break_with(rewrite, where="companyfacts")
+    xbrl.fake.break_with(rewrite, where="companyfacts/CIK0000001002")
 
     result = xbrl.run(FRIDAY)
 
@@ -199,7 +199,6 @@ def assets(document):
         ),
         (lambda page: assets(page)["units"]["USD"][0].pop("filed"), "required field `filed`"),
         (lambda page: assets(page)["units"]["USD"][0].update(end=2026), "`date`, got `int`"),
-        (lambda page: assets(page)["units"]["USD"][0].update(val="much"), "`val` is no number"),
     ],
 )
 def test_a_field_that_does_not_fit_is_named(xbrl, change, says):
