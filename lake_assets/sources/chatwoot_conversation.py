@@ -81,7 +81,7 @@ def row_of(said: Conversation) -> dict[str, object]:
         "conversation_id": said.id,
         "unread_count": said.unread_count,
         "channel": parties.channel,
-        "labels": _json(said.labels),
+        "labels": _json(said.labels or []),
         "assignee_id": assignee.id,
         "assignee_name": assignee.name,
         "team_id": team.id,
