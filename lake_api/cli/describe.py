@@ -80,7 +80,8 @@ def _facts(told: DatasetInfo) -> list[tuple[str, str]]:
         "days": stored + (" (stale)" if told.stale else ""),
         "bytes": f"{told.size_bytes:,}",
         "computed from": ", ".join(told.upstreams),
-        "schedule": f"{told.schedule.cron} (UTC)",
+        "schedule": f"{told.schedule.cron} (UTC)"
+        + (f"; {told.schedule.polls} for the running day" if told.schedule.polls else ""),
         "notes": visible(" ".join(told.notes.split())),
     }
     return [(name, value) for name, value in facts.items() if value]

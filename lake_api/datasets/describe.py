@@ -131,6 +131,7 @@ def dataset_info(
             newest_lag_d=dataset.schedule.newest_lag_d,
             oldest_lag_d=dataset.schedule.oldest_lag_d,
             stale_after_h=dataset.freshness_h,
+            polls=dataset.schedule.polls or UNSET,
         ),
         upstreams=tuple(name for name in dataset.upstreams if visible.find(name) is not None),
         example_sql=example_sql(dataset),

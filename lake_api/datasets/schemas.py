@@ -88,12 +88,17 @@ class DaysInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ScheduleInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """When it is written by itself (cron, UTC): a tick writes its own day less the lags."""
+    """When it is written by itself (cron, UTC): a tick writes its own day less the lags.
+
+    `polls` is the cron of further ticks, which write the running day; it is there where there are
+    such.
+    """
 
     cron: str
     newest_lag_d: int
     oldest_lag_d: int
     stale_after_h: int
+    polls: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class DatasetInfo(msgspec.Struct, frozen=True, kw_only=True):

@@ -78,6 +78,18 @@ def is_stale(dataset: Dataset, days: Sequence[date], *, now: datetime) -> bool |
     return None if newest is None else now > stale_from(dataset, newest)
 
 
+def poll_days(schedule: Schedule, tick: datetime) -> tuple[date, ...]:
+    """The days that a poll at `tick` writes, oldest first.
+
+    Until the tick of the day, rows of the days that it will write may still come and go.
+    """
+    moment = tick.astimezone(UTC)
+    today = moment.date()
+    daily, _ = _parse(schedule.cron)
+    before = schedule.days(today) if moment.time() < daily else ()
+    return tuple(sorted({*before, today}))
+
+
 def is_of_its_day(dataset: Dataset) -> bool:
     """Whether a day can only be written while it lasts."""
     outside = dataset.kind is Kind.EXTERNAL and dataset.schedule.newest_lag_d == 0

@@ -188,12 +188,20 @@ _SHRINK_OF_STATE = Shrink(share=0.5)
 class Schedule:
     """When a dataset is written by itself, and which days one tick writes.
 
-    A tick on UTC day T writes the partitions `T - oldest_lag_d` to `T - newest_lag_d`.
+    A tick on UTC day T writes the partitions `T - oldest_lag_d` to `T - newest_lag_d`. `polls` is
+    a second cron, for a source that forgets within a day: its ticks write the running day, and
+    until the tick of the day those that it will write (`due.poll_days`).
     """
 
     cron: str
     newest_lag_d: int = 0
     oldest_lag_d: int = 0
+    polls: str = ""
+
+    @property
+    def writes_today(self) -> bool:
+        """Whether the running day has a partition."""
+        return self.newest_lag_d == 0 or bool(self.polls)
 
     def days(self, tick: date) -> tuple[date, ...]:
         """The partitions that a tick on `tick` writes, oldest first."""
@@ -347,7 +355,7 @@ class Dataset:
         A snapshot, and whatever is written for the day of its run, has one for today; of all
         else a day can be written once it is over.
         """
-        return today - timedelta(days=min(1, self.schedule.newest_lag_d))
+        return today - timedelta(days=0 if self.schedule.writes_today else 1)
 
     def column(self, name: str) -> Column:
         """The column called `name`.

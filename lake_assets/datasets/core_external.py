@@ -46,12 +46,14 @@ DATASETS: tuple[Dataset, ...] = (
         collect="lake_assets.sources.github:COLLECTOR",
         tasks="lake.collect_github_events",
         watermark="created_at",
-        schedule=Schedule(cron="0 8 * * *", newest_lag_d=1, oldest_lag_d=1),
+        schedule=Schedule(cron="0 8 * * *", newest_lag_d=1, oldest_lag_d=1, polls="20 * * * *"),
         key="event_id",
         notes=(
-            "Day D is written at 08:00 UTC of the next day, because GitHub shows events up to 6 "
-            "hours late. It shows at most 300 events and 30 days per repository: a busy day is "
-            "incomplete, and older days can't be filled. Written again, a day loses nothing. Texts of people and e-mail addresses are taken out of `payload`; logins are "
+            "Day D is whole from 08:00 UTC of the next day on, because GitHub shows events up to 6 "
+            "hours late. It shows at most 300 events and 30 days per repository, so its feed is "
+            "read every hour and joined with what is there; the running day is incomplete, and so "
+            "is a day with more than 300 events in an hour. Older days can't be filled. Written "
+            "again, a day loses nothing. Texts of people and e-mail addresses are taken out of `payload`; logins are "
             "stored. Push events carry no commits."
         ),
         columns="""

@@ -63,7 +63,8 @@ DATASETS: tuple[Dataset, ...] = (
             investment_fund_type     string      Kind of fund; null unless a pooled investment fund.
             revenue_range            string      Range of revenue, often Decline to Disclose.
             federal_exemptions       json        Array of the exemptions claimed, such as 06b.
-            is_amendment             bool!       Whether it restates an earlier notice.
+            is_amendment             bool!       Whether it restates an earlier notice: so it says, or is a D/A.
+            previous_accession_number string     SEC's number of the notice that it amends; null without one.
             date_of_first_sale       date        Day of the first sale; null when there was none yet.
             first_sale_yet_to_occur  bool        Whether the first sale is yet to come.
             more_than_one_year       bool        Whether the offering is to last over a year.
@@ -103,8 +104,10 @@ DATASETS: tuple[Dataset, ...] = (
             f"{_DAYS} A filing by several companies has a row for each: count distinct "
             "`accession_number`. The company's address, industry and tickers are those of the day "
             "it was read, not of the filing: in a backfill of old years a company that moved "
-            "counts where it is now. `accepted_at` may be on the day before `filing_date`, and its "
-            "zone is as the SEC gives it: don't window on it."
+            "counts where it is now. `accepted_at` may be on the day before `filing_date`: don't "
+            "window on it. The SEC's list gives it in New York time for some filers and calls that "
+            "UTC: where it differs from the header of the filing, the header counts. "
+            "`accepted_at_source` tells of it; without a header the zone is in doubt."
         ),
         columns="""
             accession_number         string!     SEC's number of the filing, such as 0001234567-26-000123.
@@ -113,7 +116,8 @@ DATASETS: tuple[Dataset, ...] = (
             form_type                string!     The form, such as 10-K, 8-K or 4; /A marks an amendment.
             filing_date              date!       Day of the filing in New York; the partition's day.
             report_date              date        Day or end of the period reported on; may be null.
-            accepted_at              timestamp   When the SEC accepted it, as given; zone in doubt.
+            accepted_at              timestamp   When the SEC accepted it.
+            accepted_at_source       string      Where `accepted_at` is from; both where they agree. {both|header|submissions}
             items                    string      Items of an 8-K, with commas between; null for other forms.
             primary_document         string      File name of the main document.
             primary_doc_description  string      What the filer calls that document.
@@ -160,7 +164,8 @@ DATASETS: tuple[Dataset, ...] = (
             concept           string!     Name of the concept, such as Assets or Revenues.
             label             string      The concept in words; null where the taxonomy has none.
             unit              string!     Unit of `value`, such as USD, shares or USD/shares.
-            value             float64     The value in `unit`; whole units, not thousands.
+            value             float64     The value in `unit`; whole units, not thousands; 15 to 17 digits.
+            value_exact       string      The value with all digits, as filed; cast it to decimal(38, 0).
             period_start      date        First day of the period; null for an instant.
             period_end        date!       Last day of the period, or the instant.
             is_instant        bool!       Whether it is a level at one day, not a flow over a period.

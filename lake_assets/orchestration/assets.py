@@ -229,10 +229,15 @@ def _description(dataset: Dataset) -> str:
             f"**Kind:** {_KINDS[dataset.kind]} **Watermark:** `{dataset.watermark}`. "
             f"**Key within a day:** {key}.",
             f"**Source:** `{dataset.source}`. **Tasks:** {tasks}. "
-            f"**Schedule:** `{dataset.schedule.cron}` UTC.",
+            f"**Schedule:** `{dataset.schedule.cron}` UTC{_polls(dataset)}.",
         )
         if part
     )
+
+
+def _polls(dataset: Dataset) -> str:
+    polls = dataset.schedule.polls
+    return f"; `{polls}` for the running day" if polls else ""
 
 
 _KINDS = {

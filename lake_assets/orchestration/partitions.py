@@ -19,7 +19,7 @@ from lake_assets.catalog import Dataset
 
 def partitions_of(dataset: Dataset) -> dg.DailyPartitionsDefinition:
     """The daily UTC partitions of a dataset; datasets with the same days share one definition."""
-    return _daily(dataset.first_day, has_today=dataset.schedule.newest_lag_d == 0)
+    return _daily(dataset.first_day, has_today=dataset.schedule.writes_today)
 
 
 @cache

@@ -5,7 +5,7 @@ time share one schedule and one run: one process start writes them all.
 Does not belong here: the times themselves (`lake_assets.datasets`).
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 
 import dagster as dg
@@ -19,6 +19,7 @@ from lake_assets.catalog import (
     Schedule,
     ServiceSource,
 )
+from lake_assets.catalog.due import poll_days
 from lake_assets.orchestration.assets import is_built
 from lake_assets.orchestration.partitions import range_tags
 from lake_assets.sources.collect import collector_of
@@ -41,7 +42,7 @@ def build_schedules(
         name = members[0].daily_task.removeprefix("lake.")
         if len(members) > 1 or isinstance(members[0].source, PostgresSource):
             name = source
-        yield _build_schedule(name, schedule, members, running=running, env=env)
+        yield from _build_schedules(name, schedule, members, running=running, env=env)
 
 
 def shared_source(dataset: Dataset) -> str:
@@ -53,14 +54,15 @@ def shared_source(dataset: Dataset) -> str:
     return dataset.daily_task.removeprefix("lake.")
 
 
-def _build_schedule(
+def _build_schedules(
     name: str,
     schedule: Schedule,
     members: Sequence[Dataset],
     *,
     running: bool,
     env: Mapping[str, str],
-) -> dg.ScheduleDefinition:
+) -> Iterator[dg.ScheduleDefinition]:
+    """The daily schedule, and the one of the polls where some are declared."""
     selection = [dg.AssetKey(dataset.asset_key) for dataset in members]
     # Derived datasets run when their inputs have come (`automation`); their time is for by hand.
     starts = running and all(
@@ -72,24 +74,37 @@ def _build_schedule(
         # The long ones first: what waits for them is what a night waits for.
         tags={PRIORITY_TAG: str(len(members))},
     )
+    tasks = ", ".join(dataset.daily_task for dataset in members)
 
-    @dg.schedule(
-        name=name,
-        job=job,
-        cron_schedule=schedule.cron,
-        execution_timezone="UTC",
-        default_status=(
-            dg.DefaultScheduleStatus.RUNNING if starts else dg.DefaultScheduleStatus.STOPPED
-        ),
-        description="Runs " + ", ".join(dataset.daily_task for dataset in members) + ".",
-    )
-    def evaluate(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        if reason := why_not(members, env):
-            return dg.SkipReason(reason)
-        tick = context.scheduled_execution_time.astimezone(UTC)
-        return run_request(schedule, tick)
+    def made(
+        called: str, cron: str, days: Callable[[datetime], Sequence[date]], description: str
+    ) -> dg.ScheduleDefinition:
+        @dg.schedule(
+            name=called,
+            job=job,
+            cron_schedule=cron,
+            execution_timezone="UTC",
+            default_status=(
+                dg.DefaultScheduleStatus.RUNNING if starts else dg.DefaultScheduleStatus.STOPPED
+            ),
+            description=description,
+        )
+        def evaluate(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+            if reason := why_not(members, env):
+                return dg.SkipReason(reason)
+            tick = context.scheduled_execution_time.astimezone(UTC)
+            return run_request(days(tick), tick)
 
-    return evaluate
+        return evaluate
+
+    yield made(name, schedule.cron, lambda tick: schedule.days(tick.date()), f"Runs {tasks}.")
+    if schedule.polls:
+        yield made(
+            f"{name}_polls",
+            schedule.polls,
+            lambda tick: poll_days(schedule, tick),
+            f"Polls by {tasks}: the running day, because the source forgets within a day.",
+        )
 
 
 def why_not(members: Iterable[Dataset], env: Mapping[str, str]) -> str:
@@ -107,9 +122,8 @@ def why_not(members: Iterable[Dataset], env: Mapping[str, str]) -> str:
     return "; ".join(dict.fromkeys(reason for reason in reasons if reason))
 
 
-def run_request(schedule: Schedule, tick: datetime) -> dg.RunRequest:
-    """One run over the days that a tick writes."""
-    days = schedule.days(tick.date())
+def run_request(days: Sequence[date], tick: datetime) -> dg.RunRequest:
+    """One run over the days that a tick writes, ascending and without gaps."""
     run_key = tick.isoformat()
     if len(days) == 1:
         return dg.RunRequest(run_key=run_key, partition_key=days[0].isoformat())

@@ -5,11 +5,13 @@ Does not belong here: sending requests and trying again (`http`).
 """
 
 import email.utils
+import re
 import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import IO, TypeVar
 
 import httpx
@@ -37,14 +39,23 @@ _EXCERPT_CHARS = 200
 _UNIX_S = 1_000_000_000
 """From here on a number is a moment in Unix seconds; below, some write how long to wait."""
 _CLOCKS_DIFFER_S = 1.0
+_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]+)?")
 _HTML_STARTS = (b"<!doctype html", b"<html")
 
 
-class AskAgain(SourceUnavailable):
+class Unanswered(SourceUnavailable):
+    """No attempt was answered with data; `status` is that of the last answer, 0 if none came."""
+
+    def __init__(self, message: str, *, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class AskAgain(Unanswered):
     """An attempt that may be made again, after `wait_s` if the source said so."""
 
-    def __init__(self, message: str, *, wait_s: float | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, wait_s: float | None = None, status: int = 0) -> None:
+        super().__init__(message, status=status)
         self.wait_s = wait_s
 
 
@@ -55,6 +66,14 @@ class Refused(SourceMismatch):
         super().__init__(message)
         self.status = status
         self.text = text
+
+
+class Moved(SourceMismatch):
+    """The source answered with a redirect, which is not followed; `location` is where to."""
+
+    def __init__(self, message: str, *, location: str) -> None:
+        super().__init__(message)
+        self.location = location
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,10 +120,12 @@ def judged(response: httpx.Response, wanted: Wanted, *, now: datetime) -> Answer
     if status in wanted.absent:
         return None
     if response.is_redirect and status != _NOT_MODIFIED:
-        target = response.headers.get("location", "elsewhere").partition("?")[0]
-        raise SourceMismatch(
+        location = response.headers.get("location", "")
+        target = location.partition("?")[0] or "elsewhere"
+        raise Moved(
             f"{where}: HTTP {status} sends us to {target} instead of answering; redirects are not "
-            "followed, because they often lead to a page for people"
+            "followed, because they often lead to a page for people",
+            location=location,
         )
     conditional = {"if-none-match", "if-modified-since"} & {name.lower() for name in wanted.headers}
     if status != _OK and not (status == _NOT_MODIFIED and conditional):
@@ -129,11 +150,20 @@ def decoded(answer: Answer, into: type[Shape]) -> Shape:
     if watch := WATCH.get():
         watch.document(body, into)
     try:
-        return msgspec.json.decode(body, type=into)
+        return exactly(body, into)
     except msgspec.ValidationError as error:
         raise SourceMismatch(f"{answer.where}: not in the expected shape: {error}") from error
     except msgspec.DecodeError as error:
         raise AskAgain(f"{answer.where}: no whole JSON document came: {error}") from error
+
+
+def exactly(body: bytes | msgspec.Raw, into: type[Shape]) -> Shape:
+    """A JSON document in a shape; where the shape leaves the type open, no number is rounded.
+
+    Raises:
+        msgspec.DecodeError: it is no JSON document, or not of that shape.
+    """
+    return msgspec.json.Decoder(into, float_hook=Decimal).decode(body)
 
 
 def wait_asked_for(headers: Mapping[str, str], *, now: datetime) -> float | None:
@@ -143,11 +173,11 @@ def wait_asked_for(headers: Mapping[str, str], *, now: datetime) -> float | None
     limit starts anew at `X-RateLimit-Reset`, in Unix seconds, as GitHub writes it.
     """
     text = headers.get("retry-after", "").strip()
-    if text.isdecimal():
+    if _SECONDS.fullmatch(text):
         return float(text)
     try:
         moment = email.utils.parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return _until_reset(headers, now)
     return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds())
 
@@ -165,7 +195,8 @@ def _refusal(response: httpx.Response, wanted: Wanted, now: datetime) -> AskAgai
     text = _excerpt(response)
     said = f"{wanted.where}: HTTP {status}" + (f": {text[:_EXCERPT_CHARS]}" if text else "")
     if status in _TRY_AGAIN or wanted.transient(status, text):
-        return AskAgain(said, wait_s=wait_asked_for(response.headers, now=now))
+        wait_s = wait_asked_for(response.headers, now=now)
+        return AskAgain(said, wait_s=wait_s, status=status)
     if status in {401, 403}:
         said += " (it refuses us: check the key and what it may do)"
     return Refused(said, status=status, text=text)

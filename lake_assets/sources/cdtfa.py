@@ -31,7 +31,7 @@ from lake_assets.sources import config
 from lake_assets.sources.cdtfa_tables import county_rows
 from lake_assets.sources.collect import Ask, Collector, Row
 from lake_assets.sources.errors import SourceMismatch
-from lake_assets.sources.values import Cells, day, text, whole
+from lake_assets.sources.values import Cells, day, kept, text, whole
 
 _ORDER = "CalendarYear,Quarter,BusinessGroupCode"
 _TABLES = {
@@ -49,17 +49,21 @@ def sales(ask: Ask) -> Iterator[Row]:
         yield about | {
             "period_start": date(end.year, end.month - 2, 1),
             "period_end": end,
-            "taxable_transactions_usd": whole(cells[_SALES[level]], _SALES[level]),
+            "taxable_transactions_usd": kept(whole, cells[_SALES[level]], _SALES[level]),
         }
 
 
 def permits(ask: Ask) -> Iterator[Row]:
     """The permits in the county, then the outlets in its cities."""
     for level, end, about, cells in _rows(ask):
-        counted = text(cells.get("PermitDate"))
+        said = text(cells.get("PermitDate"))
+        counted = kept(day, said, "PermitDate") if said else end
+        if not isinstance(counted, date):
+            ask.warn(f"`PermitDate` is no day, and the quarter's last was taken: {said}")
+            counted = end
         yield about | {
-            "permit_date": day(counted, "PermitDate") if counted else end,
-            "permits_count": whole(cells[_COUNTS[level]], _COUNTS[level]),
+            "permit_date": counted,
+            "permits_count": kept(whole, cells[_COUNTS[level]], _COUNTS[level]),
             "count_basis": _BASIS[level],
         }
 
@@ -84,7 +88,7 @@ def _rows(ask: Ask) -> Iterator[tuple[str, date, dict[str, object], Cells]]:
                     "quarter": int(found[1]),
                     "geo_level": level,
                     "county": ask.settings["CDTFA_COUNTY"].upper(),
-                    "county_code": whole(cells.get("CountyCode"), "CountyCode"),
+                    "county_code": kept(whole, cells.get("CountyCode"), "CountyCode"),
                     "county_fips": ask.settings["CDTFA_COUNTY_FIPS"],
                     "city": city and city.upper(),
                     "business_group_code": group,

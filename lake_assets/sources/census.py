@@ -26,7 +26,7 @@ import msgspec
 
 from lake_assets.sources.collect import Ask, Row
 from lake_assets.sources.errors import NotPublishedYet, SourceMismatch
-from lake_assets.sources.values import Cells, Written, number, text
+from lake_assets.sources.values import Cells, Written, kept, number, text
 
 Shape = TypeVar("Shape")
 
@@ -143,15 +143,14 @@ def every_vintage(
         raise NotPublishedYet(f"the Census Bureau has no data since {first}")
 
 
-def figure(value: Written, column: str) -> tuple[float | None, str | None]:
+def figure(value: Written, column: str) -> tuple[Written, str | None]:
     """A number, or why there is none: -666666666 and its like are codes.
 
-    Raises:
-        SourceMismatch: it is neither.
+    What is neither goes on as it came.
     """
     found = text(value)
     if found is None:
         return None, "not published"
     if code := _SENTINEL.fullmatch(found):
         return None, _MEANINGS.get(code[1], f"not published (code {found})")
-    return number(found, column), None
+    return kept(number, found, column), None

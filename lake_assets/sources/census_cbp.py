@@ -26,7 +26,7 @@ from lake_assets.sources import config
 from lake_assets.sources.census import GONE, Vintage, every_vintage
 from lake_assets.sources.collect import Ask, Collector, Row
 from lake_assets.sources.errors import SourceMismatch
-from lake_assets.sources.values import Cells, text, whole
+from lake_assets.sources.values import Cells, kept, text, whole
 
 _ALL_INDUSTRIES, _ALL = "00", "001"
 _NOISE_ONLY = {None, "G", "H", "J"}
@@ -91,7 +91,7 @@ def _row(vintage: Vintage, level: str, industry: str, cells: Cells) -> Row:
         "empszes": text(size),
         "empszes_label": text(cells.get("EMPSZES_LABEL")),
         "lfo": text(cells["LFO"]),
-        "establishments": whole(cells["ESTAB"], "ESTAB"),
+        "establishments": kept(whole, cells["ESTAB"], "ESTAB"),
         "employees": _published(cells, "EMP", in_full=in_full),
         "employees_noise_flag": text(cells.get("EMP_N")),
         "payroll_annual_kusd": _published(cells, "PAYANN", in_full=in_full),

@@ -22,6 +22,7 @@ what is stored.
 """
 
 from collections.abc import Iterator
+from datetime import datetime
 from itertools import count, pairwise
 from urllib.parse import quote
 
@@ -56,7 +57,7 @@ def collect(ask: Ask) -> Iterator[Row]:
     """The conversations whose last activity was on the day."""
     for said in _down_to_the_day(ask):
         active = moment(said.last_activity_at)
-        if active and ask.start <= active < ask.end:
+        if isinstance(active, datetime) and ask.start <= active < ask.end:
             yield row_of(said)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from lake_assets.sources.personal import masked, page_of
+from lake_assets.sources.values import Loosely, json_text
 
 _SAME = ("account_id", "uuid", "inbox_id", "status", "priority", "can_reply", "muted")
 _TIMES = ("created_at", "last_activity_at", "waiting_since")
@@ -25,8 +26,8 @@ _TOLD = ("browser", "browser_language", "conversation_language", "initiated_at",
 class Party(msgspec.Struct):
     """A person or a team."""
 
-    id: int | None = None
-    name: str | None = None
+    id: Loosely[int | None] = None
+    name: Loosely[str | None] = None
 
 
 class Parties(msgspec.Struct):
@@ -35,37 +36,37 @@ class Parties(msgspec.Struct):
     sender: Party | None = None
     assignee: Party | None = None
     team: Party | None = None
-    channel: str | None = None
+    channel: Loosely[str | None] = None
 
 
 class Message(msgspec.Struct):
     """A message."""
 
-    message_type: int
+    message_type: Loosely[int]
 
 
 class Conversation(msgspec.Struct):
     """One conversation. Times are Unix seconds, 0 for none."""
 
     id: int
-    account_id: int
-    status: str
-    created_at: int
+    account_id: Loosely[int]
+    status: Loosely[str]
+    created_at: Loosely[int]
     last_activity_at: int
     meta: Parties
     messages: list[Message]
-    uuid: str | None = None
-    inbox_id: int | None = None
-    priority: str | None = None
-    labels: list[str] = []
-    can_reply: bool | None = None
-    muted: bool | None = None
-    unread_count: int | None = None
-    first_reply_created_at: int | None = None
-    waiting_since: int | None = None
-    snoozed_until: datetime | int | None = None
-    agent_last_seen_at: int | None = None
-    contact_last_seen_at: int | None = None
+    uuid: Loosely[str | None] = None
+    inbox_id: Loosely[int | None] = None
+    priority: Loosely[str | None] = None
+    labels: Loosely[list[str]] = []
+    can_reply: Loosely[bool | None] = None
+    muted: Loosely[bool | None] = None
+    unread_count: Loosely[int | None] = None
+    first_reply_created_at: Loosely[int | None] = None
+    waiting_since: Loosely[int | None] = None
+    snoozed_until: Loosely[datetime | int | None] = None
+    agent_last_seen_at: Loosely[int | None] = None
+    contact_last_seen_at: Loosely[int | None] = None
     additional_attributes: dict[str, Any] | None = None
     custom_attributes: dict[str, Any] | None = None
 
@@ -80,7 +81,7 @@ def row_of(said: Conversation) -> dict[str, object]:
         "conversation_id": said.id,
         "unread_count": said.unread_count,
         "channel": parties.channel,
-        "labels": _json(said.labels),
+        "labels": _json(said.labels or []),
         "assignee_id": assignee.id,
         "assignee_name": assignee.name,
         "team_id": team.id,
@@ -94,9 +95,14 @@ def row_of(said: Conversation) -> dict[str, object]:
     }
 
 
-def moment(said: datetime | int | None) -> datetime | None:
-    """A time, however it is told; None for 0."""
-    return datetime.fromtimestamp(said, UTC) if said and isinstance(said, int) else said or None
+def moment(said: object) -> object:
+    """A time, however it is told; None for 0. What is none goes on as it came."""
+    if not isinstance(said, int) or isinstance(said, bool):
+        return said or None
+    try:
+        return datetime.fromtimestamp(said, UTC) if said else None
+    except (ValueError, OverflowError, OSError):
+        return f"{said}"
 
 
 def _told(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -106,4 +112,4 @@ def _told(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _json(value: object) -> str:
-    return msgspec.json.encode(masked(value)).decode()
+    return json_text(masked(value))

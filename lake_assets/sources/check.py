@@ -17,7 +17,7 @@ from typing import Literal
 
 import msgspec
 
-from lake_assets.catalog import Dataset, ExternalSource, load_catalog
+from lake_assets.catalog import Column, Dataset, ExternalSource, load_catalog
 from lake_assets.sources.batches import to_batches
 from lake_assets.sources.client import http_source
 from lake_assets.sources.collect import Ask, Collector, collector_of
@@ -30,6 +30,7 @@ from lake_assets.sources.errors import (
     SourceMismatch,
     SourceUnavailable,
 )
+from lake_assets.sources.fitting import Fitting
 from lake_assets.sources.revisions import HASH_COLUMN, Known
 from lake_assets.sources.shapes import Difference, differences
 from lake_assets.sources.turns import Turns
@@ -88,6 +89,10 @@ class _Seen:
     def cell(self, column: str) -> None:
         self.cells.add(letters(column))
 
+    def value(self, column: Column, value: object) -> None:
+        said = f"column `{column.name}` is declared {column.type.value}, got {type(value).__name__}"
+        self.note(Difference(kind="retyped", field=column.name, said=said))
+
     def note(self, difference: Difference) -> None:
         self.found.setdefault((difference.kind, difference.field), difference)
 
@@ -111,7 +116,8 @@ def check(dataset: Dataset, env: Mapping[str, str], *, now: datetime) -> Finding
     seen = _Seen()
     try:
         with watched_by(seen):
-            _ask(finding, dataset, collector, env, now)
+            fitting = Fitting(dataset=dataset, retyped=seen.value)
+            _ask(finding, collector, env, now, fitting)
     except NotConfigured as reason:
         finding.state, finding.reason = "not configured", str(reason)
     except SourceUnavailable as error:
@@ -136,16 +142,16 @@ def check(dataset: Dataset, env: Mapping[str, str], *, now: datetime) -> Finding
 
 def _ask(
     finding: Finding,
-    dataset: Dataset,
     collector: Collector,
     env: Mapping[str, str],
     now: datetime,
+    fitting: Fitting,
 ) -> None:
     """Let the collector make rows until it has asked often enough.
 
     A day without rows shows little, so days before it are asked for too, while requests are left.
     """
-    settings = collector.upstream.values(env)
+    dataset, settings = fitting.dataset, collector.upstream.values(env)
     newest = dataset.schedule.days(now.date())[-1]
     days = _DAYS if collector.reach_d is None else min(_DAYS, collector.reach_d + 1)
     with http_source(collector.upstream, {**_PATIENCE, **env}) as http:
@@ -160,7 +166,7 @@ def _ask(
                 known=Known(dataset, {}) if HASH_COLUMN in dataset.column_names else None,
                 warn=lambda _: None,
             )
-            rows = _until_enough(completed(dataset, collector, ask))
+            rows = _until_enough(completed(dataset, collector, ask, fitting))
             try:
                 finding.rows += sum(batch.num_rows for batch in to_batches(rows, dataset))
             except NotPublishedYet as reason:

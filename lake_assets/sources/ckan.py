@@ -4,21 +4,25 @@ Belongs here: the portal's API and its habits. Does not belong here: what a tabl
 
 `datastore_search` is paged by offset until `total` rows came. The portal may give fewer rows than
 asked for, so the next offset is what came; where rows moved meanwhile, the count does not fit.
-While a file is imported again, its table is gone (404) for some minutes. Column names change their
-spelling from one import to the next, so filters are put in the spelling of the moment.
+While a file is imported again, its table is gone (404) for some minutes. Where it stays gone, the
+file itself is read, as `resource_show` names it (`ckan_file`). Column names change their spelling
+from one import to the next, so filters are put in the spelling of the moment.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import msgspec
 
+from lake_assets.sources.answers import Unanswered
+from lake_assets.sources.ckan_file import file_rows
 from lake_assets.sources.errors import SourceMismatch, SourceUnavailable
 from lake_assets.sources.http import HttpSource
 from lake_assets.sources.values import Cells, Written, letters
 
 _PAGE_ROWS = 10_000
+_GONE = 404
 
 
 class Resource(msgspec.Struct):
@@ -28,6 +32,7 @@ class Resource(msgspec.Struct):
     package_id: str | None = None
     id: str = ""
     name: str | None = None
+    url: str | None = None
     datastore_active: bool = False
 
 
@@ -72,8 +77,8 @@ class Found(msgspec.Struct):
 class Portal:
     """One CKAN portal."""
 
-    def __init__(self, http: HttpSource, base_url: str) -> None:
-        self._http = http
+    def __init__(self, http: HttpSource, base_url: str, warn: Callable[[str], None]) -> None:
+        self._http, self._warn = http, warn
         self._url = f"{base_url}/api/3/action"
 
     def last_modified(self, resource_id: str) -> datetime | None:
@@ -93,11 +98,20 @@ class Portal:
     def rows(self, resource_id: str, where: Mapping[str, Sequence[str]]) -> Sequence[Cells]:
         """All rows of a file whose columns have one of the values in `where`.
 
+        They are read from the file's table, or from the file itself where it has none.
+
         Raises:
             SourceMismatch: the file has no such column.
             SourceUnavailable: the file changed while it was read.
         """
-        head = self._search(resource_id, limit=0)
+        try:
+            head = self._search(resource_id, limit=0)
+        except SourceUnavailable as gone:
+            shown = self._shown(resource_id)
+            if not (isinstance(gone, Unanswered) and gone.status == _GONE and shown.url):
+                raise
+            self._warn(f"the table of file {resource_id} is gone; its file was read instead")
+            return file_rows(self._http, shown.url, where)
         names = {letters(column.id): column.id for column in head.fields}
         if missing := [name for name in where if letters(name) not in names]:
             raise SourceMismatch(f"file {resource_id}: the column `{missing[0]}` is missing")
@@ -128,5 +142,5 @@ class Portal:
             f"{self._url}/datastore_search",
             params={"resource_id": resource_id, **more},
             into=Found,
-            transient=lambda status, _text: status == 404,
+            transient=lambda status, _text: status == _GONE,
         ).result

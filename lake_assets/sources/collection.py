@@ -14,8 +14,9 @@ import pyarrow as pa
 from lake_assets.catalog import Dataset
 from lake_assets.sources.batches import to_batches
 from lake_assets.sources.collect import Ask, Collector
-from lake_assets.sources.errors import NotPublishedYet, SourceMismatch
+from lake_assets.sources.errors import NotPublishedYet, NotShownAnyMore, SourceMismatch
 from lake_assets.sources.fading import StoredDay
+from lake_assets.sources.fitting import Fitting
 from lake_assets.sources.http import HttpSource
 from lake_assets.sources.revisions import COLLECTED_COLUMN, HASH_COLUMN, Known, row_hash
 from lake_assets.storage.store import LakeStore
@@ -82,6 +83,7 @@ class Collection:
             SourceError: the source did not answer, or not as expected.
         """
         known = Known.read(self.dataset, self.store) if self._is_slow and wanted else None
+        forgotten: list[NotShownAnyMore] = []
         for day in wanted:
             ask = Ask(
                 day=day,
@@ -99,8 +101,18 @@ class Collection:
                 self.missing.add(day)
                 self.notes[day] = {"rows": 0, "reason": f"not published yet: {reason}"}
                 continue
+            except NotShownAnyMore as reason:
+                if len(wanted) == 1:
+                    raise
+                self.missing.add(day)
+                self.notes[day] = {"rows": 0, "reason": f"{reason}; what the lake has of it stays"}
+                self.warn(str(reason))
+                forgotten.append(reason)
+                continue
             self._open[day] = _chained(first, batches)
             yield day
+        if forgotten and len(forgotten) == len(wanted):
+            raise forgotten[-1]
 
     def read(self, day: date) -> Generator[pa.RecordBatch]:
         """The batches of a day that `published` gave last."""
@@ -116,13 +128,19 @@ class Collection:
 
     def _batches(self, ask: Ask) -> Generator[pa.RecordBatch]:
         note = self.notes.setdefault(ask.day, {})
-        rows = self._news(self._once(completed(self.dataset, self.collector, ask), note), ask, note)
+        fitting = Fitting(dataset=self.dataset)
+        came = completed(self.dataset, self.collector, ask, fitting)
+        rows = self._news(self._once(came, note), ask, note)
         if stored := self._stored(ask.day):
             rows = stored.joined(rows, note)
         empty = True
         for batch in to_batches(rows, self.dataset):
             empty = False
             yield batch
+        fitting.refuse_change()
+        if said := fitting.said():
+            note["odd_values"] = fitting.count
+            self.warn(f"{ask.day}: {said}")
         if empty:
             note.setdefault("reason", "the source has no rows for the day")
 
@@ -169,14 +187,16 @@ class Collection:
         ask.known.learn(ask.day, news)
 
 
-def completed(dataset: Dataset, collector: Collector, ask: Ask) -> Iterator[dict[str, object]]:
-    """What a collector gives, with what is filled in for it."""
+def completed(
+    dataset: Dataset, collector: Collector, ask: Ask, fitting: Fitting
+) -> Iterator[dict[str, object]]:
+    """What a collector gives, as far as it fits, with what is filled in for it."""
     for row in collector.collect(ask):
-        full = dict(row)
+        full = fitting.fit(row)
         if COLLECTED_COLUMN in dataset.column_names:
             full.setdefault(COLLECTED_COLUMN, ask.now)
         if HASH_COLUMN in dataset.column_names:
-            full[HASH_COLUMN] = row_hash(row, without=collector.bookkeeping)
+            full[HASH_COLUMN] = row_hash(full, without=collector.bookkeeping)
         yield full
 
 

@@ -29,7 +29,7 @@ from lake_assets.sources import config
 from lake_assets.sources.collect import Ask, Collector, Row
 from lake_assets.sources.errors import SourceUnavailable
 from lake_assets.sources.personal import has_address, hashed, masked_text, page_of
-from lake_assets.sources.values import whole
+from lake_assets.sources.values import Loosely, whole
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
@@ -43,20 +43,20 @@ class Session(msgspec.Struct):
     room_id: str
     started_at: Moment
     created_at: Moment
-    deal_id: str | None = None
+    deal_id: Loosely[str | None] = None
     visitor_id: str | None = None
     visitor_email: str | None = None
-    visitor_email_hash: str | None = None
+    visitor_email_hash: Loosely[str | None] = None
     organization: str | None = None
     role: str | None = None
-    ended_at: Moment | None = None
-    duration_s: int | None = None
-    documents_viewed: int | None = None
-    pages_viewed: int | None = None
-    downloads: int | None = None
-    questions_asked: int | None = None
+    ended_at: Loosely[Moment | None] = None
+    duration_s: Loosely[int | None] = None
+    documents_viewed: Loosely[int | None] = None
+    pages_viewed: Loosely[int | None] = None
+    downloads: Loosely[int | None] = None
+    questions_asked: Loosely[int | None] = None
     referrer: str | None = None
-    country: str | None = None
+    country: Loosely[str | None] = None
 
 
 class Page(msgspec.Struct):

@@ -16,8 +16,9 @@ rewritten. Moving a row to another file is none.
 beside them tell which. Areas may end in `**`. Industry codes lose leading zeros. CES begins a new
 file every few years, and the known ones then say nothing new for ever: a warning names it.
 
-**Unconfirmed:** that `last_modified` changes with every import, how CES names `Industry Title`, and
-that the portal lists a new file beside the known ones (without a list, nothing is told).
+**Unconfirmed:** that a file has the columns of its table, that `last_modified` changes with every
+import, how CES names `Industry Title`, and that the portal lists a new file beside the known ones
+(without a list, nothing is told).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +28,7 @@ from lake_assets.sources.ckan import Portal
 from lake_assets.sources.collect import Ask, Collector, Row
 from lake_assets.sources.edd_cells import month_of, percent_of
 from lake_assets.sources.errors import SourceError, SourceMismatch
-from lake_assets.sources.values import Cells, text, whole
+from lake_assets.sources.values import Cells, kept, text, whole
 
 
 def collect(ask: Ask) -> Iterator[Row]:
@@ -52,7 +53,7 @@ def _tell_new_files(ask: Ask) -> None:
     All rows are there by now, so a list that does not come, or is not one, fails nothing.
     """
     files = config.listed(ask.settings["EDD_CES_RESOURCES"])
-    portal = Portal(ask.http, ask.settings["EDD_BASE_URL"])
+    portal = Portal(ask.http, ask.settings["EDD_BASE_URL"], ask.warn)
     try:
         beside = portal.tables_beside(files[-1])
     except SourceError as error:
@@ -67,7 +68,7 @@ def _file(
     ask: Ask, program: str, resource_id: str, where: Mapping[str, Sequence[str]]
 ) -> Sequence[Row] | None:
     """The area's rows of one file, or None if the lake has them as they are."""
-    portal = Portal(ask.http, ask.settings["EDD_BASE_URL"])
+    portal = Portal(ask.http, ask.settings["EDD_BASE_URL"], ask.warn)
     modified = portal.last_modified(resource_id)
     columns = ("resource_id", "resource_last_modified")
     stored = ask.known.values(*columns, other_than=ask.day) if ask.known else set()
@@ -93,12 +94,12 @@ def _row(program: str, cells: Cells) -> dict[str, object]:
         return row | {
             "series_code": (text(cells["Series Code"]) or "").zfill(8),
             "industry_title": text(cells.get("Industry Title")),
-            "industry_employment": whole(cells["Current Employment"], "Current Employment"),
+            "industry_employment": kept(whole, cells["Current Employment"], "Current Employment"),
         }
-    force, out = (whole(cells[name], name) for name in ("Labor Force", "Unemployment"))
+    force, out = (kept(whole, cells[name], name) for name in ("Labor Force", "Unemployment"))
     return row | {
         "labor_force": force,
-        "employment": whole(cells["Employment"], "Employment"),
+        "employment": kept(whole, cells["Employment"], "Employment"),
         "unemployment": out,
         "unemployment_rate": percent_of(cells["Unemployment Rate"], force, out),
     }

@@ -8,7 +8,7 @@ from calendar import month_name
 from datetime import date
 
 from lake_assets.sources.errors import SourceMismatch
-from lake_assets.sources.values import Cells, Written, number, text, whole
+from lake_assets.sources.values import Cells, Written, kept, number, text, whole
 
 
 def month_of(cells: Cells) -> date:
@@ -30,10 +30,12 @@ def month_of(cells: Cells) -> date:
     return date(year, month, 1)
 
 
-def percent_of(rate: Written, force: int | None, out: int | None) -> float | None:
+def percent_of(rate: Written, force: Written, out: Written) -> Written:
     """The rate of those `out` of work in the labor `force`, told in percent or as a share."""
-    found = number(rate, "Unemployment Rate")
-    if found is None or not force or out is None:
+    found = kept(number, rate, "Unemployment Rate")
+    if not isinstance(found, float) or not isinstance(force, int) or not isinstance(out, int):
+        return found
+    if not force:
         return found
     expected = 100 * out / force
     return round(found * 100, 4) if abs(found * 100 - expected) < abs(found - expected) else found

@@ -9,10 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import msgspec
-
-from lake_assets.sources.errors import SourceMismatch
-from lake_assets.sources.personal import masked_text, page_of, plain, recipient
+from lake_assets.sources.personal import masked, masked_text, page_of, plain, recipient
+from lake_assets.sources.values import json_text
 
 _NOT_DELIVERED = {"bounced", "deferred", "dropped"}
 _STATUS_CODE = re.compile(r"\b[245]\.\d{1,3}\.\d{1,3}\b")
@@ -22,7 +20,8 @@ _STATUS_CODE = re.compile(r"\b[245]\.\d{1,3}\.\d{1,3}\b")
 class MailEvent:
     """What happened to one message for one recipient; `answer` is what its mail server said.
 
-    Addresses are as the provider wrote them.
+    Addresses are as the provider wrote them. So is an `event_type` that has no name here, and what
+    is no text in a place for texts.
     """
 
     event_id: str
@@ -30,16 +29,16 @@ class MailEvent:
     event_type: str
     to: str
     sender: str
-    subject: str | None
+    subject: object
     occurred_at: datetime
-    tag: str | None = None
-    answer: str | None = None
-    url: str | None = None
+    tag: object = None
+    answer: object = None
+    url: object = None
     metadata: Mapping[str, object] = field(default_factory=dict[str, object])
 
     def row(self, provider: str) -> Mapping[str, object]:
         """The columns: the recipient as a hash, texts masked, links without query."""
-        answer = masked_text(self.answer or "")
+        answer = _masked(self.answer) or ""
         code = _STATUS_CODE.search(answer)
         return {
             "provider": provider,
@@ -48,22 +47,17 @@ class MailEvent:
             "event_type": self.event_type,
             **recipient(self.to),
             "from_email": plain(self.sender),
-            "subject": masked_text(self.subject) if self.subject else None,
-            "tags": msgspec.json.encode([masked_text(self.tag)] if self.tag else []).decode(),
+            "subject": _masked(self.subject),
+            "tags": json_text([_masked(self.tag)] if self.tag else []),
             "occurred_at": self.occurred_at,
             "status_code": code[0] if code else None,
             "reason": answer if answer and self.event_type in _NOT_DELIVERED else None,
-            "url": page_of(self.url) if self.url else None,
-            "metadata": msgspec.json.encode(self.metadata).decode(),
+            "url": page_of(self.url) if isinstance(self.url, str) and self.url else None,
+            "metadata": json_text(masked(self.metadata)),
         }
 
 
-def event_type(said: str | None, known: Mapping[str, str]) -> str:
-    """The lake's name of what a provider says has happened.
-
-    Raises:
-        SourceMismatch: the provider says something that has no name here yet.
-    """
-    if not said or said not in known:
-        raise SourceMismatch(f"the event `{said}` is new: name it in the collector of the provider")
-    return known[said]
+def _masked(said: object) -> str | None:
+    if said is None or said == "":
+        return None
+    return masked_text(said if isinstance(said, str) else json_text(masked(said)))

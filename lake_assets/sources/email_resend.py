@@ -18,9 +18,10 @@ from datetime import UTC, datetime
 import msgspec
 
 from lake_assets.sources.collect import Ask
-from lake_assets.sources.email_mapping import MailEvent, event_type
+from lake_assets.sources.email_mapping import MailEvent
 from lake_assets.sources.errors import SourceMismatch
 from lake_assets.sources.personal import plain, recipient
+from lake_assets.sources.values import Loosely, json_text
 
 _PAGE_ROWS = 100
 _TYPES = {
@@ -35,13 +36,13 @@ class Email(msgspec.Struct):
     """One message."""
 
     id: str
-    to: list[str]
+    to: list[str] | str
     sender: str = msgspec.field(name="from")
     created_at: str
-    last_event: str
-    subject: str | None = None
-    cc: list[str] | None = None
-    bcc: list[str] | None = None
+    last_event: Loosely[str | None]
+    subject: Loosely[str | None] = None
+    cc: list[str] | str | None = None
+    bcc: list[str] | str | None = None
 
     @property
     def at(self) -> datetime:
@@ -91,12 +92,14 @@ def events(ask: Ask) -> Iterator[MailEvent]:
 
 
 def _of(email: Email) -> Iterator[MailEvent]:
-    everyone = {plain(one) for one in (*email.to, *(email.cc or ()), *(email.bcc or ()))}
+    lists = [[said] if isinstance(said, str) else said for said in (email.to, email.cc, email.bcc)]
+    everyone = {plain(one) for said in lists for one in said or () if one}
+    said = email.last_event if isinstance(email.last_event, str) else json_text(email.last_event)
     for address in sorted(everyone):
         yield MailEvent(
             event_id=f"{email.id}:{recipient(address)['recipient_hash'][:16]}",
             message_id=email.id,
-            event_type=event_type(email.last_event, _TYPES),
+            event_type=_TYPES.get(said, said),
             to=address,
             sender=email.sender,
             subject=email.subject,

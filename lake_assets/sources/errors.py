@@ -8,7 +8,8 @@ Does not belong here: errors of the lake's own storage (`storage`).
     │  └─ SourceLocked     another session holds a table; it may have let go by then
     ├─ SourceCancelled     somebody stopped the statement: it is not tried again by itself
     ├─ SourceMismatch      not what we expect of it: trying again will not help
-    │  └─ FieldMismatch    a field is missing, or its value is of another kind
+    │  ├─ FieldMismatch    a field is missing, or its value is of another kind
+    │  └─ NotShownAnyMore  the source shows nothing of the day now; other days of a run go on
     ├─ NotPublishedYet     no fault: the source has not released the day; the next tick asks again
     └─ NotConfigured       no fault: a required setting is missing, so the source was not asked
 """
@@ -41,6 +42,10 @@ class FieldMismatch(SourceMismatch):
         super().__init__(message)
         self.field = field
         self.missing = missing
+
+
+class NotShownAnyMore(SourceMismatch):
+    """The source no longer shows anything of the day; what the lake has of it stays."""
 
 
 class NotPublishedYet(SourceError):

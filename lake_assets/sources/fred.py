@@ -32,7 +32,7 @@ from lake_assets.sources.answers import Refused
 from lake_assets.sources.collect import Ask, Collector, Row
 from lake_assets.sources.errors import SourceMismatch
 from lake_assets.sources.fred_shapes import Described, Observation, Observed
-from lake_assets.sources.values import number
+from lake_assets.sources.values import kept, number
 
 Shape = TypeVar("Shape")
 
@@ -62,9 +62,10 @@ def collect(ask: Ask) -> Iterator[Row]:
             }
             for vintage in vintages:
                 if vintage.realtime_start <= ask.day and vintage.date >= _since(ask, ask.day):
+                    said = vintage.value
                     yield about | {
                         "observation_date": vintage.date,
-                        "value": None if vintage.value == "." else number(vintage.value, "value"),
+                        "value": None if said == "." else kept(number, said, "value"),
                         "realtime_start": vintage.realtime_start,
                         "realtime_end": min(vintage.realtime_end, ask.day),
                     }

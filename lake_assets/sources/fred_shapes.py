@@ -7,15 +7,17 @@ from datetime import date
 
 import msgspec
 
+from lake_assets.sources.values import Loosely
+
 
 class Series(msgspec.Struct):
     """What a series is."""
 
     id: str
-    title: str
-    frequency: str
-    units: str
-    seasonal_adjustment: str
+    title: Loosely[str]
+    frequency: Loosely[str]
+    units: Loosely[str]
+    seasonal_adjustment: Loosely[str]
     last_updated: str
 
 
@@ -31,7 +33,7 @@ class Observation(msgspec.Struct):
     realtime_start: date
     realtime_end: date
     date: date
-    value: str
+    value: Loosely[str]
 
 
 class Observed(msgspec.Struct):

@@ -6,7 +6,9 @@
 GitHub shows no more of it. A page that is not full ends nothing: hidden events leave gaps.
 
 **A day** is `created_at` in UTC. Events show up 30 seconds to 6 hours late, so a day is read at
-08:00 UTC of the next one. A run asks for each feed once, whatever the number of days.
+08:00 UTC of the next one. Until then the feed is polled every hour, and what it shows joins what
+the lake has: a feed forgets a busy day before it ends. A run asks for each feed once, whatever the
+number of days.
 
 **History.** A feed has at most 300 events and 30 days (90 before 2025). The feed of a busy
 repository does not reach back to the start of the day: the day is written with what is left of it
@@ -16,42 +18,45 @@ the lake has of the day stays. The oldest of the 30 days is never whole, so it i
 **Personal data.** Logins are stored. Texts of people (`body`), commits with their authors,
 addresses, phone and card numbers are taken out of `payload`.
 
-**Traps.** A repository that the token may not see is a 404, as an unknown one: left out with a
-warning. A renamed one redirects, which fails the run. Rate limits are 403 or 429; the 403 is told
-from a refusal by its text. Since 2025-10 a push names its commits no more. Conditional requests
-(ETag, `X-Poll-Interval`) are for pollers: one reading a day needs none.
+**Traps.** A repository that the token may not see is a 404, as an unknown one, or a 403 or 451:
+left out with a warning. A renamed one redirects to its number, which is asked in its place. Rate
+limits are 403 or 429; the 403 is told from a refusal by its text. Since 2025-10 a push names its
+commits no more. `X-Poll-Interval` asks for a minute between polls, which an hour keeps.
 
 **Unconfirmed:** that late events are sorted in by `created_at`.
 """
 
-from collections.abc import Iterator, Sequence
-from datetime import datetime
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
 
 from lake_assets.sources import config
+from lake_assets.sources.answers import Refused
 from lake_assets.sources.collect import Ask, Collector, Row
-from lake_assets.sources.errors import SourceMismatch
-from lake_assets.sources.github_event import Event
+from lake_assets.sources.errors import NotShownAnyMore, SourceMismatch
+from lake_assets.sources.github_feed import Feed, feed_of
 
-_PAGE_ROWS = 100
-
-
-class Feed(NamedTuple):
-    """What a feed shows of the days asked for. `cut_at` is where GitHub ends it, if it does."""
-
-    events: Sequence[Event]
-    cut_at: datetime | None
+_UNAUTHORIZED = 401
 
 
 def collect(ask: Ask) -> Iterator[Row]:
     """The day's events of all repositories."""
     repos = config.listed(ask.settings["GITHUB_REPOS"])
-    feeds = {repo: feed for repo in repos if (feed := _feed(ask, repo))}
-    unknown = ", ".join(repo for repo in repos if repo not in feeds)
+    feeds: dict[str, Feed] = {}
+    unread: dict[str, str] = {}
+    for repo in repos:
+        try:
+            feeds[repo] = feed_of(ask, repo)
+        except Refused as refusal:
+            if refusal.status == _UNAUTHORIZED:
+                raise
+            unread[repo] = str(refusal)
     if not feeds:
-        raise SourceMismatch(f"GitHub shows none of these repositories to the token: {unknown}")
-    if unknown and ask.day == ask.days[0]:
-        ask.warn(f"GitHub does not show these repositories to the token: {unknown}")
+        raise SourceMismatch(f"GitHub shows none of these repositories: {_listed(unread)}")
+    if ask.day == ask.days[0]:
+        for repo, feed in feeds.items():
+            if feed.moved:
+                ask.warn(f"{repo} was renamed: write its new name into GITHUB_REPOS")
+        if unread:
+            ask.warn(f"GitHub does not show these repositories: {_listed(unread)}")
     rows = [
         event.row()
         for feed in feeds.values()
@@ -62,37 +67,13 @@ def collect(ask: Ask) -> Iterator[Row]:
         if feed.cut_at and feed.cut_at > ask.start:
             lost = f"the feed of {repo} reaches back to {feed.cut_at:%Y-%m-%d %H:%M} UTC only"
             if not rows:
-                raise SourceMismatch(f"GitHub shows nothing of {ask.day} any more: {lost}")
-            ask.warn(f"{ask.day} is incomplete: {lost}")
+                raise NotShownAnyMore(f"GitHub shows nothing of {ask.day} any more: {lost}")
+            ask.warn(f"{ask.day} is incomplete: {lost}; what the lake has of it stays")
     yield from rows
 
 
-def _feed(ask: Ask, repo: str) -> Feed | None:
-    """The feed back to the first day of the run; None if the token can't see the repository."""
-    first = ask.start - (ask.day - min(ask.days))
-    events: list[Event] = []
-    number = 1
-    while True:
-        page = ask.http.find_json(
-            f"{ask.settings['GITHUB_BASE_URL']}/repos/{repo}/events",
-            params={"per_page": _PAGE_ROWS, "page": number},
-            headers={
-                "accept": "application/vnd.github+json",
-                "authorization": f"Bearer {ask.settings['GITHUB_TOKEN']}",
-                "x-github-api-version": ask.settings["GITHUB_API_VERSION"],
-            },
-            into=list[Event],
-            absent=(404,) if number == 1 else (422,),
-            transient=lambda status, text: status == 403 and "rate limit" in text.lower(),
-            remember=True,
-        )
-        if page is None and number == 1:
-            return None
-        if not page or all(event.created_at < first for event in page):
-            seen = [event.created_at for event in events]
-            return Feed(events, min(seen) if page is None and seen else None)
-        events += page
-        number += 1
+def _listed(unread: Mapping[str, str]) -> str:
+    return "; ".join(f"{repo} ({why})" for repo, why in unread.items())
 
 
 COLLECTOR = Collector(

@@ -4,13 +4,15 @@ Belongs here: fields of an event, and what of its payload is kept.
 Does not belong here: asking for feeds (`github`).
 """
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 from lake_assets.sources.collect import Row
 from lake_assets.sources.personal import masked
+from lake_assets.sources.values import Loosely, json_text
 
 _LEFT_OUT = frozenset({"body", "body_html", "body_text", "commits", "email"})
 
@@ -18,46 +20,50 @@ _LEFT_OUT = frozenset({"body", "body_html", "body_text", "commits", "email"})
 class Account(msgspec.Struct):
     """A user, a bot or an organisation."""
 
-    id: int
-    login: str
+    id: Loosely[int | None] = None
+    login: Loosely[str | None] = None
 
 
 class Repository(msgspec.Struct):
     """Where it happened."""
 
-    id: int
-    name: str
+    id: Loosely[int]
+    name: Loosely[str]
 
 
 class Event(msgspec.Struct):
     """One event of a feed."""
 
-    id: str
-    type: str
-    actor: Account
+    id: str | int
+    type: Loosely[str]
+    actor: Account | None
     repo: Repository
-    payload: dict[str, Any]
+    payload: Loosely[dict[str, Any]]
     public: bool
     created_at: datetime
     org: Account | None = None
 
     def row(self) -> Row:
         """The columns, without texts of people."""
-        payload = self.payload
-        subject: dict[str, Any] = payload.get("pull_request") or payload.get("issue") or {}
+        payload, actor = _fields(self.payload), self.actor or Account()
+        subject = _fields(payload.get("pull_request") or payload.get("issue"))
         return {
-            "event_id": self.id,
+            "event_id": str(self.id),
             "event_type": self.type,
             "repo": self.repo.name,
             "repo_id": self.repo.id,
-            "actor_login": self.actor.login,
-            "actor_id": self.actor.id,
+            "actor_login": actor.login,
+            "actor_id": actor.id,
             "org_login": self.org.login if self.org else None,
             "action": payload.get("action"),
             "ref": payload.get("ref"),
-            "head_sha": payload.get("head") or (subject.get("head") or {}).get("sha"),
+            "head_sha": payload.get("head") or _fields(subject.get("head")).get("sha"),
             "number": payload.get("number") or subject.get("number"),
             "is_public": self.public,
-            "payload": msgspec.json.encode(masked(payload, leave_out=_LEFT_OUT)).decode(),
+            "payload": json_text(masked(self.payload, leave_out=_LEFT_OUT)),
             "created_at": self.created_at,
         }
+
+
+def _fields(value: object) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}

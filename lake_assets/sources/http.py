@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, Self, TypeVar
 from urllib.parse import quote, quote_plus, urlsplit
@@ -37,8 +37,10 @@ from lake_assets.sources.answers import (
     JSON,
     Answer,
     AskAgain,
+    Moved,
     Refused,
     Transient,
+    Unanswered,
     Wanted,
     decoded,
     judged,
@@ -181,7 +183,7 @@ class HttpSource:
         )
         try:
             found = self._settle(wanted, lambda answer: decoded(answer, into))
-        except Refused as refusal:
+        except (Refused, Moved) as refusal:
             if remember:
                 self._answers[question] = refusal
             raise
@@ -191,7 +193,7 @@ class HttpSource:
 
     def _recalled(self, question: object) -> Any:
         answer = self._answers[question]
-        if isinstance(answer, Refused):
+        if isinstance(answer, Refused | Moved):
             raise answer
         return answer
 
@@ -328,7 +330,11 @@ class HttpSource:
         except SourceUnavailable as error:
             times = retrying.statistics["attempt_number"]
             tried = "once" if times == 1 else f"{times} times"
-            raise SourceUnavailable(f"{self.redacted(str(error))} (tried {tried})") from None
+            said = f"{self.redacted(str(error))} (tried {tried}{self._beyond(error)})"
+            status = error.status if isinstance(error, Unanswered) else 0
+            raise Unanswered(said, status=status) from None
+        except Moved as error:
+            raise Moved(self.redacted(str(error)), location=self.redacted(error.location)) from None
         except Refused as error:
             raise Refused(
                 self.redacted(str(error)), status=error.status, text=self.redacted(error.text)
@@ -361,6 +367,17 @@ class HttpSource:
     def _worth_another(self, error: BaseException) -> bool:
         wait_s = error.wait_s if isinstance(error, AskAgain) else None
         return isinstance(error, AskAgain) and (wait_s or 0) <= self.policy.max_wait_s
+
+    def _beyond(self, error: SourceUnavailable) -> str:
+        """How long the source asks to wait, where that is longer than a run may."""
+        wait_s = error.wait_s if isinstance(error, AskAgain) else None
+        if wait_s is None or wait_s <= self.policy.max_wait_s:
+            return ""
+        until = self.clock() + timedelta(seconds=wait_s)
+        return (
+            f"; the source asks to wait {wait_s:,.0f} s, until {until:%Y-%m-%d %H:%M:%S} UTC, and "
+            f"LAKE_HTTP_MAX_WAIT_S allows {self.policy.max_wait_s:,g} s"
+        )
 
     def _wait_s(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None

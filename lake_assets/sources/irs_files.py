@@ -18,7 +18,7 @@ import msgspec
 
 from lake_assets.sources.answers import Answer, AskAgain
 from lake_assets.sources.errors import SourceMismatch
-from lake_assets.sources.values import Cells, number, text, whole
+from lake_assets.sources.values import Cells, kept, number, text, whole
 
 _STATES = 51
 _MIDDLE = ("$25,000 under $50,000", "$50,000 under $75,000", "$75,000 under $100,000")
@@ -105,7 +105,7 @@ def _row(line: Mapping[str, str], geography: Geography) -> dict[str, object]:
         "zip_code": None if is_county else area,
         "agi_stub": stub,
         "agi_bracket": words[stub],
-        **{name: whole(cells[column], column) for name, column in _FIGURES.items()},
+        **{name: kept(whole, cells[column], column) for name, column in _FIGURES.items()},
         "raw": msgspec.json.encode(raw, order="sorted").decode(),
     }
 

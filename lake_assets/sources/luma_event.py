@@ -12,6 +12,7 @@ import msgspec
 
 from lake_assets.sources.errors import SourceMismatch
 from lake_assets.sources.personal import masked
+from lake_assets.sources.values import Loosely, json_text
 
 _LEFT_OUT = frozenset(
     {"guests", "hosts", "user", "email", "feedback_email", "phone_number", "registration_answers"}
@@ -26,38 +27,38 @@ _AS_GIVEN = (
 class Place(msgspec.Struct):
     """Where it takes place, as far as Luma tells."""
 
-    city: str | None = None
-    region: str | None = None
-    country: str | None = None
-    full_address: str | None = None
+    city: Loosely[str | None] = None
+    region: Loosely[str | None] = None
+    country: Loosely[str | None] = None
+    full_address: Loosely[str | None] = None
 
 
 class Host(msgspec.Struct):
     """Who invites."""
 
-    name: str | None = None
+    name: Loosely[str | None] = None
 
 
 class Event(msgspec.Struct):
     """One event."""
 
-    name: str
+    name: Loosely[str]
     start_at: datetime
     id: str | None = None
     api_id: str | None = None
-    calendar_id: str | None = None
-    platform: str | None = None
-    status: str | None = None
-    access: str | None = None
-    url: str | None = None
-    end_at: datetime | None = None
-    timezone: str | None = None
-    visibility: str | None = None
-    location_type: str | None = None
+    calendar_id: Loosely[str | None] = None
+    platform: Loosely[str | None] = None
+    status: Loosely[str | None] = None
+    access: Loosely[str | None] = None
+    url: Loosely[str | None] = None
+    end_at: Loosely[datetime | None] = None
+    timezone: Loosely[str | None] = None
+    visibility: Loosely[str | None] = None
+    location_type: Loosely[str | None] = None
     geo_address_json: Place | None = None
-    meeting_url: str | None = None
-    cover_url: str | None = None
-    created_at: datetime | None = None
+    meeting_url: Loosely[str | None] = None
+    cover_url: Loosely[str | None] = None
+    created_at: Loosely[datetime | None] = None
     hosts: list[Host] = []
 
 
@@ -80,5 +81,5 @@ def row_of(entry: Mapping[str, Any], calendar: str) -> dict[str, Any]:
         "platform_name": event.platform,
         **msgspec.structs.asdict(event.geo_address_json or Place()),
         "host_name": next((host.name for host in event.hosts), None),
-        "raw": msgspec.json.encode(raw).decode(),
+        "raw": json_text(raw),
     }

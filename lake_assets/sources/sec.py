@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import msgspec
 
-from lake_assets.sources.answers import JSON, Answer, Refused, decoded
+from lake_assets.sources.answers import JSON, Answer, Refused, decoded, exactly
 from lake_assets.sources.collect import Ask
 from lake_assets.sources.errors import SourceMismatch, SourceUnavailable
 from lake_assets.sources.watching import WATCH
@@ -89,7 +89,7 @@ def part(text: msgspec.Raw, into: type[Shape], what: str) -> Shape:
     if watch := WATCH.get():
         watch.document(bytes(text), into)
     try:
-        return msgspec.json.decode(text, type=into)
+        return exactly(text, into)
     except msgspec.ValidationError as error:
         raise SourceMismatch(f"{what}: not in the expected shape: {error}") from error
 

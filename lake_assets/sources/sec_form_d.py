@@ -7,9 +7,9 @@ no addresses, so each notice of the country is read: 150 to 300 a day, two hours
 
 **A revision** is a notice of its own (D/A). A notice never changes, and so no row of a past day.
 
-**Traps.** What does not apply is missing, not false or empty. An amount may be `Indefinite`, a part
-of a name `None`. Related persons come with addresses: only names and relationships are kept. A
-notice by several issuers stands in the index once for each.
+**Traps.** A D/A is an amendment also without the flag. What does not apply is missing, not false or
+empty. An amount may be `Indefinite`, a part of a name `None`. Related persons come with addresses:
+only names and relationships are kept. Of several issuers, each is in the index.
 
 **Unconfirmed:** `issuerList` for further issuers, and that a notice without its document stays one.
 """
@@ -44,6 +44,7 @@ _TEXTS = {
     "industry_group": ".//industryGroupType",
     "investment_fund_type": ".//investmentFundType",
     "revenue_range": ".//revenueRange",
+    "previous_accession_number": ".//previousAccessionNumber",
 }
 _FLAGS = {
     "first_sale_yet_to_occur": ".//dateOfFirstSale/yetToOccur",
@@ -52,7 +53,6 @@ _FLAGS = {
     "has_non_accredited": ".//hasNonAccreditedInvestors",
 }
 _MARKS = {
-    "is_amendment": ".//isAmendment",
     "is_equity": ".//isEquityType",
     "is_debt": ".//isDebtType",
     "is_pooled_fund": ".//isPooledInvestmentFundType",
@@ -91,6 +91,7 @@ def _row(ask: Ask, filing: Filing, notice: Notice) -> Row:
         "accession_number": filing.accession,
         "cik": notice.value(f"{_ISSUER}/cik", whole),
         "form_type": filing.form,
+        "is_amendment": filing.form == "D/A" or bool(notice.flag(".//isAmendment")),
         "filing_date": filing.filed,
         "entity_name": notice.needed(f"{_ISSUER}/entityName"),
         "year_of_inc": notice.founded(),
@@ -108,9 +109,9 @@ def _row(ask: Ask, filing: Filing, notice: Notice) -> Row:
     }
 
 
-def _amount(ask: Ask, filing: Filing, notice: Notice, column: str) -> Decimal | None:
+def _amount(ask: Ask, filing: Filing, notice: Notice, column: str) -> Decimal | str | None:
     found = notice.value(_AMOUNTS[column], dollars)
-    if found is not None and abs(found) > _LARGEST:
+    if isinstance(found, Decimal) and abs(found) > _LARGEST:
         ask.warn(f"{filing.accession}: {column} of {found} does not fit and was left out")
         return None
     return found

@@ -17,6 +17,7 @@ from defusedxml.ElementTree import parse as parse_xml
 from lake_assets.sources.answers import Answer, AskAgain
 from lake_assets.sources.errors import FieldMismatch, SourceMismatch
 from lake_assets.sources.sec_county import Address
+from lake_assets.sources.values import kept
 
 Value = TypeVar("Value")
 
@@ -85,17 +86,13 @@ class Notice:
         found = self.text(path)
         return None if found is None else found.lower() in {"true", "1", "yes"}
 
-    def value(self, path: str, convert: Callable[[str, str], Value]) -> Value | None:
+    def value(self, path: str, convert: Callable[[str, str], Value]) -> Value | str | None:
         """The text at a path as something else; `convert` gets the text and the field's name.
 
-        Raises:
-            FieldMismatch: it is nothing of the kind.
+        A text that is nothing of the kind goes on as it is.
         """
         found = self.text(path)
-        try:
-            return None if found is None else convert(found, path.rpartition("/")[2])
-        except FieldMismatch as error:
-            raise FieldMismatch(f"{self._where}: {error}", field=error.field) from None
+        return None if found is None else kept(convert, found, path.rpartition("/")[2])
 
     def texts(self, path: str) -> list[str]:
         """All texts at a path."""

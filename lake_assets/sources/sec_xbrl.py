@@ -13,8 +13,9 @@ holds its text and one concept.
 its company moved away or was delisted since.
 
 **Traps.** A company without XBRL data is a 404. `start` is missing for instants. `fy` and `fp` are
-those of the filing, not of the fact. A value may be larger than a float keeps exactly, or text. A
-later filing repeats facts of earlier ones: with its own number and day.
+those of the filing, not of the fact. A value may be larger than a float keeps exactly, or text:
+`value_exact` has it as it was filed. A later filing repeats facts of earlier ones: with its own
+number and day.
 
 **Unconfirmed:** how soon after the index a filing's facts appear (the schedule asks for the last
 days again).
@@ -30,7 +31,7 @@ from lake_assets.sources.collect import Ask, Collector, Row
 from lake_assets.sources.sec import Edgar, part
 from lake_assets.sources.sec_county import county_filings
 from lake_assets.sources.sec_index import Filing
-from lake_assets.sources.values import Written, number
+from lake_assets.sources.values import Loosely, json_text
 
 _REPORTS = {"10-K", "10-KT", "10-Q", "10-QT", "8-K", "20-F", "40-F", "6-K"}
 
@@ -39,21 +40,21 @@ class Fact(msgspec.Struct):
     """One value of one concept, for one period, in one filing."""
 
     end: date
-    val: Written
+    val: Loosely[int | float | str | None]
     accn: str
-    form: str
+    form: Loosely[str | None]
     filed: date
     start: date | None = None
-    fy: int | None = None
-    fp: str | None = None
-    frame: str | None = None
+    fy: Loosely[int | None] = None
+    fp: Loosely[str | None] = None
+    frame: Loosely[str | None] = None
 
 
 class Concept(msgspec.Struct):
     """What is reported under one name, by unit."""
 
     units: dict[str, list[Fact]]
-    label: str | None = None
+    label: Loosely[str | None] = None
 
 
 class Facts(msgspec.Struct, rename="camel"):
@@ -91,7 +92,8 @@ def _is_report(filing: Filing) -> bool:
 
 def _row(fact: Fact) -> dict[str, object]:
     return {
-        "value": number(fact.val, "val"),
+        "value": fact.val,
+        "value_exact": None if fact.val is None else _digits(fact.val),
         "period_start": fact.start,
         "period_end": fact.end,
         "is_instant": fact.start is None,
@@ -102,6 +104,11 @@ def _row(fact: Fact) -> dict[str, object]:
         "accession_number": fact.accn,
         "frame": fact.frame,
     }
+
+
+def _digits(value: object) -> str:
+    """The value as it was filed: a float of the column `value` keeps 15 to 17 digits of it."""
+    return value.strip() if isinstance(value, str) else json_text(value)
 
 
 COLLECTOR = Collector(upstream=config.SEC, collect=collect, fades=True, check_requests=5)

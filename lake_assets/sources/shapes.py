@@ -50,7 +50,7 @@ def _chosen(value: object, expected: Any) -> Any:
         return _chosen(value, get_args(expected)[0])
     if get_origin(expected) not in {Union, types.UnionType}:
         return expected
-    members = [member for member in get_args(expected) if member is not types.NoneType]
+    members = [member for member in get_args(expected) if member not in {types.NoneType, Any}]
     return members[0] if value is not None and len(members) == 1 else object
 
 
@@ -94,10 +94,17 @@ def _values(value: object, members: tuple[Any, ...], path: str) -> Iterator[Diff
 
 def _leaf(value: object, expected: Any, path: str) -> Iterator[Difference]:
     try:
-        msgspec.json.decode(msgspec.json.encode(value), type=expected)
+        msgspec.json.decode(msgspec.json.encode(value), type=_closed(expected))
     except msgspec.ValidationError as error:
         reason = str(error).partition(" - at `$")[0]
         yield Difference(kind="retyped", field=path or "the answer", said=reason)
+
+
+def _closed(expected: Any) -> Any:
+    """The type without what `Loosely` leaves open: what the source is expected to send."""
+    if get_origin(expected) not in {Union, types.UnionType} or Any not in get_args(expected):
+        return expected
+    return Union[tuple(member for member in get_args(expected) if member is not Any)]  # noqa: UP007
 
 
 def _retyped(path: str, expected: str, value: object) -> Difference:

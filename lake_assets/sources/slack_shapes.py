@@ -12,6 +12,7 @@ import msgspec
 
 from lake_assets.sources.answers import AskAgain
 from lake_assets.sources.errors import SourceMismatch
+from lake_assets.sources.values import Loosely
 
 _BUSY = {"internal_error", "fatal_error", "ratelimited", "request_timeout", "service_unavailable"}
 _SAID = {None, "file_share", "me_message", "bot_message"}
@@ -87,11 +88,11 @@ class Channel(msgspec.Struct):
     """A channel of the workspace."""
 
     id: str
-    name: str | None = None
-    is_private: bool | None = None
-    is_archived: bool | None = None
+    name: Loosely[str | None] = None
+    is_private: Loosely[bool | None] = None
+    is_archived: Loosely[bool | None] = None
     is_member: bool = False
-    num_members: int | None = None
+    num_members: Loosely[int | None] = None
 
     @property
     def columns(self) -> Mapping[str, object]:

@@ -14,9 +14,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-import msgspec
-
 from lake_assets.sources.personal import masked_text, may_be_card
+from lake_assets.sources.values import json_text
 
 Fields = Mapping[str, object]
 
@@ -75,7 +74,7 @@ def amount_of(fields: Fields) -> object:
 
 def stored_of(fields: Fields) -> str:
     """The object as JSON without people."""
-    return msgspec.json.encode(_without_people(fields)).decode()
+    return json_text(_without_people(fields))
 
 
 def _without_people(fields: Fields, *, paying: bool = False) -> dict[str, object]:

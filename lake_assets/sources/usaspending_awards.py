@@ -18,27 +18,29 @@ from msgspec import field
 
 from lake_assets.sources.errors import SourceMismatch
 from lake_assets.sources.personal import without_addresses
+from lake_assets.sources.values import Loosely
 
 A = TypeVar("A")
 
 _MICRO = Decimal("0.000001")
+_AMOUNTS = frozenset({"award_amount", "total_outlays", "loan_value", "subsidy_cost"})
 
 
 class Code(msgspec.Struct):
     """A code and what it means."""
 
-    code: str | None
-    description: str | None
+    code: Loosely[str | None]
+    description: Loosely[str | None]
 
 
 class Place(msgspec.Struct):
     """Where most of the work is done."""
 
-    state_code: str | None
-    county_code: str | None
-    county_name: str | None
-    city_name: str | None
-    zip5: str | None
+    state_code: Loosely[str | None]
+    county_code: Loosely[str | None]
+    county_name: Loosely[str | None]
+    city_name: Loosely[str | None]
+    zip5: Loosely[str | None]
 
 
 class Award(msgspec.Struct, kw_only=True):
@@ -46,15 +48,15 @@ class Award(msgspec.Struct, kw_only=True):
 
     internal_id: int
     generated_internal_id: str
-    award_id: str | None = field(name="Award ID")
-    recipient_name: str | None = field(name="Recipient Name")
-    recipient_uei: str | None = field(name="Recipient UEI")
-    recipient_id: str | None
-    awarding_agency: str | None = field(name="Awarding Agency")
-    awarding_sub_agency: str | None = field(name="Awarding Sub Agency")
-    funding_agency: str | None = field(name="Funding Agency")
-    funding_sub_agency: str | None = field(name="Funding Sub Agency")
-    base_obligation_date: date | None = field(name="Base Obligation Date")
+    award_id: Loosely[str | None] = field(name="Award ID")
+    recipient_name: Loosely[str | None] = field(name="Recipient Name")
+    recipient_uei: Loosely[str | None] = field(name="Recipient UEI")
+    recipient_id: Loosely[str | None]
+    awarding_agency: Loosely[str | None] = field(name="Awarding Agency")
+    awarding_sub_agency: Loosely[str | None] = field(name="Awarding Sub Agency")
+    funding_agency: Loosely[str | None] = field(name="Funding Agency")
+    funding_sub_agency: Loosely[str | None] = field(name="Funding Sub Agency")
+    base_obligation_date: Loosely[date | None] = field(name="Base Obligation Date")
     last_modified: str = field(name="Last Modified Date")
     description: str | None = field(name="Description")
     pop: Place = field(name="Primary Place of Performance")
@@ -63,15 +65,15 @@ class Award(msgspec.Struct, kw_only=True):
 class Spending(Award, kw_only=True):
     """Whatever is no loan."""
 
-    start_date: date | None = field(name="Start Date")
-    award_amount: Decimal | None = field(name="Award Amount")
-    total_outlays: Decimal | None = field(name="Total Outlays")
+    start_date: Loosely[date | None] = field(name="Start Date")
+    award_amount: Loosely[Decimal | None] = field(name="Award Amount")
+    total_outlays: Loosely[Decimal | None] = field(name="Total Outlays")
 
 
 class Procurement(Spending, kw_only=True):
     """What the government buys."""
 
-    award_type: str | None = field(name="Contract Award Type")
+    award_type: Loosely[str | None] = field(name="Contract Award Type")
     naics: Code = field(name="NAICS")
     psc: Code = field(name="PSC")
 
@@ -79,30 +81,30 @@ class Procurement(Spending, kw_only=True):
 class Contract(Procurement, kw_only=True):
     """An order or a contract."""
 
-    end_date: date | None = field(name="End Date")
+    end_date: Loosely[date | None] = field(name="End Date")
 
 
 class Vehicle(Procurement, kw_only=True):
     """A contract under which orders are placed: an indefinite delivery vehicle (IDV)."""
 
-    end_date: date | None = field(name="Last Date to Order")
+    end_date: Loosely[date | None] = field(name="Last Date to Order")
 
 
 class Assistance(Spending, kw_only=True):
     """Grants, direct payments, insurance and the like."""
 
-    award_type: str | None = field(name="Award Type")
-    end_date: date | None = field(name="End Date")
-    cfda_number: str | None = field(name="CFDA Number")
+    award_type: Loosely[str | None] = field(name="Award Type")
+    end_date: Loosely[date | None] = field(name="End Date")
+    cfda_number: Loosely[str | None] = field(name="CFDA Number")
 
 
 class Loan(Award, kw_only=True):
     """A loan, or a guarantee of one."""
 
-    start_date: date | None = field(name="Issued Date")
-    loan_value: Decimal | None = field(name="Loan Value")
-    subsidy_cost: Decimal | None = field(name="Subsidy Cost")
-    cfda_number: str | None = field(name="CFDA Number")
+    start_date: Loosely[date | None] = field(name="Issued Date")
+    loan_value: Loosely[Decimal | None] = field(name="Loan Value")
+    subsidy_cost: Loosely[Decimal | None] = field(name="Subsidy Cost")
+    cfda_number: Loosely[str | None] = field(name="CFDA Number")
 
 
 class PageMetadata(msgspec.Struct, rename="camel"):
@@ -172,8 +174,8 @@ def as_row(award: Award, *, group: str, day: date) -> dict[str, object]:
     for name, value in msgspec.structs.asdict(award).items():
         if isinstance(value, Code):
             row |= {f"{name}_code": value.code, f"{name}_description": value.description}
-        elif isinstance(value, Decimal):
-            row[name] = value.quantize(_MICRO)
+        elif name in _AMOUNTS and isinstance(value, int | Decimal):
+            row[name] = Decimal(value).quantize(_MICRO)
         elif not isinstance(value, Place):
             row[name] = value or None
     return row | {

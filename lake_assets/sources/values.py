@@ -5,49 +5,87 @@ Does not belong here: spellings of one source only (its module).
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
+from decimal import Decimal
+from typing import Any, TypeVar, Union
+
+import msgspec
 
 from lake_assets.sources.errors import FieldMismatch
 from lake_assets.sources.watching import WATCH
+
+Value = TypeVar("Value")
+Odd = TypeVar("Odd")
+
+Loosely = Union[Value, Any]  # noqa: UP007 - an alias with a parameter
+"""A field of a shape that is of this type, and whose other values lose no day.
+
+They go on as they came, and `fitting` counts them. What tells rows, days and pages apart is never
+declared so, nor what is computed with.
+"""
 
 Written = str | int | float | None
 """How tables of public portals hold a value: the type changes with every upload."""
 
 _SHOWN_CHARS = 40
+_JSON = msgspec.json.Encoder(decimal_format="number")
 
 
-def number(value: Written, field: str) -> float | None:
+def number(value: Written | Decimal, field: str) -> float | None:
     """A number, however it is written: `1,041,200`, `4.6%`, `" 12 "`; None for an empty cell.
 
     Raises:
         SourceMismatch: it is none; the message names the field.
     """
-    if value is None or isinstance(value, int | float):
-        return value if value is None else float(value)
-    plain = value.strip().rstrip("%").replace(",", "")
-    if not plain:
+    if value is None:
         return None
     try:
-        return float(plain)
-    except ValueError:
-        shown = f"`{field}` is no number: {value[:_SHOWN_CHARS]!r}"
+        if isinstance(value, int | float | Decimal):
+            return float(value)
+        plain = _digits(value)
+        return float(plain) if plain else None
+    except (ValueError, OverflowError, AttributeError):
+        shown = f"`{field}` is no number: {str(value)[:_SHOWN_CHARS]!r}"
         raise FieldMismatch(shown, field=field) from None
 
 
-def whole(value: Written, field: str) -> int | None:
+def whole(value: Written | Decimal, field: str) -> int | None:
     """A whole number, however it is written; None for an empty cell.
 
     Raises:
         SourceMismatch: it is none, or has a fraction; the message names the field.
     """
-    found = number(value, field)
-    if found is None:
+    if number(value, field) is None:
         return None
-    if not found.is_integer():
+    # Not by way of a float, which keeps 53 bits of a number.
+    found = Decimal(_digits(value) if isinstance(value, str) else value or 0)
+    if not found.is_finite() or found != found.to_integral_value():
         shown = f"`{field}` is no whole number: {str(value)[:_SHOWN_CHARS]!r}"
         raise FieldMismatch(shown, field=field)
     return int(found)
+
+
+def _digits(written: str) -> str:
+    return written.strip().rstrip("%").replace(",", "")
+
+
+def kept(convert: Callable[[Odd, str], Value], value: Odd, field: str) -> Value | Odd:
+    """What `convert` makes of a value, or the value itself where that is nothing of the kind.
+
+    `fitting` counts the latter. A check of the source is told of it at once.
+    """
+    try:
+        return convert(value, field)
+    except FieldMismatch:
+        if WATCH.get():
+            raise
+        return value
+
+
+def json_text(value: object) -> str:
+    """JSON; numbers that were read exactly are written with the same digits."""
+    return _JSON.encode(value).decode()
 
 
 def text(value: Written) -> str | None:

@@ -3,7 +3,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from lake_assets.catalog import CatalogError, Schedule, load_catalog
-from lake_assets.catalog.due import due_at, due_days, is_stale, newest_day_of, ticks
+from lake_assets.catalog.due import due_at, due_days, is_stale, newest_day_of, poll_days, ticks
 
 NOW = datetime(2026, 11, 23, 5, tzinfo=UTC)
 """A Monday."""
@@ -28,6 +28,17 @@ def test_a_snapshot_is_due_on_its_day_only():
 def test_what_shows_the_state_of_its_day_is_due_on_its_day_only():
     assert days("external/scc/fred_indicators") == []
     assert days("external/scc/fred_indicators", NOW.replace(hour=15)) == [23]
+
+
+def test_a_poll_writes_the_running_day_and_what_the_daily_tick_has_yet_to_write():
+    schedule = Schedule(cron="0 8 * * *", newest_lag_d=1, oldest_lag_d=1, polls="20 * * * *")
+    day = date(2026, 11, 23)
+
+    def polled(hour):
+        return poll_days(schedule, datetime(2026, 11, 23, hour, 20, tzinfo=UTC))
+
+    assert polled(7) == (day - timedelta(days=1), day)
+    assert polled(8) == polled(23) == (day,)
 
 
 def test_weekdays_are_those_of_the_cron():

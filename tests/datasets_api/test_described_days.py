@@ -2,6 +2,8 @@
 
 from datetime import UTC, date, datetime, timedelta
 
+import msgspec
+
 from lake_api.datasets.describe import dataset_info, dataset_line
 from lake_api.datasets.profile import covered
 from lake_api.datasets.sample import SampleMode, SampleOrder, sample_queries
@@ -52,6 +54,25 @@ def test_they_are_described_as_if_they_were_not_there() -> None:
     ]
     for name in ("days", "newest_size_bytes", "written_at", "stale"):
         assert getattr(infos[0], name) == getattr(infos[1], name), name
+
+
+def test_polls_are_told_with_the_schedule_and_only_where_there_are_some() -> None:
+    visible = Visibility(CATALOG).of(lambda _: True)
+    told = [
+        msgspec.to_builtins(
+            dataset_info(
+                Snapshot(dataset=CATALOG[name], version="v", partitions=()),
+                visible,
+                now=NOW,
+                may_trigger=False,
+                rows=None,
+                top_values={},
+            ).schedule
+        )
+        for name in ("github_events", "stripe_events")
+    ]
+    assert told[0]["polls"] == CATALOG["github_events"].schedule.polls == "20 * * * *"
+    assert "polls" not in told[1]
 
 
 def test_samples_and_profiles_are_of_real_days() -> None:

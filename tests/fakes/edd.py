@@ -1,9 +1,11 @@
 """data.ca.gov as the EDD collector sees it: `resource_show` and `datastore_search` of CKAN."""
 
+import csv
 import json
 from calendar import month_name
 from collections.abc import Mapping
 from datetime import date
+from io import StringIO
 
 from tests.fakes.base import TODAY, Fake, Reply, Request, as_json
 
@@ -42,13 +44,17 @@ def ces(year: int, month: int, code: str, title: str, jobs: str, **more: object)
 
 
 class FakeEdd(Fake):
-    """`tables` and `modified` by resource id; `page_rows` is the most that one answer holds."""
+    """`tables` and `modified` by resource id; `page_rows` is the most that one answer holds.
+
+    Files in `without_table` are there as files only, behind a redirect as on the real portal.
+    """
 
     name = "edd"
 
     def __init__(self, today: date = TODAY) -> None:
         super().__init__(today)
         self.page_rows = 32_000
+        self.without_table: set[str] = set()
         year = today.year
         elsewhere = {"Area Name": "Alameda County"}
         self.tables: dict[str, list[dict[str, object]]] = {
@@ -82,15 +88,35 @@ class FakeEdd(Fake):
             guide = {"id": "guide", "name": "Guide", "format": "PDF", "datastore_active": False}
             found = {"id": "ces", "resources": [*listed, guide]}
             return as_json({"help": "", "success": True, "result": found})
+        if request.path.startswith("/dataset/"):
+            resource = request.path.split("/")[2]
+            return Reply(status=302, headers={"location": f"{self.url}/files/{resource}.csv?sig=x"})
+        if request.path.startswith("/files/"):
+            return self._file(request.path.removeprefix("/files/").removesuffix(".csv"))
         resource = request.query.get("id") or request.query.get("resource_id", "")
-        if resource not in self.tables or action not in {"resource_show", "datastore_search"}:
+        gone = action == "datastore_search" and resource in self.without_table
+        if (
+            gone
+            or resource not in self.tables
+            or action not in {"resource_show", "datastore_search"}
+        ):
             error = {"__type": "Not Found Error", "message": "Not found: Resource was not found."}
             return as_json({"help": "", "success": False, "error": error}, status=404)
         if action == "resource_show":
             shown = {"id": resource, "last_modified": self.modified[resource], "format": "CSV"}
+            shown |= {"url": f"{self.url}/dataset/{resource}/download/file.csv"}
             shown |= {"package_id": "laus" if resource == LAUS_ID else "ces"}
             return as_json({"help": "", "success": True, "result": shown})
         return as_json({"help": "", "success": True, "result": self._table(resource, request)})
+
+    def _file(self, resource: str) -> Reply:
+        text = StringIO()
+        columns = list(dict.fromkeys(name for row in self.tables[resource] for name in row))
+        writer = csv.DictWriter(text, columns, restval="")
+        writer.writeheader()
+        writer.writerows(self.tables[resource])
+        body = text.getvalue().encode("utf-8-sig")
+        return Reply(headers={"content-type": "application/octet-stream"}, body=body)
 
     def _table(self, resource: str, request: Request) -> dict[str, object]:
         rows = [{"_id": i} | row for i, row in enumerate(self.tables[resource], start=1)]

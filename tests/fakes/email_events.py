@@ -103,13 +103,17 @@ class Message:
 
 
 class FakePostmark(Fake):
-    """`messages` are all that were sent; `most` is the most that a page has."""
+    """`messages` are all that were sent; `most` is the most that a page has.
+
+    `shows` is the most messages of a search that can be paged through, as on the real server.
+    """
 
     name = "postmark"
 
     def __init__(self, today: date = TODAY) -> None:
         super().__init__(today)
         self.most = 500
+        self.shows = 10_000
         self.total: int | None = None
         noon = at(today - timedelta(days=1))
         bounce = "smtp;550 5.1.1 <bo@example.org> does not exist"
@@ -171,6 +175,8 @@ class FakePostmark(Fake):
             for name in ("fromdate", "todate")
         )
         count, offset = min(int(query["count"]), self.most), int(query["offset"])
+        if int(query["count"]) + offset > self.shows:
+            return as_json({"ErrorCode": 700, "Message": "count + offset is too large"}, status=422)
         shown = [message for message in self.messages if first <= message.at <= last]
         shown.sort(key=lambda message: message.at, reverse=True)
         page = [self._summary(message) for message in shown[offset : offset + count]]

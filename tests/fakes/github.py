@@ -83,7 +83,10 @@ def comment(number: int, when: datetime) -> Event:
 
 
 class FakeGithub(Fake):
-    """`feeds` has the events of each repository; `page_rows` is the most that a page holds."""
+    """`feeds` has the events of each repository; `page_rows` is the most that a page holds.
+
+    `renamed` has the new name of an old one; `numbers` the number that the old one redirects to.
+    """
 
     name = "github"
 
@@ -91,6 +94,8 @@ class FakeGithub(Fake):
         super().__init__(today)
         self.page_rows = 100
         self.limit = 300
+        self.renamed: dict[str, str] = {}
+        self.numbers: dict[str, int] = {}
         noon = at(today - timedelta(days=1))
         self.feeds: dict[str, list[Event]] = {
             "org/lake": [
@@ -117,6 +122,14 @@ class FakeGithub(Fake):
             return as_json({"message": "Bad credentials", "status": "401"}, status=401)
         parts = request.path.strip("/").split("/")
         repo = "/".join(parts[1:3])
+        if repo in self.renamed:
+            location = f"{self.url}/repositories/{self.numbers[repo]}/events?per_page=100"
+            moved = {"message": "Moved Permanently", "url": location}
+            return as_json(moved, status=301, location=location)
+        if parts[:1] == ["repositories"] and parts[2:] == ["events"]:
+            numbers = {str(number): name for name, number in self.numbers.items()}
+            old = numbers.get(parts[1], "")
+            return self._page(self.renamed[old], request)
         if parts[:1] != ["repos"] or parts[3:] != ["events"] or repo not in self.feeds:
             return as_json({"message": "Not Found", "status": "404"}, status=404)
         return self._page(repo, request)

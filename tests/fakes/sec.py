@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from functools import cached_property
 
 from tests.fakes.base import TODAY, Fake, Reply, Request, as_json
-from tests.fakes.sec_documents import Filed, Filer, columns, day_of, facts, index, notice
+from tests.fakes.sec_documents import Filed, Filer, columns, day_of, facts, header, index, notice
 
 ROBOTS = Filer(
     cik=1001,
@@ -52,6 +52,7 @@ class FakeSec(Fake):
         self.index_until = today - timedelta(days=1)
         self.holidays: set[date] = set()
         self.notices = 1
+        self.without_header: set[str] = set()
         self.without_facts = {ROBOTS.cik}
         self.documents: dict[str, bytes] = {}
         self.limit_per_s = limit_per_s
@@ -97,6 +98,8 @@ class FakeSec(Fake):
             return self._index(int(parts[3]), int(parts[4].removeprefix("QTR")), parts[5])
         if parts[:3] == ["Archives", "edgar", "data"] and parts[-1] == "primary_doc.xml":
             return self._notice(parts[4])
+        if parts[:3] == ["Archives", "edgar", "data"] and parts[-1].endswith(".hdr.sgml"):
+            return self._header(parts[-1].removesuffix(".hdr.sgml"))
         if parts == ["files", "company_tickers.json"]:
             return as_json(
                 {
@@ -142,6 +145,12 @@ class FakeSec(Fake):
         for filing in self.filed(day_of(number)):
             if filing.accession.replace("-", "") == number:
                 return _file(notice(filing), "application/xml")
+        return _missing("AccessDenied")
+
+    def _header(self, accession: str) -> Reply:
+        for filing in self.filed(day_of(accession)):
+            if filing.accession == accession and accession not in self.without_header:
+                return _file(header(filing), "text/plain")
         return _missing("AccessDenied")
 
     @cached_property

@@ -3,9 +3,10 @@
 import calendar
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from xml.sax.saxutils import escape
+from zoneinfo import ZoneInfo
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +99,9 @@ NOTICE = """<?xml version="1.0"?>
         <issuerSize><revenueRange>Decline to Disclose</revenueRange></issuerSize>
         <federalExemptionsExclusions><item>06b</item><item>3C.1</item></federalExemptionsExclusions>
         <typeOfFiling>
-            <newOrAmendment><isAmendment>{amends}</isAmendment></newOrAmendment>
+            <newOrAmendment>
+                <isAmendment>{amends}</isAmendment>{previous}
+            </newOrAmendment>
             <dateOfFirstSale><value>{sold_on}</value></dateOfFirstSale>
         </typeOfFiling>
         <durationOfOffering><moreThanOneYear>false</moreThanOneYear></durationOfOffering>
@@ -139,6 +142,9 @@ NOTICE = """<?xml version="1.0"?>
 </edgarSubmission>
 """
 
+_PREVIOUS = """
+                <previousAccessionNumber>{:010d}-26-000001</previousAccessionNumber>"""
+
 _ISSUER = """
         <cik>{0.cik:010d}</cik>
         <entityName>{name}</entityName>
@@ -157,6 +163,7 @@ def notice(filing: Filed) -> bytes:
         form=filing.form,
         issuer=_issuer(first),
         others=f"<issuerList>{others}</issuerList>" if others else "",
+        previous=_PREVIOUS.format(first.cik) if filing.form == "D/A" else "",
         amends=str(filing.form == "D/A").lower(),
         sold_on=filing.day - timedelta(days=14),
     ).encode()
@@ -164,6 +171,22 @@ def notice(filing: Filed) -> bytes:
 
 def _issuer(filer: Filer) -> str:
     return _ISSUER.format(filer, name=escape(filer.name))
+
+
+def header(filing: Filed) -> bytes:
+    """`….hdr.sgml`, in New York time."""
+    return (
+        f"<SEC-HEADER>{filing.accession}.hdr.sgml : {filing.day:%Y%m%d}\n"
+        f"<ACCEPTANCE-DATETIME>{filing.day:%Y%m%d}163105\n"
+        f"<ACCESSION-NUMBER>{filing.accession}\n<TYPE>{filing.form}\n</SEC-HEADER>\n"
+    ).encode()
+
+
+def listed_acceptance(filing: Filed) -> str:
+    """What the list says: for the first filers New York time with a `Z`, for others UTC."""
+    local = datetime.combine(filing.day, time(16, 31, 5), ZoneInfo("America/New_York"))
+    moment = local if filing.filers[0].cik % 2 else local.astimezone(UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.000Z"
 
 
 def columns(filings: Sequence[Filed]) -> dict[str, list[Any]]:
@@ -176,7 +199,7 @@ def columns(filings: Sequence[Filed]) -> dict[str, list[Any]]:
             f"{filing.day - timedelta(days=1)}" if report else ""
             for filing, report in zip(filings, reports, strict=True)
         ],
-        "acceptanceDateTime": [f"{filing.day}T16:31:05.000Z" for filing in filings],
+        "acceptanceDateTime": [listed_acceptance(filing) for filing in filings],
         "act": ["34"] * len(filings),
         "form": [filing.form for filing in filings],
         "fileNumber": ["001-00001"] * len(filings),

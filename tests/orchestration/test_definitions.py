@@ -91,6 +91,7 @@ def test_what_shares_a_source_and_a_time_shares_a_run(definitions):
     said = {
         schedule.name: schedule.description.removeprefix("Runs ").removesuffix(".").split(", ")
         for schedule in definitions.get_repository_def().schedule_defs
+        if schedule.description.startswith("Runs ")
     }
     assert {"lake.collect_scc_cdtfa_taxable_sales", "lake.collect_scc_cdtfa_permits"} <= set(
         said["collect_cdtfa"]

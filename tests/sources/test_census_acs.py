@@ -319,7 +319,6 @@ def test_a_run_after_a_failure_is_whole(acs):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda table: table[1].__setitem__(1, "many"), "`B01003_001E` is no number: 'many'"),
         (
             lambda table: table[1].__setitem__(1, [1]),
             "Expected `int | float | str | null`, got `array`",

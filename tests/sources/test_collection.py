@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
 import httpx
 import pytest
@@ -273,10 +274,8 @@ def test_unpublished_days_are_left_out_and_say_why(collection):
 @pytest.mark.parametrize(
     ("row", "says"),
     [
-        ({"name": "a", "plays": "7"}, "column `plays` is declared int64 and came as str"),
-        ({"name": "a", "plays": 1.5}, "column `plays` is declared int64 and came as float"),
-        ({"name": "a", "plays": True}, "column `plays` is declared int64 and came as bool"),
-        ({"name": 7}, "column `name` is declared string and came as int"),
+        ({"name": "a", "plays": TODAY}, "column `plays` is declared int64 and came as date"),
+        ({"name": TODAY}, "column `name` is declared string and came as date"),
         (
             {"name": "a", "collected_at": datetime(2026, 11, 23)},  # noqa: DTZ001 - that is wrong
             "column `collected_at` is declared .* and came as datetime without a zone",
@@ -287,6 +286,79 @@ def test_unpublished_days_are_left_out_and_say_why(collection):
 def test_a_collector_that_makes_wrong_rows_is_told_which(collection, row, says):
     with pytest.raises(SourceMismatch, match=says):
         write(collection(lambda _ask: iter([row])))
+
+
+def test_one_odd_value_loses_no_row_and_is_counted(collection):
+    odd = dataset("""
+        share float64 A float.
+        price decimal A decimal.
+        is_live bool A flag.
+        seen_at timestamp A time.
+        made_on date A day.
+        note string A text.
+        kind string A kind. {song|album}
+        extra json An object.
+    """)
+    noon, big = "2026-11-23T12:00:00Z", 2**63
+    rows = [
+        # The same in another spelling.
+        {"name": "same", "plays": " 7 ", "share": 1, "price": "1.50", "is_live": "True"}
+        | {"seen_at": noon, "made_on": "2026-11-23", "note": "x", "kind": "song", "extra": "{}"},
+        {"name": "exact", "plays": Decimal("9007199254740993"), "share": "0.5", "price": 2},
+        # Something else.
+        {"name": 7, "plays": "many", "share": "NaN", "price": "1e13", "is_live": 2}
+        | {"seen_at": "2026-11-23T12:00:00", "made_on": "soon", "note": {"mail": "ann@example.com"}}
+        | {"kind": "film", "extra": [Decimal("0.12345678901234567890")]},
+        {"name": "b", "plays": 1.5, "price": Decimal("0.0000001"), "note": True, "seen_at": big},
+        {"name": "c", "plays": big, "price": Decimal("NaN"), "is_live": [], "share": "1e999"},
+        {"name": "d", "plays": True, "note": 12345678901234567890},
+    ]
+
+    made = collection(lambda _ask: iter(rows), of=odd)
+    stored = {row["name"]: row for row in write(made)[TODAY]}
+
+    assert stored["same"] == {
+        "name": "same",
+        "plays": 7,
+        "share": 1.0,
+        "price": Decimal("1.5"),
+        "is_live": True,
+        "seen_at": NOON,
+        "made_on": TODAY,
+        "note": "x",
+        "kind": "song",
+        "extra": "{}",
+        "collected_at": NOON,
+    }
+    assert stored["exact"]["plays"] == 9_007_199_254_740_993
+    assert (stored["exact"]["share"], stored["exact"]["price"]) == (0.5, 2)
+    told = {name: value for name, value in stored["7"].items() if value is not None}
+    assert told == {
+        "name": "7",
+        "note": '{"mail":"[address]"}',
+        "kind": "film",
+        "extra": "[0.12345678901234567890]",
+        "collected_at": NOON,
+    }
+    nulls = ("plays", "price", "seen_at", "is_live", "share")
+    assert all(stored[name][each] is None for name in "bc" for each in nulls)
+    assert (stored["b"]["note"], stored["d"]["note"]) == ("true", "12345678901234567890")
+    assert stored["d"]["plays"] is None
+    assert made.notes[TODAY]["odd_values"] == 20
+    (warned,) = collection.warnings
+    assert "`plays`: 4 values of another type, stored as null" in warned
+    assert "`note`: 3 values of another type, stored as text" in warned
+    assert "`kind`: 1 value that the column does not list, stored as they came" in warned
+    assert "ann@" not in warned
+
+
+def test_an_odd_value_that_can_not_be_left_out_fails_the_day(collection):
+    required = dataset("place int64! A place.")
+    keyed = dataset(key="name plays")
+
+    for of, row in ((required, {"place": "first"}), (keyed, {"plays": "many"})):
+        with pytest.raises(SourceMismatch, match="is declared int64 and came as str"):
+            write(collection(lambda _ask, row=row: iter([{"name": "a"} | row]), of=of))
 
 
 def test_every_declared_collector_is_there_and_has_its_settings():

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -146,6 +147,48 @@ def test_pages_are_followed_by_what_came_not_by_what_was_asked_for(edd):
     assert [count for count in jobs if count] == [1_000_000 + month for month in range(1, 8)]
 
 
+def test_where_the_table_is_gone_the_file_is_read(edd):
+    edd.run()
+    from_tables = [
+        {name: value for name, value in row.items() if name != "collected_at"} for row in edd.rows()
+    ]
+    edd.forget()
+    edd.fake.without_table = {LAUS_ID, CES_NEW_ID}
+
+    result = edd.run()
+
+    assert result.success
+    assert [
+        {name: value for name, value in row.items() if name != "collected_at"} for row in edd.rows()
+    ] == from_tables
+    assert f"the table of file {LAUS_ID} is gone; its file was read instead" in edd.texts(result)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (base.html, "HTML page instead of data"),
+        (base.status(404), "HTTP 404"),
+        (
+            lambda reply: replace(reply, body=reply.body[:-30]),
+            "is no whole row",
+        ),
+        (
+            lambda reply: replace(reply, body=reply.body.replace(b"Area Name", b"Place")),
+            "the column `Area Name` is missing",
+        ),
+    ],
+)
+def test_a_file_that_is_none_fails_the_run(edd, spoil, says):
+    edd.fake.without_table = {LAUS_ID}
+    edd.fake.break_with(spoil, where="/files/", times=9)
+
+    said = failure(edd.run())
+    assert says in said
+    assert "sig=" not in said
+    assert edd.days == []
+
+
 def test_rows_that_move_between_pages_fail_the_run(edd):
     edd.fake.page_rows = 1
 
@@ -218,8 +261,6 @@ def test_an_area_that_is_called_otherwise_is_no_empty_success(edd):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"Unemployment": "n/a"}, "`Unemployment` is no number: 'n/a'"),
-        ({"Employment": "993100.5"}, "`Employment` is no whole number"),
         ({"Date_Numeric": "13/2026"}, "no month: date `13/2026`, year `2026`"),
         ({"Year": "2025"}, "no month: date `07/2026`, year `2025`"),
     ],

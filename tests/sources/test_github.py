@@ -4,6 +4,8 @@ from datetime import date, timedelta
 
 import pytest
 
+from lake_assets.catalog import load_catalog
+from lake_assets.catalog.due import poll_days
 from tests.fakes import base
 from tests.fakes.github import TOKEN, Event, FakeGithub, at
 from tests.sources.conftest import TODAY, failure, metadata, observed
@@ -232,15 +234,56 @@ def test_a_repository_that_the_token_cant_see_is_left_out_with_a_warning(github)
     result = github.run(YESTERDAY)
 
     assert ids(github.rows(YESTERDAY)) == IDS
-    assert "does not show these repositories to the token: org/secret" in github.texts(result)
+    said = github.texts(result)
+    assert "does not show these repositories: org/secret (" in said
+    assert "HTTP 404" in said
+
+
+@pytest.mark.parametrize("refusal", [403, 410, 451])
+def test_a_repository_that_github_refuses_stops_no_other(github, refusal):
+    github.fake.break_with(base.status(refusal, text="access blocked"), where="org/docs")
+
+    result = github.run(YESTERDAY)
+
+    assert ids(github.rows(YESTERDAY)) == ["1002", "1003", "1004"]
+    assert f"org/docs (GET {github.fake.url}/repos/org/docs/events" in github.texts(result)
+
+
+def test_a_renamed_repository_is_read_under_its_number_and_told(github):
+    github.env["GITHUB_REPOS"] = "org/lake,org/papers"
+    github.fake.renamed["org/papers"] = "org/docs"
+    github.fake.numbers["org/papers"] = 3
+
+    result = github.run(BEFORE, YESTERDAY, **{"dagster/schedule_name": "x"})
+
+    assert result.success
+    assert ids(github.rows(YESTERDAY)) == IDS
+    assert {row["repo"] for row in github.rows(YESTERDAY)} == {"org/lake", "org/docs"}
+    assert "org/papers was renamed: write its new name into GITHUB_REPOS" in github.texts(result)
+    asked = github.fake.asked("repositories/3")
+    assert asked
+    assert all(request.query["per_page"] == "100" for request in asked)
+
+
+@pytest.mark.parametrize("location", ["https://elsewhere.example/x", "", "/login"])
+def test_a_redirect_to_elsewhere_stops_no_other_and_gets_no_token(github, location):
+    def moved(_reply):
+        return base.Reply(status=301, headers={"location": location} if location else {})
+
+    github.fake.break_with(moved, where="org/docs", times=9)
+
+    result = github.run(YESTERDAY)
+
+    assert ids(github.rows(YESTERDAY)) == ["1002", "1003", "1004"]
+    assert "does not show these repositories: org/docs (" in github.texts(result)
 
 
 def test_no_visible_repository_at_all_fails(github):
     github.env["GITHUB_REPOS"] = "org/secret,org/gone"
 
-    assert "none of these repositories to the token: org/secret, org/gone" in failure(
-        github.run(YESTERDAY)
-    )
+    said = failure(github.run(YESTERDAY))
+    assert "GitHub shows none of these repositories: org/secret (" in said
+    assert "org/gone (" in said
 
 
 @pytest.mark.parametrize("missing", ["GITHUB_TOKEN", "GITHUB_REPOS"])
@@ -280,10 +323,9 @@ def test_bytes_are_the_same_after_faults_that_pass(github):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda page: page[0].update(id=1002), "Expected `str`, got `int` - at `$[0].id`"),
+        (lambda page: page[0].update(id=None), "got `null` - at `$[0].id`"),
         (lambda page: page[0].pop("created_at"), "missing required field `created_at`"),
         (lambda page: page[0].update(created_at="yesterday"), "Invalid RFC3339"),
-        (lambda page: page[1]["payload"].update(number="12"), "column `number`"),
     ],
 )
 def test_a_field_that_does_not_fit_is_named(github, change, says):
@@ -291,6 +333,70 @@ def test_a_field_that_does_not_fit_is_named(github, change, says):
     github.fake.break_with(base.rewritten(change), where="org/lake")
 
     assert says in failure(github.run(YESTERDAY))
+
+
+@pytest.mark.parametrize(
+    ("change", "column", "kept", "odd"),
+    [
+        (lambda event: event["payload"].update(number="12"), "number", 12, 0),
+        (lambda event: event["payload"].update(number="twelve"), "number", None, 1),
+        (lambda event: event["payload"].update(action=7), "action", "7", 1),
+        (lambda event: event["payload"].update(pull_request=[1]), "head_sha", None, 0),
+        (lambda event: event["payload"].update(pull_request={"head": "x"}), "head_sha", None, 0),
+        (lambda event: event.update(payload="none"), "payload", '"none"', 0),
+        (lambda event: event.update(payload=None), "number", None, 0),
+        (lambda event: event.update(actor=None), "actor_login", None, 0),
+        (lambda event: event["actor"].update(id="x", login=9), "actor_login", "9", 2),
+        (lambda event: event["repo"].update(id="x"), "repo_id", None, 1),
+        (lambda event: event.update(type=1), "event_type", "1", 1),
+        (lambda event: event.update(id=1003), "event_id", "1003", 0),
+        (lambda event: event["payload"].update(size=1.2345678901234567890), "number", 12, 0),
+    ],
+)
+def test_an_odd_value_loses_no_event_and_is_counted(github, change, column, kept, odd):
+    def spoil(page):
+        (event,) = [event for event in page if event["id"] == "1003"]
+        change(event)
+
+    github.fake.break_with(base.rewritten(spoil), where="org/lake")
+
+    result = github.run(YESTERDAY)
+
+    assert ids(github.rows(YESTERDAY)) == IDS
+    (row,) = [row for row in github.rows(YESTERDAY) if row["event_id"] == "1003"]
+    assert row[column] == kept
+    assert metadata(result)[f"{YESTERDAY}"].get("odd_values", 0) == odd
+
+
+def test_hourly_polls_lose_nothing_of_a_day_that_the_feed_forgets(github):
+    github.fake.page_rows, github.fake.limit = 10, 30
+    schedule = load_catalog()["github_events"].schedule
+    whole = [
+        Event(id=f"{n:05}", at=at(TODAY, 0) + timedelta(minutes=5 * n)) for n in range(24 * 12)
+    ]
+    # Polls at every second hour: 24 events between two of them.
+    for hour in (1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25):
+        github.now = at(TODAY, 0) + timedelta(hours=hour, minutes=20)
+        seen = [event for event in whole if event.at <= github.now]
+        github.fake.feeds = {"org/lake": seen}
+        days = poll_days(schedule, github.now)
+        last = days[-1] if len(days) > 1 else None
+        assert github.run(days[0], last, **{"dagster/schedule_name": "polls"}).success
+
+    assert ids(github.rows(TODAY)) == [event.id for event in whole]
+
+
+def test_a_day_that_is_forgotten_keeps_the_poll_from_no_other(github):
+    github.run(YESTERDAY)
+    github.fake.page_rows, github.fake.limit = 10, 20
+    github.fake.feeds = {"org/lake": many(40, TODAY)}
+
+    result = github.run(YESTERDAY, TODAY, **{"dagster/schedule_name": "polls"})
+
+    assert result.success
+    assert ids(github.rows(YESTERDAY)) == IDS
+    assert ids(github.rows(TODAY)) == sorted(f"{n}" for n in range(20, 40))
+    assert "GitHub shows nothing of 2026-11-22 any more" in observed(result)[f"{YESTERDAY}"]
 
 
 def test_a_new_field_is_no_matter(github):

@@ -163,13 +163,19 @@ def test_retry_after_is_obeyed_as_a_number_and_as_a_date(header):
     assert clockwork.slept == [7.0]
 
 
-def test_a_source_that_asks_for_an_hour_is_given_up_at_once():
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("header", ["3600", "3600.0", "Mon, 23 Nov 2026 13:00:00 GMT"])
+def test_a_source_that_asks_for_an_hour_is_given_up_at_once_and_says_until_when(header, status):
     clockwork = Clockwork()
-    script = Script(httpx.Response(429, headers={"retry-after": "3600"}, text="slow down"))
+    script = Script(httpx.Response(status, headers={"retry-after": header}, text="slow down"))
 
-    with pytest.raises(SourceUnavailable, match=r"HTTP 429: slow down \(tried once\)"):
+    with pytest.raises(SourceUnavailable) as error:
         source(script, clockwork=clockwork).get_json(URL, into=Thing)
 
+    assert str(error.value) == (
+        f"GET {URL}: HTTP {status}: slow down (tried once; the source asks to wait 3,600 s, until "
+        "2026-11-23 13:00:00 UTC, and LAKE_HTTP_MAX_WAIT_S allows 120 s)"
+    )
     assert clockwork.slept == []
 
 
@@ -200,7 +206,9 @@ def test_a_limit_that_starts_anew_much_later_is_given_up_at_once():
     clockwork = Clockwork()
     script = Script(limited(remaining="0", reset=f"{int(NOW.timestamp()) + 3000}"))
 
-    with pytest.raises(SourceUnavailable, match=r"HTTP 403: rate limit \(tried once\)"):
+    with pytest.raises(
+        SourceUnavailable, match=r"HTTP 403: rate limit \(tried once; .* wait 3,000 s"
+    ):
         source(script, clockwork=clockwork).get_json(URL, into=Thing, transient=rate_limited)
 
     assert clockwork.slept == []

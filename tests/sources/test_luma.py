@@ -201,7 +201,7 @@ def test_bytes_are_the_same_after_faults_that_pass(luma):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda page: page["entries"][0].update(name=5), "Expected `str`, got `int` - at `$.name`"),
+        (lambda page: page["entries"][0].update(start_at=5), "Expected `datetime`, got `int`"),
         (lambda page: page["entries"][0].pop("start_at"), "missing required field `start_at`"),
         (lambda page: page["entries"][0].update(start_at="soon"), "Invalid RFC3339"),
         (lambda page: page["entries"][0].pop("id"), "has neither `id` nor `api_id`"),

@@ -43,7 +43,8 @@ def test_a_day_has_the_filings_of_county_companies(filings):
         "form_type": "8-K",
         "filing_date": FRIDAY,
         "report_date": THURSDAY,
-        "accepted_at": datetime(2026, 11, 20, 16, 31, 5, tzinfo=UTC),
+        "accepted_at": datetime(2026, 11, 20, 21, 31, 5, tzinfo=UTC),
+        "accepted_at_source": "header",
         "items": "2.02,9.01",
         "primary_document": "doc1.htm",
         "primary_doc_description": "8-K",
@@ -63,6 +64,57 @@ def test_a_day_has_the_filings_of_county_companies(filings):
         "collected_at": filings.now,
     }
     assert (rows[1]["report_date"], rows[1]["items"], rows[1]["is_xbrl"]) == (None, None, False)
+
+
+def test_acceptance_is_the_header_s_where_the_list_differs_and_the_row_says_which(filings):
+    filings.fake.without_header = {filings.fake.filed(FRIDAY)[1].accession}
+
+    filings.run(FRIDAY)
+
+    moment = datetime(2026, 11, 20, 21, 31, 5, tzinfo=UTC)
+    told = [(row["accepted_at"], row["accepted_at_source"]) for row in filings.rows(FRIDAY)]
+    assert told == [
+        (moment, "header"),
+        (moment.replace(hour=16), "submissions"),
+        (moment, "both"),
+    ]
+
+
+def test_in_summer_new_york_is_four_hours_behind(filings):
+    day = date(2026, 7, 10)
+
+    filings.run(day)
+
+    moments = {(row["accepted_at"], row["accepted_at_source"]) for row in filings.rows(day)}
+    moment = datetime(2026, 7, 10, 20, 31, 5, tzinfo=UTC)
+    assert moments == {(moment, "header"), (moment, "both")}
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "stored"),
+    [
+        ("acceptanceDateTime", "soon", "accepted_at"),
+        ("reportDate", "11/19/2026", "report_date"),
+        ("size", "many", "size_bytes"),
+        ("isXBRL", "maybe", "is_xbrl"),
+        ("items", 2.02, "items"),
+    ],
+)
+def test_an_odd_value_of_a_list_loses_no_filing(filings, column, value, stored):
+    first = filings.fake.filed(FRIDAY)[0].accession
+    filings.fake.without_header = {first}
+
+    def change(document):
+        recent = document["filings"]["recent"]
+        recent[column][recent["accessionNumber"].index(first)] = value
+
+    filings.fake.break_with(base.rewritten(change), where="CIK0000001001", times=99)
+
+    result = filings.run(FRIDAY)
+
+    assert len(filings.rows(FRIDAY)) == len(expected(filings.fake, FRIDAY))
+    assert filings.rows(FRIDAY)[0][stored] == ("2.02" if stored == "items" else None)
+    assert metadata(result)[f"{FRIDAY}"]["odd_values"] == 1
 
 
 def test_people_and_companies_elsewhere_are_not_stored(filings):

@@ -342,13 +342,13 @@ def test_what_is_locked_or_too_much_is_asked_for_again(stripe, code):
     [
         (lambda page: page.pop("has_more"), "missing required field `has_more`"),
         (lambda page: page["data"][1].pop("created"), "missing required field `created`"),
-        (lambda page: page["data"][1].update(created="now"), "`$.data[1].created`"),
+        (
+            lambda page: page["data"][1].update(created="now"),
+            "`created` of an event is no time: 'now'",
+        ),
         (lambda page: page["data"][1].update(livemode=None), "`$.data[1].livemode`"),
         (lambda page: page["data"][1].update(data={}), "missing required field `object`"),
-        (
-            lambda page: page["data"][4]["data"]["object"].update(amount="25.00"),
-            "column `amount_minor` is declared int64 and came as str",
-        ),
+        (lambda page: page["data"][1].update(object="v2.core.event", created="soon"), "no time"),
     ],
 )
 def test_a_field_that_does_not_fit_is_named(stripe, change, says):
@@ -356,6 +356,84 @@ def test_a_field_that_does_not_fit_is_named(stripe, change, says):
 
     assert says in failure(stripe.run(YESTERDAY))
     assert stripe.days == []
+
+
+def test_thin_events_of_the_second_api_are_stored(stripe):
+    def thin(page):
+        page["data"][1:1] = [
+            {
+                "id": "evt_test_65Thin",
+                "object": "v2.core.event",
+                "type": "v1.billing.meter.error_report_triggered",
+                "livemode": True,
+                "created": f"{YESTERDAY}T17:46:22.134Z",
+                "context": "acct_1Other",
+                "related_object": {
+                    "id": "mtr_test_61",
+                    "type": "billing.meter",
+                    "url": "/v1/billing/meters/mtr_test_61",
+                },
+                "reason": {
+                    "type": "request",
+                    "request": {"id": "req_v2", "idempotency_key": CALLERS_OWN},
+                },
+                "data": {"developer_message_summary": "Ann Visitor", "reason": {"error_count": 2}},
+            },
+            {
+                "id": "evt_test_66Thin",
+                "object": "v2.core.event",
+                "type": "v2.core.event_destination.ping",
+                "livemode": False,
+                "created": f"{YESTERDAY}T17:46:23Z",
+                "related_object": None,
+                "reason": None,
+            },
+        ]
+
+    stripe.fake.break_with(base.rewritten(thin))
+
+    result = stripe.run(YESTERDAY)
+
+    assert result.success, failure(result)
+    assert len(stripe.rows(YESTERDAY)) == len(expected()) + 2
+    row = one(stripe, event_id="evt_test_65Thin")
+    assert {name: value for name, value in row.items() if value is not None} == {
+        "event_id": "evt_test_65Thin",
+        "event_type": "v1.billing.meter.error_report_triggered",
+        "livemode": True,
+        "account": "acct_1Other",
+        "object_id": "mtr_test_61",
+        "object_type": "billing.meter",
+        "request_id": "req_v2",
+        "idempotency_key": "[address] [number]",
+        "data_object": '{"reason":{"error_count":2}}',
+        "created_at": datetime(
+            YESTERDAY.year, YESTERDAY.month, YESTERDAY.day, 17, 46, 22, 134_000, tzinfo=UTC
+        ),
+        "collected_at": stripe.now,
+    }
+    ping = one(stripe, event_id="evt_test_66Thin")
+    assert (ping["object_id"], ping["data_object"], ping["livemode"]) == (None, None, False)
+
+
+@pytest.mark.parametrize(
+    ("change", "column", "kept"),
+    [
+        (lambda event: event["data"]["object"].update(amount="25.00"), "amount_minor", None),
+        (lambda event: event["data"]["object"].update(amount=2**53 + 1), "amount_minor", 2**53 + 1),
+        (lambda event: event["data"]["object"].update(amount=2**63), "amount_minor", None),
+        (lambda event: event.update(pending_webhooks="two"), "pending_webhooks", None),
+        (lambda event: event.update(api_version=2026), "api_version", "2026"),
+        (lambda event: event.update(request={"id": 7}), "request_id", "7"),
+    ],
+)
+def test_an_odd_value_loses_no_event(stripe, change, column, kept):
+    stripe.fake.break_with(base.rewritten(lambda page: change(page["data"][4])))
+
+    assert stripe.run(YESTERDAY).success
+
+    assert said(stripe.rows(YESTERDAY)) == expected()
+    assert one(stripe, event_type="charge.succeeded")[column] == kept
 
 
 def test_a_new_field_is_no_matter(stripe):
