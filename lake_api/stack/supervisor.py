@@ -57,6 +57,20 @@ _API_BASICS = (
     *PROXY_NAMES,
 )
 _TRIES = 4
+# What the UI and the daemon read. They load no definitions: the code server does, and starts runs.
+_DAGSTER_SETTINGS = (
+    *("DAGSTER_", "LAKE_DAGSTER_"),
+    *("LAKE_CODE_PORT", "LAKE_SCHEDULES"),
+)
+# Runs write the lake; they neither call the service nor read as it does.
+_NOT_FOR_RUNS = (
+    "AINATIVE_INTERNAL_API_KEY",
+    "LAKE_EXPORT_ACCESS_KEY",
+    "LAKE_EXPORT_SECRET_KEY",
+    "LAKE_READER_ACCESS_KEY",
+    "LAKE_READER_SECRET_KEY",
+    "LAKE_TOKEN",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,10 +191,11 @@ class Supervisor:
                 return
 
     def _start_services_once(self) -> None:
-        env = child_environment(self._settings)
+        code = child_environment(code_environment(self._settings))
+        env = child_environment(dagster_environment(self._settings))
         with ThreadPoolExecutor(max_workers=2) as pool:
             api = pool.submit(self._run, "api", self._api)
-            self._run("dagster-code", lambda: self._code_server(env))
+            self._run("dagster-code", lambda: self._code_server(code))
             web = pool.submit(self._run, "dagster-webserver", lambda: self._webserver(env))
             self._run("dagster-daemon", lambda: self._daemon(env))
             for future in (web, api):
@@ -501,6 +516,20 @@ def api_environment(settings: Mapping[str, str]) -> dict[str, str]:
         env["MINIO_ACCESS_KEY"] = env["LAKE_READER_ACCESS_KEY"]
         env["MINIO_SECRET_KEY"] = env.get("LAKE_READER_SECRET_KEY", "")
     return env
+
+
+def code_environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """What the code server and its runs get to know: all but what only others need."""
+    return {name: value for name, value in settings.items() if name not in _NOT_FOR_RUNS}
+
+
+def dagster_environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """What Dagster's webserver and daemon get to know: no key of S3, a database or a source."""
+    return {
+        name: value
+        for name, value in settings.items()
+        if name.startswith(_DAGSTER_SETTINGS) or name in _API_BASICS
+    }
 
 
 def _stop(parts: Sequence[_Part]) -> Iterator[_Part]:

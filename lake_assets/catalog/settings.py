@@ -253,6 +253,13 @@ LAKE_SETTINGS: tuple[Setting, ...] = (
         parse=lambda text: port(text) if text else None,
     ),
     Setting(
+        name="LAKE_DAGSTER_ALLOWED_HOSTS",
+        default="",
+        sentence="Names, beside loopback, that Dagster's UI may be called by; `*.example.com` for "
+        "all below one.",
+        parse=names,
+    ),
+    Setting(
         name="LAKE_STATE_DIR",
         default="",
         sentence="Directory of what `lake up` keeps; `.lake` in the checkout when unset.",

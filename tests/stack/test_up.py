@@ -93,6 +93,77 @@ def test_a_second_up_names_the_first_and_fails(lake: Command) -> None:
     assert lake.status()["pid"] == state["pid"]
 
 
+MUTATION = 'mutation { stopRunningSchedule(id: "x") { __typename } }'
+
+
+def test_dagster_takes_nothing_from_pages_of_other_sites(lake: Command) -> None:
+    url = lake.status()["dagster_url"]
+    port = httpx.URL(url).port
+    with httpx.Client(base_url=url, timeout=60, trust_env=False) as web:
+        body = {"query": MUTATION}
+        assert web.get("/graphql", params=body).status_code == 405
+        assert web.get("/graphql%0A", params=body).status_code == 400
+        assert web.post("/graphql", params=body).status_code == 415
+        text = {"Content-Type": "text/plain; application/json"}
+        assert web.post("/graphql", content=json.dumps(body), headers=text).status_code == 415
+        for foreign in (
+            {"Origin": "http://evil.example"},
+            {"Origin": "null"},
+            {"Sec-Fetch-Site": "same-site"},
+            {"Referer": "http://evil.example/"},
+        ):
+            assert web.post("/graphql", json=body, headers=foreign).status_code == 403
+        rebound = {"Host": f"evil.example:{port}"}
+        assert web.post("/graphql", json=body, headers=rebound).status_code == 421
+        assert web.get("/", headers=rebound).status_code == 421
+        path = "/report_asset_materialization/raw/x"
+        assert web.post(path, params={"description": "forged"}).status_code == 415
+
+        own = {"Origin": url, "Sec-Fetch-Site": "same-origin"}
+        answer = web.post("/graphql", json=body, headers=own).json()
+        assert answer["data"]["stopRunningSchedule"]["__typename"]
+        page = web.get("/runs", headers={"Accept": "text/html"})
+        assert page.status_code == 200
+        assert page.headers["X-Frame-Options"] == "SAMEORIGIN"
+        assert web.get("/server_info").json()["dagster_version"]
+
+    def upgrade(origin: str) -> int:
+        return httpx.get(
+            f"{url}/graphql",
+            headers={
+                "Origin": origin,
+                "Connection": "Upgrade",
+                "Upgrade": "websocket",
+                "Sec-WebSocket-Version": "13",
+                "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+                "Sec-WebSocket-Protocol": "graphql-ws",
+            },
+            trust_env=False,
+        ).status_code
+
+    assert upgrade("http://evil.example") == 403
+    assert upgrade(url) == 101
+
+
+def test_each_part_knows_the_secrets_that_it_needs(lake: Command) -> None:
+    parts = lake.status()["parts"]
+
+    def names(part: str) -> set[str]:
+        return set(psutil.Process(parts[part]["pid"]).environ())
+
+    secret = {
+        *("AINATIVE_INTERNAL_API_KEY", "MINIO_SECRET_KEY", "PLATFORM_DATABASE_URL"),
+        *("LAKE_DATABASE_URL", "LAKE_READER_SECRET_KEY", "LAKE_EXPORT_SECRET_KEY"),
+    }
+    for part in ("dagster-webserver", "dagster-daemon"):
+        assert not names(part) & secret
+        assert "DAGSTER_HOME" in names(part)
+    assert names("dagster-code") & secret == {
+        *("MINIO_SECRET_KEY", "PLATFORM_DATABASE_URL", "LAKE_DATABASE_URL"),
+    }
+    assert "PLATFORM_DATABASE_URL" not in names("api")
+
+
 @pytest.mark.parametrize("part", ["api", "s3"])
 def test_a_part_that_ends_by_itself_is_started_again(
     lake: Command, eventually: Eventually, part: str
