@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from lake_api.stack.ports import LOOPBACK, is_free
+from lake_api.stack.state import PartState, read_state
 from tests.stack.conftest import Eventually
 
 PREFERRED = {"api": 8000, "dagster": 3000, "s3": 8333, "postgres": 5432}
@@ -184,6 +185,53 @@ def test_a_part_that_ends_by_itself_is_started_again(
     assert eventually(is_ready)
     after = lake.status()
     assert (after["api_url"], after["s3_endpoint"]) == (before["api_url"], before["s3_endpoint"])
+
+
+def take_port(lake: Command, part: str, port: int, eventually: Eventually) -> socket.socket:
+    """End a part and listen on its port before it is there again."""
+    for _ in range(5):
+        state = read_part(lake, part)
+        assert state.pid is not None
+        psutil.Process(state.pid).kill()
+        assert eventually(lambda: is_free(port) or read_part(lake, part).pid != state.pid)  # noqa: B023
+        try:
+            return socket.create_server((LOOPBACK, port))
+        except OSError:
+            assert eventually(lambda: not read_part(lake, part).is_down)
+    raise AssertionError("the part was always faster")
+
+
+def read_part(lake: Command, name: str) -> PartState:
+    state = read_state(lake.home)
+    assert state is not None
+    return next(part for part in state.parts if part.name == name)
+
+
+def test_a_part_whose_port_is_taken_waits_and_up_starts_it(
+    lake: Command, eventually: Eventually
+) -> None:
+    before = lake.status()
+    port = httpx.URL(before["s3_endpoint"]).port
+    assert port is not None
+    reason = f"s3 can't have port {port} back: another program listens there"
+    with take_port(lake, "s3", port, eventually):
+        assert eventually(lambda: read_part(lake, "s3").reason == reason)
+        again = lake("up", "--detach")
+        assert again.returncode == 1
+        assert reason in again.stderr
+        assert "`lake logs s3`" in again.stderr
+        shown = lake("status").stdout
+        assert "s3 ended by itself" in shown
+        assert reason in shown
+        waiting = read_part(lake, "s3")
+        assert (waiting.is_down, waiting.attempts >= 2) == (True, True)
+
+    again = lake("up")
+    assert again.returncode == 0, again.stderr + again.stdout
+    after = lake.status()
+    assert (after["pid"], after["s3_endpoint"]) == (before["pid"], before["s3_endpoint"])
+    assert {part["state"] for part in after["parts"].values()} == {"running"}
+    assert httpx.get(after["s3_endpoint"], timeout=30).status_code == 403
 
 
 def test_after_a_crash_nothing_runs_and_the_next_up_finds_its_state(
