@@ -242,6 +242,13 @@ LAKE_SETTINGS: tuple[Setting, ...] = (
         parse=positive_int,
     ),
     Setting(
+        name="LAKE_HISTORY_DAYS",
+        default="30",
+        sentence="Days that Dagster keeps every event and log of; see docs/operations.md for the "
+        "rest.",
+        parse=positive_int,
+    ),
+    Setting(
         name="LAKE_DAGSTER_DIR",
         default="",
         sentence="Directory of Dagster's storage, as `dagster.yaml` reads it.",
