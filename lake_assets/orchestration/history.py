@@ -49,9 +49,10 @@ _OLD_EXECUTIONS = """
 SELECT id FROM asset_check_executions
 WHERE coalesce(evaluation_event_timestamp, create_timestamp) < :before
 AND id NOT IN (
-    SELECT max(id) FROM asset_check_executions
+    SELECT max(id) FROM asset_check_executions WHERE execution_status <> 'PLANNED'
     GROUP BY asset_key, check_name, partition, execution_status
 )
+AND id NOT IN (SELECT max(id) FROM asset_check_executions GROUP BY asset_key, check_name)
 """
 # Ids of SQLite come again where the largest one is deleted, and cursors of sensors know them.
 _OLD_EVENTS = """

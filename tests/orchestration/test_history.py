@@ -121,7 +121,7 @@ def test_what_decides_stays_and_the_rest_goes(
 
 
 def test_pruning_again_finds_nothing_and_what_comes_later_is_found(
-    instance: dg.DagsterInstance, runs: list[str]
+    instance: dg.DagsterInstance,
 ) -> None:
     prune(instance, before=SOON)
     again = prune(instance, before=SOON)
@@ -144,14 +144,14 @@ def test_what_is_younger_stays_whole(instance: dg.DagsterInstance, runs: list[st
     assert [len(instance.all_logs(run_id)) for run_id in runs] == logs
 
 
-def test_a_run_under_way_is_left_alone(instance: dg.DagsterInstance, runs: list[str]) -> None:
+def test_a_run_under_way_is_left_alone(instance: dg.DagsterInstance) -> None:
     going = instance.create_run_for_job(idle, status=dg.DagsterRunStatus.STARTED)
     instance.report_engine_event("still here", going)
     prune(instance, before=SOON)
     assert len(instance.all_logs(going.run_id)) == 1
 
 
-def test_the_job_prunes_by_the_setting(instance: dg.DagsterInstance, runs: list[str]) -> None:
+def test_the_job_prunes_by_the_setting(instance: dg.DagsterInstance) -> None:
     later = SOON + timedelta(days=6)
     for days, left in (("30", 6), ("5", 4)):
         job, schedule = build_history(
