@@ -118,7 +118,7 @@ def _copy_run(directory: Path, run_id: str, keys: Sequence[str]) -> None:
             ):
                 _copy_rows(
                     index, table, (run_id, new_id), (keys[0], key), days=number,
-                    shifted=dict.fromkeys(ids, number * span),
+                    shifted={name: number * span for name in ids},
                 )  # fmt: skip
         index.commit()
     with closing(_open(history / "runs.db")) as runs:
@@ -149,7 +149,7 @@ def _columns(connection: sqlite3.Connection, table: str) -> Sequence[str]:
 def _set_back(connection: sqlite3.Connection, table: str, *, days: int) -> None:
     times = [name for name in _columns(connection, table) if name in _TIMES]
     changes = ", ".join(f"{name} = datetime({name}, '-{days} days')" for name in times)
-    connection.execute(f"UPDATE {table} SET {changes}")  # noqa: S608 - our own names
+    connection.execute(f"UPDATE {table} SET {changes}")
 
 
 def _copy_rows(
@@ -179,7 +179,7 @@ def _copy_rows(
         "asset_event_tags": "event_id <= (SELECT max(id) FROM event_logs WHERE run_id = ?)",
     }.get(table, "run_id = ?")
     connection.execute(
-        f"INSERT INTO {table} ({', '.join(names)}) "  # noqa: S608 - our own names
+        f"INSERT INTO {table} ({', '.join(names)}) "
         f"SELECT {', '.join(values)} FROM {table} WHERE {where}",
         (ids[0],),
     )

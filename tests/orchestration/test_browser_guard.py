@@ -66,7 +66,7 @@ def test_loopback_has_many_names(host: str) -> None:
 @pytest.mark.parametrize(
     "host",
     [
-        *("evil.example", "evil.example:3000", "10.0.0.5:3000", "192.168.1.1", "0.0.0.0", ""),  # noqa: S104 - refused
+        *("evil.example", "evil.example:3000", "10.0.0.5:3000", "192.168.1.1", "0.0.0.0", ""),
         *("localhost.evil.example", "127.0.0.1.nip.io", "evil.example@localhost", "localhost/x"),
         *("127.0.0.1:3000:3000", "localhost:x", "2130706433", "localhost evil.example", "[::1"),
     ],

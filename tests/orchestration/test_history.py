@@ -55,7 +55,7 @@ def past(tmp_path_factory: pytest.TempPathFactory) -> Past:
     directory = tmp_path_factory.mktemp("past")
     with opened(directory) as instance:
         will_fail.clear()
-        runs = [run(instance, day) for day in DAYS[:4] + DAYS[:2]]
+        runs = [run(instance, day) for day in (*DAYS[:4], *DAYS[:2])]
         will_fail.update({DAYS[4], DAYS[0]})
         runs += [run(instance, DAYS[4]), run(instance, DAYS[0])]
     return Past(directory, runs)
