@@ -104,7 +104,7 @@ def _copy_run(directory: Path, run_id: str, keys: Sequence[str]) -> None:
     shard = history / "runs" / f"{run_id}.db"
     copies = [(str(uuid.uuid4()), key, number) for number, key in enumerate(keys)][1:]
     with closing(_open(history / "runs" / "index.db")) as index:
-        (span,) = index.execute("SELECT max(id) FROM event_logs").fetchone()
+        span = int(index.execute("SELECT max(id) FROM event_logs").fetchone()[0])
         for table in ("event_logs", "asset_check_executions", "asset_event_tags"):
             _set_back(index, table, days=age)
         for new_id, key, number in copies:
@@ -118,7 +118,7 @@ def _copy_run(directory: Path, run_id: str, keys: Sequence[str]) -> None:
             ):
                 _copy_rows(
                     index, table, (run_id, new_id), (keys[0], key), days=number,
-                    shifted={name: number * span for name in ids},
+                    shifted=dict.fromkeys(ids, number * span),
                 )  # fmt: skip
         index.commit()
     with closing(_open(history / "runs.db")) as runs:
