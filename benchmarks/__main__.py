@@ -1,4 +1,4 @@
-"""`python -m benchmarks [query|layouts|export|export-query|night|models] …`: query by default.
+"""`python -m benchmarks [NAME] …`: query by default, and the names of `_MODULES`.
 
 Belongs here: choosing the measurement.
 Does not belong here: measuring (`benchmarks.query`, `benchmarks.export`, …).
@@ -14,6 +14,7 @@ _MODULES = {
     "export": "benchmarks.export",
     "export-query": "benchmarks.export_query",
     "night": "benchmarks.night",
+    "history": "benchmarks.history",
     "models": "benchmarks.models.main",
 }
 

@@ -284,7 +284,7 @@ def _part_of(process: psutil.Process) -> str:
     command = " ".join(process.cmdline())
     for word, part in (
         ("dagster._daemon", "daemon"),
-        ("dagster_webserver", "webserver"),
+        ("orchestration.webserver", "webserver"),
         ("dagster-webserver", "webserver"),
         ("api grpc", "code server"),
         ("multiprocessing", "runs"),

@@ -102,11 +102,11 @@ def parts(case: Case, advice: list[Advice]) -> Mapping[str, Any]:
     for part in case.state.parts:
         is_gone = part.pid is not None and not psutil.pid_exists(part.pid)
         found[part.name] = f"{part.state}{', its process is gone' if is_gone else ''}"
-        if part.state == "failed" or is_gone:
+        if part.is_down or is_gone:
             advice.append(
                 Advice(
                     problem=f"the part {part.name} does not run",
-                    do=f"`lake logs {part.name}` says why; `lake down`, then `lake up` again.",
+                    do=f"`lake logs {part.name}` says why; `lake up` tries again at once.",
                 )
             )
     return found

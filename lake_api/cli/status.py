@@ -21,7 +21,7 @@ from lake_api.cli.text import visible
 from lake_api.nearest import did_you_mean
 from lake_api.stack.environment import with_direct_loopback
 from lake_api.stack.process import log_tail
-from lake_api.stack.state import StackState
+from lake_api.stack.state import PartState, StackState
 from lake_assets.catalog import load_catalog
 from lake_assets.sources.config import UPSTREAMS
 
@@ -84,7 +84,15 @@ def facts(state: StackState | None) -> dict[str, Any]:
         "schedules": state.schedules,
         "datasets": len(load_catalog()),
         "parts": {
-            part.name: {"state": part.state, "pid": part.pid, "log": part.log}
+            part.name: {
+                "state": part.state,
+                "pid": part.pid,
+                "log": part.log,
+                "ends": part.ends,
+                "attempts": part.attempts,
+                "reason": part.reason,
+                "next_try_at": part.next_try_at,
+            }
             for part in state.parts
         },
         "sources": {
@@ -98,6 +106,20 @@ def facts(state: StackState | None) -> dict[str, Any]:
     }
 
 
+def how_it_ended(part: PartState) -> str:
+    """How often a part was down, why the last time, and what comes next, in one line."""
+    often = "once" if part.ends == 1 else f"{part.ends} times"
+    line = f"{part.name} ended by itself {often} since `lake up`; the last reason: {part.reason}."
+    if not part.is_down:
+        return f"{line} It runs again."
+    if part.next_try_at is None:
+        return f"{line} It is being started."
+    return (
+        f"{line} The next try is at {part.next_try_at}; `lake up` tries at once, "
+        f"`lake logs {part.name}` says more."
+    )
+
+
 def print_state(state: StackState, console: Console) -> None:
     """The URLs, and how each part does."""
     tables.print_rows(
@@ -106,6 +128,9 @@ def print_state(state: StackState, console: Console) -> None:
         [(part.name, part.state, part.pid) for part in state.parts],
         column_types=("VARCHAR", "VARCHAR", "BIGINT"),
     )
+    for part in state.parts:
+        if part.ends:
+            console.print(how_it_ended(part), soft_wrap=True)
     refused = {upstream.name: upstream.why_not(state.settings) for upstream in UPSTREAMS}
     configured = [name for name, reason in refused.items() if not reason]
     tables.print_facts(

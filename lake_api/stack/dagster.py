@@ -50,13 +50,13 @@ def start_code_server(
 
 
 def start_webserver(*, root: Path, env: Mapping[str, str], port: int, log: Path) -> Child:
-    """The UI and its GraphQL; answering when this returns.
+    """The UI and its GraphQL, behind checks of its own; answering when this returns.
 
     Raises:
         StackError: it did not start; the error has its log.
     """
     command = [
-        *_program("dagster_webserver"),
+        *_program("lake_assets.orchestration.webserver"),
         f"--host={LOOPBACK}",
         f"--port={port}",
         f"--workspace={root / 'workspace.yaml'}",

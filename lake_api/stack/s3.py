@@ -6,10 +6,10 @@ Does not belong here: the bucket (`lake_assets.storage.bucket`), objects.
 The writer may do everything; the reader may get objects of raw/, derived/ and exports/ and list
 the first two; the exporter may write, get and list below exports/ and nowhere else.
 
-SeaweedFS also has ports behind the S3 gateway that know no S3 identities: plain HTTP is off for its
+SeaweedFS also has ports behind the S3 gateway that know no S3 identities. Plain HTTP is off for its
 directory and file services, and its block store wants tokens signed with keys that only the server
-holds. Its gRPC ports stay open on the loopback interface: an embedded server does not protect the
-lake from other users of the same machine. Use a server of your own for that.
+holds. Its gRPC ports, and the sockets in the system's folder for temporary files that serve the
+same, accept only who shows a certificate of the authority made at this start (`certificates`).
 """
 
 import json
@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from lake_api.stack.certificates import make_certificates
 from lake_api.stack.errors import StackError
 from lake_api.stack.ports import LOOPBACK, free_ports, http_status, is_free, with_port
 from lake_api.stack.process import Child, Launch, child_environment
@@ -34,6 +35,12 @@ _VOLUME_LIMIT_MB = 1024
 _GRPC_OFFSET = 10_000
 _SOCKET_FOLDER = Path("/tmp")  # noqa: S108 - the server's choice; only its own are removed
 _READABLE = ("raw/", "derived/")
+# Whoever serves gRPC inside the server, and whoever calls it. One without a certificate would serve
+# everybody, so that the list has also those that do not run today.
+_GRPC_COMPONENTS = (
+    *("master", "volume", "filer", "s3", "admin", "worker", "client"),
+    *("mq", "msg_agent", "msg_broker"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,4 +277,16 @@ def _environment(directory: Path) -> dict[str, str]:
     }
     # It writes logs of its own to the folder for temporary files.
     own = {"HOME": os.fspath(directory), "TMPDIR": os.fspath(directory)}
-    return child_environment(kept, own | keys)
+    return child_environment(kept, own | keys | _mutual_tls(directory))
+
+
+def _mutual_tls(directory: Path) -> dict[str, str]:
+    """The settings by which gRPC of the server accepts and shows one certificate only."""
+    made = make_certificates(directory)
+    settings = {"WEED_GRPC_CA": os.fspath(made.authority)}
+    for component in _GRPC_COMPONENTS:
+        settings |= {
+            f"WEED_GRPC_{component.upper()}_CERT": os.fspath(made.certificate),
+            f"WEED_GRPC_{component.upper()}_KEY": os.fspath(made.key),
+        }
+    return settings

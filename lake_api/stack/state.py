@@ -19,17 +19,31 @@ from lake_api.stack.secret_files import write_private
 
 _STATE = "stack.json"
 _LOCK = "lock"
+_WISH = "start-what-is-down"
 _IN_A_URL = re.compile(r"\?|%[0-9A-Fa-f]{2}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartState:
-    """One part: `running`, `external` (the user's own), `restarting` or `failed`."""
+    """One part: `running`, `external` (the user's own) or `restarting`.
+
+    `ends` counts how often it ended by itself, `attempts` how often it was started again; `reason`
+    is why it was down last, `next_try_at` when it is started again.
+    """
 
     name: str
     state: str
     pid: int | None = None
     log: str | None = None
+    ends: int = 0
+    attempts: int = 0
+    reason: str | None = None
+    next_try_at: str | None = None
+
+    @property
+    def is_down(self) -> bool:
+        """Whether it should run and does not."""
+        return self.state not in {"running", "external"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,3 +152,18 @@ def read_state(home: Path) -> StackState | None:
 def clear_state(home: Path) -> None:
     """Forget the stack."""
     (home / _STATE).unlink(missing_ok=True)
+    (home / _WISH).unlink(missing_ok=True)
+
+
+def wish_for_start(home: Path) -> None:
+    """Ask the process that runs the stack to start at once what is down."""
+    (home / _WISH).touch(mode=0o600)
+
+
+def take_wish(home: Path) -> bool:
+    """Whether somebody asked for it since the last time."""
+    try:
+        (home / _WISH).unlink()
+    except FileNotFoundError:
+        return False
+    return True

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -23,6 +23,7 @@ from lake_api.stack import dagster
 from lake_api.stack.environment import PROXY_NAMES, without_foreign
 from lake_api.stack.errors import StackError
 from lake_api.stack.fakes import start_fakes
+from lake_api.stack.parts import Part, Watch
 from lake_api.stack.port_memory import PortMemory
 from lake_api.stack.ports import LOOPBACK, choose_port, is_free, listens
 from lake_api.stack.postgres import EmbeddedPostgres
@@ -36,18 +37,16 @@ from lake_api.stack.state import (
     clear_state,
     lock,
     require_plain_path,
+    take_wish,
     write_state,
 )
 
-_RESTARTS = 3
-_RESTART_WINDOW_S = 120.0
 _PROBE_S = 10.0
 _SLOW_S = 20.0
 _BUCKET_S = 180.0
 _ANSWER_S = 60.0
 # A run is a process that imports all definitions before it says that it has begun.
 _CODE_ANSWER_S = "300"
-_WATCH_S = 0.5
 # The code server waits for its clients to hang up, which nobody needs; it keeps nothing.
 _GRACE_S = {"dagster-code": 1.0}
 _API_SETTINGS = ("AINATIVE_", "LAKE_", "MINIO_")
@@ -57,6 +56,20 @@ _API_BASICS = (
     *PROXY_NAMES,
 )
 _TRIES = 4
+# What the UI and the daemon read. They load no definitions: the code server does, and starts runs.
+_DAGSTER_SETTINGS = (
+    *("DAGSTER_", "LAKE_DAGSTER_"),
+    *("LAKE_CODE_PORT", "LAKE_SCHEDULES"),
+)
+# Runs write the lake; they neither call the service nor read as it does.
+_NOT_FOR_RUNS = (
+    "AINATIVE_INTERNAL_API_KEY",
+    "LAKE_EXPORT_ACCESS_KEY",
+    "LAKE_EXPORT_SECRET_KEY",
+    "LAKE_READER_ACCESS_KEY",
+    "LAKE_READER_SECRET_KEY",
+    "LAKE_TOKEN",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,17 +81,6 @@ class Ports:
     code: int = 4266
     s3: int = 8333
     postgres: int = 5432
-
-
-@dataclass(slots=True, kw_only=True)
-class _Part:
-    """One part: how it is started, and the process that it is now."""
-
-    name: str
-    start: Callable[[], Child]
-    child: Child | None = None
-    state: str = "starting"
-    ends: list[float] = field(default_factory=list[float])
 
 
 class Supervisor:
@@ -112,9 +114,10 @@ class Supervisor:
         self._say = on_event
         self._settings = without_foreign(env)
         self._scratch: Scratch | None = None
-        self._parts: list[_Part] = []
+        self._parts: list[Part] = []
         self._lock: IO[str] | None = None
         self._state: StackState | None = None
+        self._noting = threading.Lock()
         self._owner_database_url: str | None = None
         self._is_new_bucket = False
 
@@ -177,10 +180,11 @@ class Supervisor:
                 return
 
     def _start_services_once(self) -> None:
-        env = child_environment(self._settings)
+        code = child_environment(code_environment(self._settings))
+        env = child_environment(dagster_environment(self._settings))
         with ThreadPoolExecutor(max_workers=2) as pool:
             api = pool.submit(self._run, "api", self._api)
-            self._run("dagster-code", lambda: self._code_server(env))
+            self._run("dagster-code", lambda: self._code_server(code))
             web = pool.submit(self._run, "dagster-webserver", lambda: self._webserver(env))
             self._run("dagster-daemon", lambda: self._daemon(env))
             for future in (web, api):
@@ -211,7 +215,7 @@ class Supervisor:
     # ---- parts
 
     def _run(self, name: str, start: Callable[[], Child]) -> None:
-        part = _Part(name=name, start=start)
+        part = Part(name=name, start=start)
         self._parts.append(part)
         started = time.monotonic()
         with self._said_when_slow(name):
@@ -240,15 +244,19 @@ class Supervisor:
 
     def _start_s3(self) -> None:
         if self._settings.get("MINIO_URL") or self._settings.get("MINIO_ENDPOINT"):
-            self._parts.append(_Part(name="s3", start=_not_ours, state="external"))
+            self._parts.append(Part(name="s3", start=_not_ours, state="external"))
             return
         directory = self._home / "s3"
         self._is_new_bucket = not directory.exists()
         preferred = self._preferred.s3
         port = self._memory.recall("s3", preferred)
 
+        is_known = False
+
         def start() -> Child:
-            nonlocal port
+            nonlocal port, is_known
+            if is_known:
+                _require_free("s3", port)
             server = EmbeddedS3(directory).start(port=port)
             self._settings |= {
                 "MINIO_URL": server.endpoint,
@@ -260,7 +268,9 @@ class Supervisor:
                 "LAKE_EXPORT_SECRET_KEY": server.exporter.secret_key,
             }
             # Started again, it must be where the others know it.
-            port = _port(server.endpoint)
+            if is_known:
+                _require_port("s3", port, server.endpoint, server.child)
+            port, is_known = _port(server.endpoint), True
             self._note_port("s3", preferred, port)
             return server.child
 
@@ -268,17 +278,22 @@ class Supervisor:
 
     def _start_postgres(self) -> None:
         if self._settings.get("PLATFORM_DATABASE_URL"):
-            self._parts.append(_Part(name="postgres", start=_not_ours, state="external"))
+            self._parts.append(Part(name="postgres", start=_not_ours, state="external"))
             return
         preferred = self._preferred.postgres
         port = self._memory.recall("postgres", preferred)
+        is_known = False
 
         def start() -> Child:
-            nonlocal port
+            nonlocal port, is_known
+            if is_known:
+                _require_free("postgres", port)
             server = EmbeddedPostgres(self._home / "postgres").start(port=port)
             self._settings["PLATFORM_DATABASE_URL"] = server.reader_url
             self._owner_database_url = server.url
-            port = _port(server.url)
+            if is_known:
+                _require_port("postgres", port, server.url, server.child)
+            port, is_known = _port(server.url), True
             self._note_port("postgres", preferred, port)
             return server.child
 
@@ -402,41 +417,18 @@ class Supervisor:
 
     def watch(self, stopping: threading.Event) -> None:
         """Start parts again that end by themselves, until `stopping` is set."""
-        while not stopping.wait(_WATCH_S):
-            for part in self._parts:
-                if (
-                    part.child is not None
-                    and part.state == "running"
-                    and part.child.exit_code is not None
-                ):
-                    self._restart(part, stopping)
+        Watch(
+            self._parts,
+            on_change=self._note,
+            asked=lambda: take_wish(self._home),
+            say=self._say,
+        ).run(stopping)
 
-    def _restart(self, part: _Part, stopping: threading.Event) -> None:
-        now = time.monotonic()
-        part.ends = [moment for moment in part.ends if now - moment < _RESTART_WINDOW_S] + [now]
-        child = part.child
-        code = child.exit_code if child else None
-        if child is not None:
-            child.stop()
-        if len(part.ends) > _RESTARTS:
-            self._note(part, "failed")
-            self._say(f"{part.name} ended again (exit code {code}); it stays down, see its log")
-            return
-        self._note(part, "restarting")
-        self._say(f"{part.name} ended by itself (exit code {code}); starting it again")
-        if stopping.wait(2.0 ** (len(part.ends) - 1) - 1):
-            return
-        try:
-            part.child = part.start()
-        except StackError as error:
-            self._say(f"{part.name}: {error.message}")
-        self._note(part, "running")
-
-    def _note(self, part: _Part, state: str) -> None:
-        part.state = state
-        if self._state is not None:
-            self._state = replace(self._state, parts=self._part_states())
-            write_state(self._home, self._state)
+    def _note(self) -> None:
+        with self._noting:
+            if self._state is not None:
+                self._state = replace(self._state, parts=self._part_states())
+                write_state(self._home, self._state)
 
     def stop(self) -> None:
         """Stop what runs, in reverse order; the data stay."""
@@ -447,6 +439,8 @@ class Supervisor:
             self._scratch.remove()
             self._scratch = None
         if self._lock is not None:
+            with self._noting:
+                self._state = None
             clear_state(self._home)
             self._lock.close()
             self._lock = None
@@ -478,15 +472,7 @@ class Supervisor:
         return self._key_file
 
     def _part_states(self) -> tuple[PartState, ...]:
-        return tuple(
-            PartState(
-                name=part.name,
-                state=part.state,
-                pid=part.child.pid if part.child else None,
-                log=str(part.child.launch.log) if part.child else None,
-            )
-            for part in self._parts
-        )
+        return tuple(part.describe() for part in self._parts)
 
 
 def api_environment(settings: Mapping[str, str]) -> dict[str, str]:
@@ -503,7 +489,21 @@ def api_environment(settings: Mapping[str, str]) -> dict[str, str]:
     return env
 
 
-def _stop(parts: Sequence[_Part]) -> Iterator[_Part]:
+def code_environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """What the code server and its runs get to know: all but what only others need."""
+    return {name: value for name, value in settings.items() if name not in _NOT_FOR_RUNS}
+
+
+def dagster_environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """What Dagster's webserver and daemon get to know: no key of S3, a database or a source."""
+    return {
+        name: value
+        for name, value in settings.items()
+        if name.startswith(_DAGSTER_SETTINGS) or name in _API_BASICS
+    }
+
+
+def _stop(parts: Sequence[Part]) -> Iterator[Part]:
     """Stop parts in reverse order; each is yielded once it has ended."""
     for part in reversed(parts):
         if part.child is not None:
@@ -514,6 +514,19 @@ def _stop(parts: Sequence[_Part]) -> Iterator[_Part]:
 def _port(url: str) -> int:
     """The port of a URL that names one."""
     return urlsplit(url).port or 0
+
+
+def _require_free(name: str, port: int) -> None:
+    """Refuse to start a part elsewhere than where the others look for it."""
+    if not is_free(port):
+        raise StackError(f"{name} can't have port {port} back: another program listens there")
+
+
+def _require_port(name: str, port: int, url: str, child: Child) -> None:
+    """The same for a port that was lost while the part started."""
+    if _port(url) != port:
+        child.stop()
+        raise StackError(f"{name} lost port {port} to another program while it started")
 
 
 def _not_ours() -> Child:

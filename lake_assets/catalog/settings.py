@@ -242,6 +242,13 @@ LAKE_SETTINGS: tuple[Setting, ...] = (
         parse=positive_int,
     ),
     Setting(
+        name="LAKE_HISTORY_DAYS",
+        default="30",
+        sentence="Days that Dagster keeps every event and log of; see docs/operations.md for the "
+        "rest.",
+        parse=positive_int,
+    ),
+    Setting(
         name="LAKE_DAGSTER_DIR",
         default="",
         sentence="Directory of Dagster's storage, as `dagster.yaml` reads it.",
@@ -251,6 +258,13 @@ LAKE_SETTINGS: tuple[Setting, ...] = (
         default="",
         sentence="Port of the code server, as `workspace.yaml` reads it.",
         parse=lambda text: port(text) if text else None,
+    ),
+    Setting(
+        name="LAKE_DAGSTER_ALLOWED_HOSTS",
+        default="",
+        sentence="Names, beside loopback, that Dagster's UI may be called by; `*.example.com` for "
+        "all below one.",
+        parse=names,
     ),
     Setting(
         name="LAKE_STATE_DIR",

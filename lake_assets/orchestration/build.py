@@ -16,6 +16,7 @@ from lake_assets.catalog.settings import read_lake_setting
 from lake_assets.orchestration.assets import Clock, build_asset, is_built
 from lake_assets.orchestration.automation import automation_sensor
 from lake_assets.orchestration.catch_up import catch_up_sensor
+from lake_assets.orchestration.history import build_history
 from lake_assets.orchestration.io_manager import S3ParquetIOManager
 from lake_assets.orchestration.jobs import ensure_bucket, ensure_bucket_daily
 from lake_assets.orchestration.late_rows import build_late_rows
@@ -59,15 +60,17 @@ def build_defs(*, catalog: Catalog, env: Mapping[str, str], clock: Clock = _now)
             catch_up_sensor(catalog, running=running, env=env, clock=clock),
         ]
     late_rows, late_rows_weekly = build_late_rows(catalog, running=running, clock=clock)
+    prune_history, prune_history_daily = build_history(running=running, env=env, clock=clock)
     return dg.Definitions(
         assets=assets,
         schedules=[
             *build_schedules(catalog, running=running, env=env),
             ensure_bucket_daily(running=running),
             late_rows_weekly,
+            prune_history_daily,
         ],
         sensors=sensors,
-        jobs=[ensure_bucket, late_rows, build_repair(catalog)],
+        jobs=[ensure_bucket, late_rows, build_repair(catalog), prune_history],
         resources={
             "lake": lake,
             "platform": PlatformResource(env=env),

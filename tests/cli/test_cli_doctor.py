@@ -151,7 +151,7 @@ def test_a_part_that_died_is_told_with_its_last_words(running: StackState, home:
     report = json.loads(result.stdout)
     assert report["last errors"]["dagster-daemon"][-1] == "ValueError: no such day"
     assert {"problem": "the part dagster-daemon does not run",
-            "do": "`lake logs dagster-daemon` says why; `lake down`, then `lake up` again."} in (
+            "do": "`lake logs dagster-daemon` says why; `lake up` tries again at once."} in (
         report["advice"]
     )  # fmt: skip
 

@@ -6,12 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import grpc
 import httpx
 import psutil
 import pytest
 from botocore.exceptions import ClientError
 
 from lake_api.stack import s3 as s3_module
+from lake_api.stack.certificates import Certificates, make_certificates
 from lake_api.stack.ports import LOOPBACK
 from lake_api.stack.s3 import EmbeddedS3, S3Server, weed_binary
 from lake_assets.catalog import LakeLocation
@@ -114,14 +116,118 @@ def test_every_port_is_on_loopback_and_none_serves_objects_without_a_key(filled:
     assert len(listening) == 10
     statuses: set[int] = set()
     for address in listening:
-        root = f"http://{LOOPBACK}:{address.port}"
-        for path in (f"/buckets/{filled.writer.bucket}/{KEYS[0]}", "/dir/assign", "/1,01"):
+        for method, path in _INNER_REQUESTS:
+            url = f"http://{LOOPBACK}:{address.port}{path.format(bucket=filled.writer.bucket)}"
             try:
-                statuses.add(httpx.get(root + path, trust_env=False).status_code)
-            except httpx.RemoteProtocolError:
+                statuses.add(httpx.request(method, url, trust_env=False).status_code)
+            except (httpx.RemoteProtocolError, httpx.ReadError):
                 continue  # a gRPC port speaks no HTTP/1
-    assert statuses <= {401, 403, 404}
+    assert statuses <= {400, 401, 403, 404, 405}
     assert 404 in statuses
+
+
+_INNER_REQUESTS = (
+    *(("GET", f"/buckets/{{bucket}}/{KEYS[0]}"), ("GET", "/dir/assign"), ("GET", "/1,01")),
+    *(("POST", "/buckets/{bucket}/new"), ("DELETE", f"/buckets/{{bucket}}/{KEYS[0]}")),
+    *(("POST", "/submit"), ("POST", "/col/delete?collection={bucket}"), ("GET", "/vol/grow")),
+    *(("DELETE", "/1,01"), ("POST", "/1,01"), ("GET", "/dir/lookup?volumeId=1")),
+)
+
+_GRPC_CALLS = (
+    "/filer_pb.SeaweedFiler/ListEntries",
+    "/filer_pb.SeaweedFiler/GetFilerConfiguration",
+    "/master_pb.Seaweed/GetMasterConfiguration",
+    "/volume_server_pb.VolumeServer/VolumeServerStatus",
+    "/worker_pb.WorkerService/WorkerStream",
+    "/iam_pb.SeaweedIdentityAccessManagement/ListUsers",
+)
+
+
+def grpc_codes(
+    target: str, credentials: grpc.ChannelCredentials | None = None
+) -> set[grpc.StatusCode]:
+    """How the calls end at one port or socket."""
+    codes: set[grpc.StatusCode] = set()
+    # The server's sockets have no host name that its certificate could be for.
+    options = (("grpc.ssl_target_name_override", "localhost"),) if credentials else ()
+    with (
+        grpc.secure_channel(target, credentials, options)
+        if credentials
+        else grpc.insecure_channel(target)
+    ) as channel:
+        for method in _GRPC_CALLS:
+            try:
+                channel.unary_unary(method)(b"", timeout=10.0)
+            except grpc.RpcError as error:
+                codes.add(error.code())  # pyright: ignore[reportAttributeAccessIssue, reportUnknownArgumentType, reportUnknownMemberType] - untyped
+            else:
+                codes.add(grpc.StatusCode.OK)
+    return codes
+
+
+def grpc_targets(server: S3Server) -> set[str]:
+    """Every port and socket that the server listens on."""
+    process = psutil.Process(server.child.pid)
+    ports = {
+        f"{LOOPBACK}:{one.laddr.port}"
+        for one in process.net_connections(kind="tcp")
+        if one.status == psutil.CONN_LISTEN
+    }
+    sockets = {
+        f"unix:{server.child.launch.cwd / str(one.laddr)}"
+        for one in process.net_connections(kind="unix")
+        if one.laddr
+    }
+    assert len(sockets) >= 7
+    return ports | sockets
+
+
+def channel_credentials(own: Certificates, *, authority: Certificates) -> grpc.ChannelCredentials:
+    return grpc.ssl_channel_credentials(
+        root_certificates=authority.authority.read_bytes(),
+        private_key=own.key.read_bytes(),
+        certificate_chain=own.certificate.read_bytes(),
+    )
+
+
+def test_no_grpc_port_or_socket_answers_without_the_certificate(
+    filled: S3Server, tmp_path: Path
+) -> None:
+    directory = filled.child.launch.cwd
+    own = Certificates(
+        authority=directory / "inner-ca.pem",
+        certificate=directory / "inner.pem",
+        key=directory / "inner-key.pem",
+    )
+    strangers = make_certificates(tmp_path)
+    targets = grpc_targets(filled)
+    # Refused in the handshake: not one call reaches a service, and that none knows one is no proof.
+    closed = {grpc.StatusCode.UNAVAILABLE}
+    assert {target: grpc_codes(target) for target in targets} == dict.fromkeys(targets, closed)
+    for credentials in (
+        grpc.ssl_channel_credentials(own.authority.read_bytes()),
+        channel_credentials(strangers, authority=own),
+    ):
+        answers = {target: grpc_codes(target, credentials) for target in targets}
+        assert answers == dict.fromkeys(targets, closed)
+    insider = channel_credentials(own, authority=own)
+    reached = [target for target in targets if grpc.StatusCode.OK in grpc_codes(target, insider)]
+    # The calls are right ones: with the certificate they answer, at ports and at sockets.
+    assert len([target for target in reached if target.startswith("unix:")]) >= 3
+    assert len([target for target in reached if not target.startswith("unix:")]) >= 3
+
+
+def test_the_worker_that_expires_objects_is_connected(
+    filled: S3Server, eventually: Eventually
+) -> None:
+    process = psutil.Process(filled.child.pid)
+
+    def connected() -> bool:
+        # One entry is the socket that listens; each further one is a connection.
+        paths = [str(one.laddr) for one in process.net_connections(kind="unix")]
+        return len([path for path in paths if "-admin-grpc-" in path]) > 1
+
+    assert eventually(connected)
 
 
 @pytest.fixture
@@ -185,8 +291,11 @@ def test_a_killed_server_keeps_what_it_had_answered(
 def test_secrets_are_for_the_owner_only_and_a_new_directory_is_small(directory: Path) -> None:
     server = EmbeddedS3(directory).start()
     server.stop()
-    private = [directory / "identities.json", *directory.glob("*.secret"), *directory.glob("*.log")]
-    assert len(private) == 9
+    private = [
+        *(directory / "identities.json", directory / "inner-key.pem"),
+        *(*directory.glob("*.secret"), *directory.glob("*.log")),
+    ]
+    assert len(private) == 10
     assert {stat.S_IMODE(path.stat().st_mode) for path in private} == {0o600}
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
     used = sum(path.stat().st_blocks * 512 for path in directory.rglob("*"))
