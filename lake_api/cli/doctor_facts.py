@@ -36,6 +36,8 @@ _LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "*", "127.0.0.0/8"})
 _LEAST_FILES = 1_024
 _LEAST_FREE_BYTES = 2_000_000_000
 _LEAST_MEMORY_BYTES = 2_000_000_000
+# The first version of control groups writes "no limit" as the largest whole page below 2^63.
+_NO_MEMORY_LIMIT_BYTES = 2**62
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,9 +220,11 @@ def _limit(value: int) -> str:
 def _container_memory() -> str:
     for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         try:
-            return Path(file).read_text(encoding="ascii").strip()
-        except (OSError, UnicodeDecodeError):
+            text = Path(file).read_text(encoding="ascii").strip()
+            limit_bytes = int(text) if text != "max" else _NO_MEMORY_LIMIT_BYTES
+        except (OSError, ValueError):
             continue
+        return f"{limit_bytes:,}" if limit_bytes < _NO_MEMORY_LIMIT_BYTES else "none"
     return "none"
 
 

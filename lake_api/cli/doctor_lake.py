@@ -15,10 +15,15 @@ import psutil
 
 from lake_api.cli.doctor_facts import Advice, Case, said
 from lake_api.cli.secrets import address_of
-from lake_api.settings import SETTINGS, Settings, SettingsError
+from lake_api.settings import SETTINGS, Settings, SettingsError, all_names
 from lake_api.stack.ports import is_free
 from lake_api.stack.process import log_tail
 from lake_api.stack.supervisor import Ports
+from lake_assets.catalog.settings import (
+    check_lake_settings,
+    check_names,
+    platform_database_url,
+)
 from lake_assets.sources.config import setting_names
 
 _PREFIXES = (
@@ -26,6 +31,11 @@ _PREFIXES = (
     "CONDA_", "VIRTUAL_ENV",
 )  # fmt: skip
 _ERROR = re.compile(r"error|exception|traceback|fatal|panic|critical|failed", re.IGNORECASE)
+# Colours of a terminal, which Dagster writes into its logs as well.
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+# A line that names a level below a warning: `uvicorn.error` is the name of a logger, and the
+# sensor `failed_datasets` looks for failures twice a minute.
+_HARMLESS = re.compile(r"""\s-\s(INFO|DEBUG)\s-\s|"level":\s*"(info|debug)"|^(INFO|DEBUG):""")
 _LOG_LINES = 400
 _SHOWN_LINES = 3
 _SECRET_FILE_BYTES = 4_096
@@ -41,8 +51,10 @@ def ports(case: Case, _advice: list[Advice]) -> Mapping[str, Any]:
             found[name] = f"{port} is free"
             continue
         pid = owners.get(port)
-        who = "our own part" if pid in ours and pid is not None else _program(pid)
-        found[name] = f"{port} is taken by {who}; `lake up` takes another where it is not ours"
+        if pid in ours and pid is not None:
+            found[name] = f"{port} is used by the running lake"
+        else:
+            found[name] = f"{port} is taken by {_program(pid)}; `lake up` takes the next free one"
     if case.state:
         found["service"] = address_of(case.state.api_url)
         found["Dagster UI"] = address_of(case.state.dagster_url)
@@ -78,6 +90,13 @@ def settings(case: Case, advice: list[Advice]) -> Mapping[str, Any]:
     names = sorted(name for name in case.env if name in known or name.startswith(_PREFIXES))
     found: dict[str, Any] = {"set in this shell": " ".join(names) or "none"}
     try:
+        check_names(case.env, all_names())
+    except SettingsError as error:
+        # Names only: the message quotes no value.
+        advice.append(Advice(problem=str(error), do="Unset it, or correct its name."))
+    try:
+        check_lake_settings(case.env)
+        platform_database_url(case.env)
         Settings.from_mapping(case.env)
     except SettingsError as error:
         # What follows the name may quote the value.
@@ -117,11 +136,12 @@ def last_errors(case: Case, _advice: list[Advice]) -> Mapping[str, Any]:
     found: dict[str, Any] = {}
     for log in sorted(_logs(case)):
         try:
-            lines = log_tail(log, _LOG_LINES).splitlines()
+            lines = _COLOUR.sub("", log_tail(log, _LOG_LINES)).splitlines()
         except OSError as error:
             found[log.stem] = f"{log} can't be read: {said(error)}"
             continue
-        wrong = [line for line in lines if _ERROR.search(line)][-_SHOWN_LINES:]
+        wrong = [one for one in lines if _ERROR.search(one) and not _HARMLESS.search(one)]
+        wrong = wrong[-_SHOWN_LINES:]
         if wrong:
             found[log.stem] = wrong
     return found or {"errors": "none in the logs"}

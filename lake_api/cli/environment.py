@@ -5,7 +5,7 @@ import os
 from lake_api.cli.failure import CommandFailed
 from lake_api.settings import SettingsError, all_names, check_environment
 from lake_assets.catalog import LakeLocation
-from lake_assets.catalog.settings import check_names
+from lake_assets.catalog.settings import check_names, platform_database_url
 
 
 def require_known_settings() -> None:
@@ -28,6 +28,7 @@ def require_usable_settings() -> None:
     """
     try:
         check_environment(os.environ)
+        platform_database_url(os.environ)
         if os.environ.get("MINIO_URL") or os.environ.get("MINIO_ENDPOINT"):
             LakeLocation.from_mapping(os.environ)
             LakeLocation.from_mapping(os.environ, reader=True)

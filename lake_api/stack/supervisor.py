@@ -209,7 +209,9 @@ class Supervisor:
         """Say where a part is not where one looks for it, and let it be there the next time."""
         if preferred and port != preferred:
             if self._memory.recall(name, preferred) != port:
-                self._say(f"port {preferred} is taken: {name} has port {port}, and keeps it")
+                self._say(
+                    f"port {preferred} is taken: {name} uses port {port} now and at the next start"
+                )
             self._memory.keep(name, preferred, port)
 
     # ---- parts

@@ -129,19 +129,22 @@ def _parse(name: str, value: Any) -> date:
 def _check_days(dataset: Dataset, first: date, last: date, today: date) -> None:
     if last > today:
         raise TaskRejected(
-            f"{last} is in the future: the current UTC day is {today}.", code="date_in_future"
+            f"{last} is in the future: the current UTC day is {today}.",
+            code="date_in_future",
+            hint=f"Send a date up to {today}, or none for the day that the schedule would write.",
         )
     if dataset.kind is Kind.SNAPSHOT and (first, last) != (today, today):
         raise TaskRejected(
             f"{dataset.partition} is a snapshot: only the current UTC day, {today}, can be "
             "written, because the state of a past day is gone.",
             code="snapshot_past_day",
-            hint="Send no date.",
+            hint="Leave the date out: the current day is written.",
         )
     if first < dataset.first_day:
         raise TaskRejected(
             f"{dataset.partition} starts on {dataset.first_day}; {first} is before it.",
             code="date_before_start",
+            hint=f"Begin with {dataset.first_day}, or with a later day.",
         )
     if (last - first).days + 1 > MAX_RANGE_D:
         raise TaskRejected(

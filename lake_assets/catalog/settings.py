@@ -335,3 +335,24 @@ def check_lake_settings(env: Mapping[str, str]) -> None:
     check_names(env, [setting.name for setting in LAKE_SETTINGS], is_complete=False)
     for setting in LAKE_SETTINGS:
         setting.read(env)
+
+
+def platform_database_url(env: Mapping[str, str]) -> str:
+    """`PLATFORM_DATABASE_URL` in the spelling of libpq; empty where it is unset.
+
+    Raises:
+        SettingsError: it names no Postgres server. The message quotes nothing of it, since the
+            URL usually holds a password.
+    """
+    url = env.get("PLATFORM_DATABASE_URL", "").strip()
+    if not url:
+        return ""
+    # SQLAlchemy's spelling of the scheme is common in shared settings; libpq wants its own.
+    scheme, _, rest = url.partition("://")
+    scheme = scheme.partition("+")[0]
+    if scheme not in {"postgresql", "postgres"} or not rest:
+        raise SettingsError(
+            "PLATFORM_DATABASE_URL: must be the URL of a Postgres database, "
+            "postgresql://user:password@host:5432/database"
+        )
+    return f"{scheme}://{rest}"

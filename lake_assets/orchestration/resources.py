@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 
 from lake_assets.catalog import Dataset, LakeLocation, LocationError
+from lake_assets.catalog.settings import SettingsError, platform_database_url
 from lake_assets.sources.config import PLATFORM
 from lake_assets.storage.store import LakeStore
 
@@ -137,14 +138,15 @@ class PlatformResource:
         """The libpq URL.
 
         Raises:
-            dagster.Failure: it is not set; a retry would not help.
+            dagster.Failure: it is not set, or names no Postgres; a retry would not help.
         """
-        url = self.env.get("PLATFORM_DATABASE_URL", "").strip()
+        try:
+            url = platform_database_url(self.env)
+        except SettingsError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
         if not url:
             raise dg.Failure(
                 "The platform database is not configured: set PLATFORM_DATABASE_URL",
                 allow_retries=False,
             )
-        # SQLAlchemy's spelling of the scheme is common in shared settings; libpq wants its own.
-        scheme, _, rest = url.partition("://")
-        return f"{scheme.partition('+')[0]}://{rest}"
+        return url

@@ -31,6 +31,7 @@ from lake_assets.sources.errors import (
     SourceUnavailable,
 )
 from lake_assets.sources.fitting import Fitting
+from lake_assets.sources.http import HttpSource
 from lake_assets.sources.revisions import HASH_COLUMN, Known
 from lake_assets.sources.shapes import Difference, differences
 from lake_assets.sources.turns import Turns
@@ -166,7 +167,7 @@ def _ask(
                 known=Known(dataset, {}) if HASH_COLUMN in dataset.column_names else None,
                 warn=lambda _: None,
             )
-            rows = _until_enough(completed(dataset, collector, ask, fitting))
+            rows = _until_enough(completed(dataset, collector, ask, fitting), http)
             try:
                 finding.rows += sum(batch.num_rows for batch in to_batches(rows, dataset))
             except NotPublishedYet as reason:
@@ -178,12 +179,19 @@ def _ask(
                 break
 
 
-def _until_enough(rows: Iterator[dict[str, object]]) -> Iterator[dict[str, object]]:
-    """The rows up to the question that is one too many; their values are judged all the same."""
+def _until_enough(
+    rows: Iterator[dict[str, object]], http: HttpSource
+) -> Iterator[dict[str, object]]:
+    """The rows up to the request that is one too many; their values are judged all the same.
+
+    Raises:
+        SourceUnavailable: that request would have repeated one that failed.
+    """
     try:
         yield from rows
     except _Enough:
-        return
+        if http.unanswered is not None:
+            raise SourceUnavailable(http.unanswered) from None
 
 
 def _at_most(turns: Turns, times: int) -> Turns:

@@ -95,6 +95,8 @@ class HttpSource:
     turns: Turns = field(default_factory=own_turns)
     queue: str = ""
     requests: int = 0
+    # Why the last request got no answer; None once one got an answer.
+    unanswered: str | None = None
     _client: httpx.Client = field(init=False, repr=False)
     _answers: dict[object, object] = field(
         init=False, repr=False, default_factory=dict[object, object]
@@ -315,7 +317,12 @@ class HttpSource:
         """One value for one request, however many attempts it takes."""
 
         def attempt() -> Shape | None:
-            answer = self._attempt(wanted)
+            try:
+                answer = self._attempt(wanted)
+            except AskAgain as error:
+                self.unanswered = self.redacted(str(error))
+                raise
+            self.unanswered = None
             return None if answer is None else read(answer)
 
         retrying = Retrying(

@@ -215,3 +215,65 @@ def test_the_environment_is_left_as_it_was():
     finally:
         os.umask(mask)
     assert dict(os.environ) == before
+
+
+def test_a_misspelt_setting_is_told_with_the_nearest_name(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("LAKE_READER_ACESS_KEY", "s3cret-reader")
+    result = lake("doctor", "--json")
+    assert result.exit_code == 1
+    advice = [one["problem"] for one in json.loads(result.stdout)["advice"]]
+    assert [one for one in advice if "did you mean LAKE_READER_ACCESS_KEY?" in one]
+    assert "s3cret-reader" not in result.output
+
+
+def test_a_database_that_is_no_postgres_is_told(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PLATFORM_DATABASE_URL", "mysql://svc:hush@db.corp/p")
+    result = lake("doctor", "--json")
+    advice = [one["problem"] for one in json.loads(result.stdout)["advice"]]
+    assert "the value of PLATFORM_DATABASE_URL can't be used" in advice
+
+
+def test_lines_of_a_harmless_level_are_no_errors(running: StackState, home: Path):
+    log = home / "dagster-daemon.log"
+    log.write_text(
+        "\x1b[32m2026-12-01\x1b[0m - dagster.daemon.SensorDaemon - \x1b[34mINFO\x1b[0m - "
+        "Checking for new runs for sensor: failed_datasets\n"
+        '{"level": "info", "logger": "uvicorn.error", "message": "Application startup complete."}\n'
+        "\x1b[32m2026-12-01\x1b[0m - dagster.daemon - \x1b[31mERROR\x1b[0m - no code server\n"
+    )
+    part = PartState(name="dagster-daemon", state="running", pid=os.getpid(), log=str(log))
+    write_state(home, replace(running, parts=(part,)))
+    report = json.loads(lake("doctor", "--json").stdout)
+    assert report["last errors"] == {
+        "dagster-daemon": ["2026-12-01 - dagster.daemon - ERROR - no code server"]
+    }
+
+
+@pytest.mark.parametrize(
+    ("file", "shown"),
+    [("max\n", "none"), ("9223372036854771712\n", "none"), ("2147483648\n", "2,147,483,648")],
+)
+def test_no_memory_limit_is_told_as_none(file: str, shown: str, monkeypatch: pytest.MonkeyPatch):
+    read_text = Path.read_text
+
+    def instead(path: Path, **options: Any) -> str:
+        return file if str(path).startswith("/sys/fs/cgroup") else read_text(path, **options)
+
+    monkeypatch.setattr(Path, "read_text", instead)
+    report = json.loads(lake("doctor", "--json").stdout)
+    assert report["limits"]["memory limit of the container"] == shown
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["mysql://svc:hush@db.corp/p", "db.corp/p", "postgresql://", "host=db.corp password=hush"],
+)
+def test_up_refuses_a_database_that_is_no_postgres(
+    url: str, home: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("PLATFORM_DATABASE_URL", url)
+    result = lake("up")
+    assert result.exit_code == 1
+    assert "PLATFORM_DATABASE_URL: must be the URL of a Postgres database" in result.output
+    assert "hush" not in result.output
+    assert not home.exists(), "nothing was started"

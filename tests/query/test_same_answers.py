@@ -136,8 +136,9 @@ def _ask_bare(bare: duckdb.DuckDBPyConnection, sql: str, *, rows: int) -> tuple[
     names = tuple(column[0] for column in cursor.description)
     types = tuple(str(column[1]) for column in cursor.description)
     cursor.abort()
-    (statement, *_) = bare.extract_statements(sql)
-    relation = bare.sql(statement.query.rstrip().rstrip(";"))
+    # A relation is part of a larger text, where a comment or a semicolon at the end would be wrong.
+    bare.execute(f"CREATE OR REPLACE TEMP MACRO asked() AS TABLE {sql}")
+    relation = bare.sql("FROM asked()")
     # Python's own types lose months of intervals, infinities and more.
     lossless = lowered(relation.columns, relation.types, Door.ROWS, exact=True).apply(relation)
     encoded = encode_rows(

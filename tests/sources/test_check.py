@@ -153,6 +153,21 @@ def test_a_source_that_is_not_there_is_unreachable():
     assert check(FRED, env, now=NOW).state == "unreachable"
 
 
+@pytest.mark.parametrize(
+    "dataset",
+    [each for each in EXTERNAL if collector_of(each).check_requests == 1],
+    ids=lambda each: each.partition,
+)
+def test_a_source_that_is_asked_once_and_is_not_there_is_unreachable(dataset):
+    """The second attempt is one request too many: that ended the check as `ok`."""
+    name = f"{collector_of(dataset).upstream.name.upper()}_BASE_URL"
+
+    finding = check(dataset, {name: "http://127.0.0.1:9"}, now=NOW)
+
+    assert (finding.state, finding.requests) == ("unreachable", 1)
+    assert "Connection refused" in finding.reason
+
+
 def test_a_source_without_its_key_is_not_asked_and_names_it(start):
     fred = start(FakeFred())
 

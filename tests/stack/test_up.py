@@ -81,7 +81,7 @@ def test_ports_that_are_taken_are_left_alone(lake: Command) -> None:
     assert not ports & set(PREFERRED.values())
     said = (lake.home / "logs" / "up.log").read_text()
     for part, port in PREFERRED.items():
-        assert f"port {port} is taken: {part} has port " in said
+        assert f"port {port} is taken: {part} uses port " in said
     assert httpx.get(f"{state['api_url']}/readyz", timeout=30).json()["state"] == "ready"
 
 
