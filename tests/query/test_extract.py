@@ -306,6 +306,14 @@ def test_a_value_beyond_its_type_after_rows_were_sent_ends_the_file(extract: Any
     assert (caught.value.code, caught.value.fragment) == ("value_not_representable", "day")
 
 
+def test_a_text_of_the_callers_own_is_not_taken_for_a_value_beyond_its_type(extract: Any) -> None:
+    words = "lake value of column 7 is beyond its type"
+    sql = f"SELECT CAST(CASE WHEN i < 200000 THEN i::VARCHAR ELSE '{words}' END AS BIGINT) AS a "
+    with pytest.raises(QueryRejected) as refused:
+        extract(f"{sql}FROM range(300000) r(i)", FileForm.CSV)
+    assert refused.value.code == "type_mismatch"
+
+
 def test_a_column_with_a_value_beyond_its_type_is_text_and_a_warning_names_it(
     extract: Any,
 ) -> None:

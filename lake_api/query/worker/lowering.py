@@ -26,7 +26,7 @@ from lake_api.query.value_types import (
 )
 from lake_api.query.worker.views import quoted_name, quoted_text
 
-_BEYOND = re.compile(r"lake value of column (\d+) is beyond its type")
+_BEYOND = re.compile(r"(?<!')lake value of column (\d+) is beyond its type")
 _MESSAGE = "lake value of column {} is beyond its type"
 _VALUE, _PLACE = "\0", "\1"
 _NESTED_AS_JSON = frozenset({Door.AVRO})
