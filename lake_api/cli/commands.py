@@ -212,7 +212,7 @@ def reindex(*, as_json: bool) -> None:
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Wait for the end.")
 @_as_json
 def repair(*, datasets: tuple[str, ...], dry_run: bool, wait: bool, as_json: bool) -> None:
-    """Write days again whose statistics readers misread.
+    """Rewrite days with statistics that mislead.
 
     Older versions wrote minimum and maximum of floats, which leave NaN out. The days get the same
     rows without these. It may be stopped and run again, also while tasks write.

@@ -47,7 +47,8 @@ class RealLake:
         ]
         store = LakeStore(self.bucket)
         batch = pa.RecordBatch.from_pylist(rows, schema=arrow_schema(dataset))
-        PartitionWriter(store, run_id="run-1", code_version="1").write(dataset, day, [batch])
+        writer = PartitionWriter(store, run_id="run-1", code_version="1", allow_shrink=True)
+        writer.write(dataset, day, [batch])
         store.bump_version(dataset, [day])
 
     def ask(self, sql: str, *, headers: dict[str, str] | None = None, **more: Any) -> Any:

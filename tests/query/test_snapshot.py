@@ -195,9 +195,9 @@ def test_a_failed_check_is_told_of_the_object_that_it_is_about(lake):
     assert found.failed_checks == {DAY: {"unique_key": "1 rows repeat a key"}}
 
     wanted = tuple(Wanted(dataset=RUNS, partition=one) for one in found.partitions)
-    (said,) = FileBook.day_warnings(Part(snapshot=found, wanted=wanted))
+    (said,) = FileBook().day_warnings(Part(snapshot=found, wanted=wanted))
     assert said == "`agent_run_log`: 2026-11-03 failed the check unique_key: 1 rows repeat a key"
-    assert not list(FileBook.day_warnings(Part(snapshot=found, wanted=wanted[:1])))
+    assert not list(FileBook().day_warnings(Part(snapshot=found, wanted=wanted[:1])))
 
 
 def test_checks_that_are_not_ours_say_nothing(lake):
