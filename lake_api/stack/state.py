@@ -6,7 +6,7 @@ Does not belong here: starting or stopping anything (`supervisor`).
 
 import fcntl
 import os
-import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,6 @@ from lake_api.stack.secret_files import write_private
 
 _STATE = "stack.json"
 _LOCK = "lock"
-_IN_A_URL = re.compile(r"\?|%[0-9A-Fa-f]{2}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,19 +62,21 @@ def default_home(root: Path) -> Path:
     return Path(chosen).absolute() if chosen else root / ".lake"
 
 
-def require_plain_path(home: Path) -> None:
-    """Refuse a state directory that can't be part of a database's URL.
+def require_plain_path(home: Path, *, installation: str = sys.prefix) -> None:
+    """Refuse paths with marks that Dagster's storage can't have in them.
 
-    Dagster writes the path of its storage into one as it is.
+    Dagster writes the path of its storage into a database's URL, and that of its own installation
+    into a configuration file, both as they are.
 
     Raises:
-        StackError: the path has a question mark, or a percent sign with two digits after it.
+        StackError: the state directory or the installation is in such a path.
     """
-    if _IN_A_URL.search(os.fspath(home)):
-        raise StackError(
-            f"Dagster can't keep its storage in a path with `?` or `%20` and the like: {home}",
-            hint="set LAKE_STATE_DIR to a folder with a plainer path",
-        )
+    for path, hint in (
+        (installation, "move the checkout to a folder with a plainer path"),
+        (os.fspath(home), "set LAKE_STATE_DIR to a folder with a plainer path"),
+    ):
+        if "%" in path or "?" in path:
+            raise StackError(f"Dagster can't work in a path with `%` or `?`: {path}", hint=hint)
 
 
 def lock(home: Path) -> IO[str]:
