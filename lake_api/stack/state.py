@@ -19,6 +19,7 @@ from lake_api.stack.secret_files import write_private
 
 _STATE = "stack.json"
 _LOCK = "lock"
+_MARKS = ("%", "?", "\\")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +64,10 @@ def default_home(root: Path) -> Path:
 
 
 def require_plain_path(home: Path, *, installation: str = sys.prefix) -> None:
-    """Refuse paths with marks that Dagster's storage can't have in them.
+    """Refuse paths with marks that a part would take for something else.
 
     Dagster writes the path of its storage into a database's URL, and that of its own installation
-    into a configuration file, both as they are.
+    into a configuration file, both as they are; DuckDB takes a backslash for a slash.
 
     Raises:
         StackError: the state directory or the installation is in such a path.
@@ -75,8 +76,9 @@ def require_plain_path(home: Path, *, installation: str = sys.prefix) -> None:
         (installation, "move the checkout to a folder with a plainer path"),
         (os.fspath(home), "set LAKE_STATE_DIR to a folder with a plainer path"),
     ):
-        if "%" in path or "?" in path:
-            raise StackError(f"Dagster can't work in a path with `%` or `?`: {path}", hint=hint)
+        mark = next((one for one in _MARKS if one in path), None)
+        if mark is not None:
+            raise StackError(f"the lake can't be in a path with {mark} in it: {path}", hint=hint)
 
 
 def lock(home: Path) -> IO[str]:

@@ -52,7 +52,7 @@ def test_without_any_short_folder_it_is_said_what_to_set(
     assert "TMPDIR" in (refused.value.hint or "")
 
 
-@pytest.mark.parametrize("name", ["100%20 sure", "why?", "100% sure"])
+@pytest.mark.parametrize("name", ["100%20 sure", "why?", "100% sure", "a\\b"])
 def test_a_state_directory_that_a_url_would_change_is_refused_before_anything_starts(
     tmp_path: Path, name: str
 ) -> None:
