@@ -177,6 +177,8 @@ def test_every_part_is_ready(lake):
         "storage": True,
         "workers": True,
         "dagster": True,
+        "cache": True,
+        "database": True,
     }
 
 

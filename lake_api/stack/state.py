@@ -6,7 +6,7 @@ Does not belong here: starting or stopping anything (`supervisor`).
 
 import fcntl
 import os
-import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ from lake_api.stack.secret_files import write_private
 _STATE = "stack.json"
 _LOCK = "lock"
 _WISH = "start-what-is-down"
-_IN_A_URL = re.compile(r"\?|%[0-9A-Fa-f]{2}")
+_MARKS = ("%", "?", "\\")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,19 +77,22 @@ def default_home(root: Path) -> Path:
     return Path(chosen).absolute() if chosen else root / ".lake"
 
 
-def require_plain_path(home: Path) -> None:
-    """Refuse a state directory that can't be part of a database's URL.
+def require_plain_path(home: Path, *, installation: str = sys.prefix) -> None:
+    """Refuse paths with marks that a part would take for something else.
 
-    Dagster writes the path of its storage into one as it is.
+    Dagster writes the path of its storage into a database's URL, and that of its own installation
+    into a configuration file, both as they are; DuckDB takes a backslash for a slash.
 
     Raises:
-        StackError: the path has a question mark, or a percent sign with two digits after it.
+        StackError: the state directory or the installation is in such a path.
     """
-    if _IN_A_URL.search(os.fspath(home)):
-        raise StackError(
-            f"Dagster can't keep its storage in a path with `?` or `%20` and the like: {home}",
-            hint="set LAKE_STATE_DIR to a folder with a plainer path",
-        )
+    for path, hint in (
+        (installation, "move the checkout to a folder with a plainer path"),
+        (os.fspath(home), "set LAKE_STATE_DIR to a folder with a plainer path"),
+    ):
+        mark = next((one for one in _MARKS if one in path), None)
+        if mark is not None:
+            raise StackError(f"the lake can't be in a path with {mark} in it: {path}", hint=hint)
 
 
 def lock(home: Path) -> IO[str]:

@@ -21,7 +21,7 @@ from tests.machines.places import (
 _CHECKOUT = below("checkout")
 DEAD = "http://127.0.0.1:9"
 DEEP = "/".join(["a-folder-with-a-long-name-of-40-letters-"] * 5)
-MARKS = "100% of #1, o'clock & (co); ~x"
+MARKS = "file of #1, o'clock & (co); ~x"
 
 
 @dataclass(frozen=True, kw_only=True)

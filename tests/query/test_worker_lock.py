@@ -239,6 +239,27 @@ def test_it_ends_when_the_pipe_closes(tmp_path):
     assert worker.process.returncode == 0
 
 
+@pytest.mark.parametrize(
+    "name", ["lake (copy)", "o'clock, early", "[a] {b} c*", 'a "b" c', "#1; a=b: Größe", "a, b"]
+)
+def test_a_worker_serves_from_a_folder_with_any_name(tmp_path, name):
+    folder = tmp_path / name
+    folder.mkdir()
+    worker = start(folder)
+    try:
+        assert worker.receive() == Ready()
+        (worker.objects / "inside.csv").write_text("a\n7\n")
+        inside, outside = (
+            str(path).replace("'", "''")
+            for path in (worker.objects / "inside.csv", worker.outside / "canary.csv")
+        )
+        assert isinstance(worker.ask(f"SELECT content FROM read_text('{inside}')"), Answer)
+        refused = worker.ask(f"SELECT content FROM read_text('{outside}')")
+        assert isinstance(refused, Failure)
+    finally:
+        worker.stop()
+
+
 def test_a_worker_with_a_foreign_variable_does_not_serve(tmp_path):
     worker = start(tmp_path, env={**ENVIRONMENT, "AWS_SECRET_ACCESS_KEY": SECRET})
     reply = worker.receive()

@@ -52,7 +52,7 @@ def test_without_any_short_folder_it_is_said_what_to_set(
     assert "TMPDIR" in (refused.value.hint or "")
 
 
-@pytest.mark.parametrize("name", ["100%20 sure", "why?", "a%2Fb"])
+@pytest.mark.parametrize("name", ["100%20 sure", "why?", "100% sure", "a\\b"])
 def test_a_state_directory_that_a_url_would_change_is_refused_before_anything_starts(
     tmp_path: Path, name: str
 ) -> None:
@@ -63,6 +63,12 @@ def test_a_state_directory_that_a_url_would_change_is_refused_before_anything_st
     assert not (tmp_path / name).exists()
 
 
-@pytest.mark.parametrize("name", ["100% sure", "#1 & (co)", "o'clock; Größe"])
+def test_an_installation_in_such_a_path_is_refused_too(tmp_path: Path) -> None:
+    with pytest.raises(StackError, match="path with") as refused:
+        require_plain_path(tmp_path, installation="/home/50%/checkout/.venv")
+    assert "checkout" in (refused.value.hint or "")
+
+
+@pytest.mark.parametrize("name", ["#1 & (co)", "o'clock; Größe", "a = b"])
 def test_other_marks_in_its_path_are_no_reason(tmp_path: Path, name: str) -> None:
     require_plain_path(tmp_path / name)

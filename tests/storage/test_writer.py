@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lake_assets.catalog import data_key, event, version_key
+from lake_assets.storage import multipart
 from lake_assets.storage.conform import SchemaMismatch
 from lake_assets.storage.schema import arrow_schema
 from lake_assets.storage.store import ChangedMeanwhile, LakeStore, StorageError
@@ -129,8 +130,23 @@ def test_a_writer_that_is_killed_leaves_the_old_partition_whole(bucket):
 
 
 @pytest.mark.parametrize("large", [False, True], ids=["single PUT", "multipart"])
-def test_of_two_writers_of_one_day_the_second_is_told(bucket, large):
+def test_of_two_writers_of_one_day_the_second_is_told(bucket, large, monkeypatch):
     """Each has looked at what is stored before either is done: one object, whole, by the first."""
+    completing, client_of = threading.Lock(), multipart._client
+
+    def client_that_completes_alone(location):
+        client = client_of(location)
+        complete = client.complete_multipart_upload
+
+        def alone(**kwargs):
+            with completing:
+                return complete(**kwargs)
+
+        client.complete_multipart_upload = alone
+        return client
+
+    # The embedded S3 server compares and completes in two steps: at the same instant, both pass.
+    monkeypatch.setattr(multipart, "_client", client_that_completes_alone)
     writer_to(bucket).write(PLAYS, DAY, [batch(0, 3, "old")])
     both_looked = threading.Barrier(2)
 

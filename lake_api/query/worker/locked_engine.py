@@ -102,7 +102,6 @@ def _check_settings(connection: duckdb.DuckDBPyConnection, config: WorkerConfig)
         "allow_persistent_secrets": "false",
         "allow_unsigned_extensions": "false",
         "allowed_configs": "[]",
-        "allowed_directories": f"[{config.objects_dir.rstrip('/')}/]",
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
         "enable_external_access": "false",
@@ -117,16 +116,22 @@ def _check_settings(connection: duckdb.DuckDBPyConnection, config: WorkerConfig)
     # Read on a cursor, because a cursor is what queries run on.
     with contextlib.closing(connection.cursor()) as cursor:
         rows = cursor.execute("SELECT name, value FROM duckdb_settings()").fetchall()
+        # Lists as lists: as text, a path with a comma or a quote is written in another way.
+        lists = cursor.execute(
+            "SELECT current_setting('allowed_directories'), current_setting('allowed_paths')"
+        ).fetchall()
     actual = {str(name): str(value) for name, value in rows}
     for name, value in expected.items():
         if actual.get(name) != value:
             raise NotLocked(f"the setting {name} is not {value!r}")
     if not 0 < _size_bytes(actual.get("memory_limit", "")) <= config.memory_bytes:
         raise NotLocked("the setting memory_limit is not what was asked for")
+    ((directories, paths),) = lists
+    if directories != [f"{config.objects_dir.rstrip('/')}/"]:
+        raise NotLocked(f"the setting allowed_directories is not {config.objects_dir!r} alone")
     # The engine itself adds the database's own files, and nothing else may be there.
-    allowed = actual.get("allowed_paths", "").strip("[]")
-    for path in filter(None, allowed.split(", ")):
-        if not path.strip("'").startswith(config.database):
+    for path in paths:
+        if not path.startswith(config.database):
             raise NotLocked("the setting allowed_paths has other paths")
 
 
