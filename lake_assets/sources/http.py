@@ -341,7 +341,7 @@ class HttpSource:
             status = error.status if isinstance(error, Unanswered) else 0
             raise Unanswered(said, status=status) from None
         except Moved as error:
-            raise Moved(self.redacted(str(error)), location=self.redacted(error.location)) from None
+            raise Moved(self.redacted(str(error)), location=error.location) from None
         except Refused as error:
             raise Refused(
                 self.redacted(str(error)), status=error.status, text=self.redacted(error.text)

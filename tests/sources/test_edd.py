@@ -157,7 +157,7 @@ def test_where_the_table_is_gone_the_file_is_read(edd):
 
     result = edd.run()
 
-    assert result.success
+    assert result.success, failure(result)
     assert [
         {name: value for name, value in row.items() if name != "collected_at"} for row in edd.rows()
     ] == from_tables
