@@ -36,7 +36,7 @@ snapshot(
         order       string      Where it stands.
         updated_at  timestamp!
     """,
-),
+)
 ''',
     "derived": '''
 derived(
@@ -51,7 +51,7 @@ derived(
         project_id    string!
         generated_at  timestamp!  When it was computed.
     """,
-),
+)
 ''',
     "external_economy": '''
 external(
@@ -68,7 +68,7 @@ external(
         value         float64     What it was.
         collected_at  timestamp!  When it was read.
     """,
-),
+)
 ''',
 }
 
@@ -84,7 +84,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, row in ({module: example} | EXAMPLES).items():
         path = copy / f"lake_assets/datasets/{name}.py"
         text, places = re.subn(
-            r"^(DATASETS[^=]*= \(\n)", rf"\g<1>{row.strip()}\n", path.read_text(), flags=re.M
+            r"^(DATASETS[^=]*= \(\n)", rf"\g<1>{row.strip()},\n", path.read_text(), flags=re.M
         )
         assert places == 1, name
         path.write_text(text)
