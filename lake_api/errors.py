@@ -21,6 +21,7 @@
     ├─ RateLimited           429  says when to come back
     ├─ TaskRejected          400  unknown task; 422 kwargs or dates that can't be run
     ├─ ServiceUnavailable    503  another part of the lake (Dagster) does not answer
+    │  └─ AnswerLost      503  it was asked, and may have done it all the same
     ├─ UpstreamRejected      502  another part of the lake answered that it will not
     └─ QueryUnavailable      200  a valid query that could not be run: `source: "unavailable"`
                              503  the same, where the rows were wanted as CSV or Arrow
@@ -265,13 +266,18 @@ class RangeNotSatisfiable(LakeError):
     title = "Range not satisfiable"
     default_code = "range_not_satisfiable"
 
-    def __init__(self, size_bytes: int) -> None:
-        super().__init__(
+    size_bytes: int = 0
+
+    @classmethod
+    def of(cls, size_bytes: int) -> "RangeNotSatisfiable":
+        """The error for a file of so many bytes."""
+        error = cls(
             f"The file has {size_bytes:,} bytes; the range begins after its end.",
             hint="Ask for bytes from 0 on, or leave the Range header out.",
             field="Range",
         )
-        self.size_bytes = size_bytes
+        error.size_bytes = size_bytes
+        return error
 
     @property
     def headers(self) -> dict[str, str]:
@@ -317,6 +323,10 @@ class ServiceUnavailable(LakeError):
     status = 503
     title = "Service unavailable"
     default_code = "service_unavailable"
+
+
+class AnswerLost(ServiceUnavailable):
+    """A request was sent to another part and its answer did not arrive: it may have been done."""
 
 
 class UpstreamRejected(LakeError):

@@ -134,7 +134,7 @@ def _file(description: str) -> ResponseSpec:
     responses={
         200: _file("The file, as an attachment."),
         206: _file("The bytes of the range."),
-        **problem_responses({**_ERRORS, 416: RangeNotSatisfiable(182_420), 429: _TOO_MANY}),
+        **problem_responses({**_ERRORS, 416: RangeNotSatisfiable.of(182_420), 429: _TOO_MANY}),
     },
     **_OPTIONS,
 )

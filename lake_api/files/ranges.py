@@ -44,5 +44,5 @@ def requested_span(header: str | None, *, size_bytes: int) -> Span:
             return whole
     last = min(last, size_bytes - 1)
     if start > last:
-        raise RangeNotSatisfiable(size_bytes)
+        raise RangeNotSatisfiable.of(size_bytes)
     return Span(start=start, length=last - start + 1, is_part=True)

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import msgspec
 
-from lake_api.errors import LakeError, ServiceUnavailable, UpstreamRejected
+from lake_api.errors import AnswerLost, LakeError, ServiceUnavailable, UpstreamRejected
 from lake_api.settings import Settings
 from lake_api.tasks.launches import (
     FIND_BACKFILL,
@@ -157,10 +157,6 @@ class _GraphQLError(msgspec.Struct):
     message: str
 
 
-class _AnswerLost(ServiceUnavailable):
-    """The request was sent, and its answer did not arrive: it may have been carried out."""
-
-
 class _GraphQLAnswer(msgspec.Struct):
     data: dict[str, Any] | None = None
     errors: list[_GraphQLError] | None = None
@@ -247,7 +243,7 @@ class DagsterClient:
         params = {"selector": selector, "executionMetadata": {"tags": tags}}
         try:
             data = await self._send(LAUNCH_RUN, {"params": params})
-        except _AnswerLost as lost:
+        except AnswerLost as lost:
             return await self._found(*run_search(launch_id), launch_id, lost)
         result = _accepted(data["launchRun"], "LaunchRunSuccess")
         return result["run"]["runId"]
@@ -262,13 +258,13 @@ class DagsterClient:
         }
         try:
             data = await self._send(LAUNCH_BACKFILL, {"params": params})
-        except _AnswerLost as lost:
+        except AnswerLost as lost:
             return await self._found(*backfill_search(), launch_id, lost)
         result = _accepted(data["launchPartitionBackfill"], "LaunchBackfillSuccess")
         return result["backfillId"]
 
     async def _found(
-        self, document: str, variables: Mapping[str, Any], launch_id: str, lost: _AnswerLost
+        self, document: str, variables: Mapping[str, Any], launch_id: str, lost: AnswerLost
     ) -> str:
         """The id of what a launch started whose answer was lost.
 
@@ -297,7 +293,7 @@ class DagsterClient:
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise _unavailable("Dagster does not answer; nothing was started.") from error
         except httpx.HTTPError as error:
-            raise _unavailable("Dagster did not finish its answer.", kind=_AnswerLost) from error
+            raise _unavailable("Dagster did not finish its answer.", kind=AnswerLost) from error
         return _data(answer)
 
 

@@ -42,6 +42,7 @@ _NO_VALUES = _SHAPE_ONLY | {
 }  # fmt: skip
 
 
+_LOSSY = ("INTERVAL", "TIMESTAMP", "DATE", "TIME")
 _SHARES = re.compile(r"BERNOULLI|SYSTEM \(|SAMPLE \d+ ?(%|PERCENT)", re.IGNORECASE)
 _CHANGES = re.compile(
     r"SAMPLE|\bnow\(|current_timestamp|current_time\b|current_localtime|transaction_timestamp",
@@ -135,6 +136,10 @@ def _ask_bare(bare: duckdb.DuckDBPyConnection, sql: str, *, rows: int) -> tuple[
     cursor = bare.execute(sql)
     names = tuple(column[0] for column in cursor.description)
     types = tuple(str(column[1]) for column in cursor.description)
+    if not any(word in kind for kind in types for word in _LOSSY):
+        plain = cursor.fetchmany(rows)
+        encoded = encode_rows(plain, columns=names, types=types, byte_cap=10**9)
+        return names, types, msgspec.json.decode(encoded.json)
     cursor.abort()
     # A relation is part of a larger text, where a comment or a semicolon at the end would be wrong.
     bare.execute(f"CREATE OR REPLACE TEMP MACRO asked() AS TABLE {sql}")
