@@ -45,7 +45,7 @@ def client(bucket: LakeLocation, catalog: Catalog, serve: Any, tmp_path: Any) ->
 def write(bucket: LakeLocation, catalog: Catalog) -> Any:
     dataset = catalog["agent_run_log"]
     store = LakeStore(bucket)
-    writer = PartitionWriter(store, run_id="run-1", code_version="1")
+    writer = PartitionWriter(store, run_id="run-1", code_version="1", allow_shrink=True)
 
     def put(*agents: str) -> None:
         at = datetime(2026, 11, 21, 12, tzinfo=UTC)

@@ -46,7 +46,6 @@ class Bench:
             store=self.store,
             objects=objects,
             settings=Settings.from_mapping({}),
-            clock=lambda: self.now,
             deployment=deployment,
         )
 

@@ -189,9 +189,8 @@ def test_as_root_programs_in_a_closed_folder_run_with_their_libraries(
     # What pytest makes is closed to others.
     monkeypatch.setattr(postgres_programs, "_ROOTS", (str(shared),))
     for folder in (tmp_path, *tmp_path.parents):
-        if folder.stat().st_mode & 0o001:
-            break
-        folder.chmod(folder.stat().st_mode | 0o011)
+        if not folder.stat().st_mode & 0o001:
+            folder.chmod(folder.stat().st_mode | 0o011)
     package = installed().parent
     for folder in (package, package.with_name(f"{package.name}.libs")):
         shutil.copytree(folder, closed / "site-packages" / folder.name, symlinks=True)
