@@ -12,6 +12,7 @@ from litestar import Request
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.routes import HTTPRoute
 
+from lake_api.errors import InvalidRequest
 from lake_api.identity import requires_agent, requires_insider
 
 _KEY: dict[str, list[str]] = {"InternalApiKey": []}
@@ -53,3 +54,13 @@ def _complete(operation: dict[str, Any], *, takes_tokens: bool) -> None:
         if name not in known:
             header = {"name": name, "in": "header", "required": False, "description": description}
             parameters.append({**header, "schema": {"type": "string"}})
+    _document_bad_names(operation["responses"])
+
+
+def _document_bad_names(responses: dict[str, Any]) -> None:
+    """A name in a header with characters that names may not have is a 422 of every such route."""
+    content = {
+        media_type: {name: value for name, value in shape.items() if name != "examples"}
+        for media_type, shape in responses["400"]["content"].items()
+    }
+    responses.setdefault("422", {"description": InvalidRequest.title, "content": content})
