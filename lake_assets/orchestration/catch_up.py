@@ -23,6 +23,7 @@ from dagster._core.storage.partition_status_cache import AssetPartitionStatus
 
 from lake_assets.catalog import Dataset, ExternalSource, LakeSource
 from lake_assets.catalog.due import due_days
+from lake_assets.catalog.settings import read_lake_setting
 from lake_assets.models.derivation import derivation_of
 from lake_assets.orchestration.assets import Clock, is_built
 from lake_assets.orchestration.partitions import partitions_of, range_tags, ranges_of
@@ -35,7 +36,6 @@ from lake_assets.storage.store import LakeStore
 CATCH_UP_SENSOR = "catch_up"
 CATCH_UP_TAG = "lake/catch_up"
 
-_DEFAULT_DAYS = 7
 _INTERVAL_S = 900
 _SETTLED = timedelta(hours=1)
 _ATTEMPTS = 3
@@ -107,12 +107,10 @@ def days_back(env: Mapping[str, str]) -> int:
     """How many days are looked back.
 
     Raises:
-        ValueError: the setting is no number of days.
+        SettingsError: the setting is no number of days.
     """
-    text = env.get("LAKE_CATCH_UP_DAYS", "").strip()
-    if text and not text.isdigit():
-        raise ValueError(f"LAKE_CATCH_UP_DAYS must be a number of days, not {text!r}")
-    return int(text) if text else _DEFAULT_DAYS
+    days: int = read_lake_setting("LAKE_CATCH_UP_DAYS", env)
+    return days
 
 
 def stored_days(store: LakeStore, datasets: Sequence[Dataset]) -> Stored:
