@@ -132,23 +132,17 @@ def test_a_writer_that_is_killed_leaves_the_old_partition_whole(bucket):
 @pytest.mark.parametrize("large", [False, True], ids=["single PUT", "multipart"])
 def test_of_two_writers_of_one_day_the_second_is_told(bucket, large, monkeypatch):
     """Each has looked at what is stored before either is done: one object, whole, by the first."""
-    completing, client_of = threading.Lock(), multipart._client
-
-    def client_that_completes_alone(location):
-        client = client_of(location)
-        complete = client.complete_multipart_upload
-
-        def alone(**kwargs):
-            with completing:
-                return complete(**kwargs)
-
-        client.complete_multipart_upload = alone
-        return client
-
     # The embedded S3 server compares and completes in two steps: at the same instant, both pass.
-    monkeypatch.setattr(multipart, "_client", client_that_completes_alone)
+    client, completing = multipart._client(bucket), threading.Lock()
+    complete = client.complete_multipart_upload
+
+    def alone(**kwargs):
+        with completing:
+            return complete(**kwargs)
+
+    monkeypatch.setattr(client, "complete_multipart_upload", alone)
     writer_to(bucket).write(PLAYS, DAY, [batch(0, 3, "old")])
-    both_looked = threading.Barrier(2)
+    both_looked = threading.Barrier(2, timeout=60)
 
     def rows(name: str):
         both_looked.wait()
