@@ -55,7 +55,7 @@ down: $(FOR_USE) ## stop what `make up` or `lake up --detach` started
 	@$(LAKE) down
 
 test: $(FOR_DEVELOPMENT) ## run every test, on real parts
-	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --max-worker-restart 2
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --max-worker-restart 0
 
 machines: $(FOR_DEVELOPMENT) ## the whole way in places and environments of many kinds (an hour)
 	@$(BIN)/python -m tests.machines
