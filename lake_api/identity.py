@@ -245,8 +245,12 @@ def _name(connection: Connection, header: str) -> str | None:
     if text is None:
         return None
     if not _NAME.fullmatch(text):
-        raise InvalidRequest(
-            f"{header} must be 1 to 128 of the characters A-Z a-z 0-9 . _ : @ -",
-            field=header,
-        )
+        raise bad_name(header)
     return text
+
+
+def bad_name(header: str) -> InvalidRequest:
+    """The error of a header whose name has characters that names may not have."""
+    return InvalidRequest(
+        f"{header} must be 1 to 128 of the characters A-Z a-z 0-9 . _ : @ -", field=header
+    )

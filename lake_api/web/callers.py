@@ -11,9 +11,9 @@ from typing import Any
 from litestar import Request
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.routes import HTTPRoute
+from msgspec import to_builtins
 
-from lake_api.errors import InvalidRequest
-from lake_api.identity import requires_agent, requires_insider
+from lake_api.identity import bad_name, requires_agent, requires_insider
 
 _KEY: dict[str, list[str]] = {"InternalApiKey": []}
 _TOKEN: dict[str, list[str]] = {"BearerToken": []}
@@ -59,8 +59,16 @@ def _complete(operation: dict[str, Any], *, takes_tokens: bool) -> None:
 
 def _document_bad_names(responses: dict[str, Any]) -> None:
     """A name in a header with characters that names may not have is a 422 of every such route."""
+    if "422" in responses:
+        return
+    error = bad_name(next(iter(_HEADERS)))
     content = {
-        media_type: {name: value for name, value in shape.items() if name != "examples"}
+        media_type: {
+            **shape,
+            "examples": {
+                error.code: {"summary": error.code, "value": to_builtins(error.to_problem())}
+            },
+        }
         for media_type, shape in responses["400"]["content"].items()
     }
-    responses.setdefault("422", {"description": InvalidRequest.title, "content": content})
+    responses["422"] = {"description": error.title, "content": content}
