@@ -118,7 +118,7 @@ class Service:
             self.peak_bytes = max(self.peak_bytes, total)
 
 
-def poll(condition: Callable[[], bool], *, deadline_s: float = 20) -> None:
+def poll(condition: Callable[[], bool], *, deadline_s: float = 60) -> None:
     until = time.monotonic() + deadline_s
     while not condition():
         assert time.monotonic() < until, "it did not happen in time"

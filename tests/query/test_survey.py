@@ -125,12 +125,12 @@ def test_what_is_old_is_told_at_once_and_listed_afterwards(filled, tmp_path, sto
 
     async def keep_fresh() -> None:
         process.store.start()
-        async with asyncio.timeout(10):
-            while dataset_prefix(RUNS) not in storage.lists:
+        async with asyncio.timeout(60):
+            while (await process.store.get(RUNS)).days != (DAY, date(2026, 11, 9)):
                 await asyncio.sleep(0.01)
 
     filled.background.run(keep_fresh())
-    assert process.get(RUNS).days == (DAY, date(2026, 11, 9))
+    assert dataset_prefix(RUNS) in storage.lists
     process.close()
 
 
