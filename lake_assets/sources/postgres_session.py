@@ -64,7 +64,9 @@ def open_session(url: str, *, lock_timeout_s: float) -> Generator[postgres.Conne
     """
     full = with_session(url, lock_timeout_s=lock_timeout_s)
     try:
-        connection = interruptible(lambda: postgres.connect(full), cancel=None)
+        connection = interruptible(
+            lambda: postgres.connect(full), cancel=None, discard=lambda late: late.close()
+        )
     except adbc_driver_manager.Error as error:
         raise source_error(error) from error
     with connection:

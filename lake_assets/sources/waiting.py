@@ -17,20 +17,32 @@ Result = TypeVar("Result")
 _CANCELLED_S = 10.0
 
 
-def interruptible(call: Callable[[], Result], *, cancel: Callable[[], None] | None) -> Result:
+def interruptible(
+    call: Callable[[], Result],
+    *,
+    cancel: Callable[[], None] | None,
+    discard: Callable[[Result], None] | None = None,
+) -> Result:
     """The result of a call, which a thread makes.
 
     On an interrupt, `cancel` is called and the thread is waited for before the interrupt goes on.
-    Without `cancel` the thread is left to itself.
+    Without `cancel` the thread is left to itself, and `discard` gets the result that comes too late.
     """
     results: list[Result] = []
     failures: list[BaseException] = []
+    lock, abandoned = threading.Lock(), False
 
     def run() -> None:
         try:
-            results.append(call())
+            result = call()
         except BaseException as error:  # noqa: BLE001 - handed to the caller, whatever it is
             failures.append(error)
+            return
+        with lock:
+            results.append(result)
+            late = abandoned
+        if late and discard is not None:
+            discard(result)
 
     thread = threading.Thread(target=run, name="interruptible", daemon=True)
     thread.start()
@@ -40,6 +52,12 @@ def interruptible(call: Callable[[], Result], *, cancel: Callable[[], None] | No
         if cancel is not None:
             cancel()
             thread.join(timeout=_CANCELLED_S)
+        with lock:
+            abandoned = True
+            early = list(results)
+        if discard is not None:
+            for result in early:
+                discard(result)
         raise
     if failures:
         raise failures[0]

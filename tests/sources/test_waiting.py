@@ -109,6 +109,21 @@ def test_a_lock_is_waited_for_as_long_as_it_is_said(lamps):
             export(lamps, lock_timeout_s=0.1)
 
 
+def test_what_a_call_returns_after_the_interrupt_is_discarded(interrupt):
+    go_on, discarded = threading.Event(), threading.Event()
+
+    def call() -> str:
+        go_on.wait(20)
+        return "late"
+
+    interrupt.set()
+    with pytest.raises(Interrupted):
+        interruptible(call, cancel=None, discard=lambda late: discarded.set())
+    assert not discarded.is_set()
+    go_on.set()
+    assert discarded.wait(20)
+
+
 def test_results_and_errors_of_a_call_come_through():
     assert interruptible(lambda: 5, cancel=None) == 5
     with pytest.raises(ZeroDivisionError):
