@@ -26,7 +26,7 @@ def interruptible(
     """The result of a call, which a thread makes.
 
     On an interrupt, `cancel` is called and the thread is waited for before the interrupt goes on.
-    Without `cancel` the thread is left to itself, and `discard` gets the result that comes too late.
+    Without `cancel` the thread is left to itself, and `discard` gets a result that comes too late.
     """
     results: list[Result] = []
     failures: list[BaseException] = []

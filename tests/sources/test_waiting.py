@@ -118,7 +118,7 @@ def test_what_a_call_returns_after_the_interrupt_is_discarded(interrupt):
 
     interrupt.set()
     with pytest.raises(Interrupted):
-        interruptible(call, cancel=None, discard=lambda late: discarded.set())
+        interruptible(call, cancel=None, discard=lambda _: discarded.set())
     assert not discarded.is_set()
     go_on.set()
     assert discarded.wait(20)
