@@ -127,7 +127,8 @@ SETTINGS: tuple[Setting, ...] = (
         name="LAKE_HEAVY_WORKERS",
         default="1",
         sentence="Further workers, of a lower priority, for heavy queries; these may also use all "
-        "of the other workers but one.",
+        "of the other workers but one. With 0 and one query worker, a job or an export holds up all "
+        "other queries for as long as it runs.",
         parse=whole_int,
     ),
     Setting(
@@ -140,7 +141,8 @@ SETTINGS: tuple[Setting, ...] = (
         name="LAKE_HEAVY_AFTER_S",
         default="2",
         sentence="A query that has run for so long is a heavy one: where a light query of another "
-        "agent waits, it gives up its worker and starts again among the heavy ones.",
+        "agent waits, it gives up its worker and starts again among the heavy ones. It does so "
+        "earlier where its swarm or peer has several workers and another one waits for its first.",
         parse=positive_float,
     ),
     Setting(

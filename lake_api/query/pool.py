@@ -38,12 +38,10 @@ from lake_api.query.messages import (
 from lake_api.query.refused_texts import RefusedTexts, is_crash
 from lake_api.query.turns import Turns
 from lake_api.query.worker_process import WorkerFailed, WorkerProcess
+from lake_api.query.yielding import CHECK_S, FIRST_CHECK_S, Run, YieldRule, yielded_in_vain
 
 _RESTART_DELAY_S = 1.0
 _LOOK_S = 0.05
-_YIELD_CHECK_S = 0.25
-# A light query waits so long before a long one has to make room for it.
-_PATIENCE_S = 0.5
 # A tenth of the processor's time where a light query wants it, all of it where none does.
 _HEAVY_NICENESS = 10
 _LOG = logging.getLogger(__name__)
@@ -99,6 +97,11 @@ class WorkerPool:
             heavy_slots=range(limits.workers, self._slots),
             # The last one is for light queries, unless there is no other worker at all.
             heavy_beside=max(limits.workers - 1, 0 if limits.heavy_workers else 1),
+        )
+        self._yield_rule = YieldRule(
+            turns=self._turns,
+            heavy_after_s=limits.heavy_after_s,
+            only_slot=0 if self._slots == 1 else None,
         )
         self._tasks: set[asyncio.Task[None]] = set()
         self._outdated: set[WorkerProcess] = set()
@@ -193,21 +196,26 @@ class WorkerPool:
             QueryUnavailable: too busy, timeout, out of memory, worker lost, or engine error.
         """
         queued_at = time.monotonic()
+        heavy_runs, longest_s, yields = int(heavy), 0.0, 0
         while True:
             job = make_job(next(self._ids))
             self._refused.check(job)
-            slot = await self._turns.take(agent, deadline=deadline, heavy=heavy)
+            try:
+                slot = await self._turns.take(agent, deadline=deadline, heavy=heavy_runs > 0)
+            except QueryUnavailable as error:
+                raise yielded_in_vain(runs=yields, ran_s=longest_s) if yields else error from None
             started_at = time.monotonic()
             try:
-                reply = await self._ask(
-                    slot, job, deadline=deadline, agent=agent, may_yield=not heavy
-                )
+                running = Run(agent=agent, slot=slot, heavy_runs=heavy_runs)
+                reply = await self._ask(running, job, deadline=deadline)
             finally:
                 self._give_back(slot, agent)
             if reply is not None:
                 break
-            # It ran for so long that it is a heavy one, and light queries waited for its worker.
-            heavy = True
+            # It yielded: from now on it is a heavy query, whatever it reads.
+            longest_s = max(longest_s, time.monotonic() - started_at)
+            heavy_runs += 1
+            yields += 1
         finished_at = time.monotonic()
         on_facts(reply.facts)
         if isinstance(reply, Failure):
@@ -326,14 +334,14 @@ class WorkerPool:
             self._turns.offer(slot)
 
     async def _ask(
-        self, slot: int, job: Job | PageRead, *, deadline: float, agent: str, may_yield: bool
+        self, run: Run[int], job: Job | PageRead, *, deadline: float
     ) -> Answer | Failure | None:
         """What the worker answers; None when the query yielded its worker to others."""
-        worker = self._workers[slot]
+        worker = self._workers[run.slot]
         worker.send(job)
         reading = asyncio.create_task(worker.receive())
         try:
-            if may_yield and await self._is_to_yield(reading, agent=agent, deadline=deadline):
+            if await self._is_to_yield(reading, run, deadline=deadline):
                 await self._stop(worker, job, reading)
                 return None
             done, _ = await asyncio.wait({reading}, timeout=max(0.0, deadline - time.monotonic()))
@@ -368,17 +376,18 @@ class WorkerPool:
         return _worker_lost()
 
     async def _is_to_yield(
-        self, reading: "asyncio.Task[FromWorker]", *, agent: str, deadline: float
+        self, reading: "asyncio.Task[FromWorker]", run: Run[int], *, deadline: float
     ) -> bool:
-        """Wait for the answer; True when the query is a long one and others wait for a worker."""
-        left_s = deadline - time.monotonic()
-        if left_s <= self._limits.heavy_after_s:
-            return False
-        done, _ = await asyncio.wait({reading}, timeout=self._limits.heavy_after_s)
-        while not done and time.monotonic() < deadline - self._limits.grace_s:
-            if self._turns.is_awaited(agent, longer_than_s=_PATIENCE_S):
+        """Wait for the answer; True when the query must make room for others before it is there."""
+        since = time.monotonic()
+        done, _ = await asyncio.wait(
+            {reading}, timeout=max(0.0, min(FIRST_CHECK_S, deadline - since))
+        )
+        while not done and (left_s := deadline - time.monotonic()) > self._limits.grace_s:
+            ran_s = time.monotonic() - since
+            if self._yield_rule.is_to_yield(run, ran_s=ran_s, left_s=left_s):
                 return True
-            done, _ = await asyncio.wait({reading}, timeout=_YIELD_CHECK_S)
+            done, _ = await asyncio.wait({reading}, timeout=CHECK_S)
         return False
 
     async def _stop(

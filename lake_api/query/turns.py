@@ -186,6 +186,26 @@ class Turns(Generic[Slot]):
         limit = time.monotonic() - longer_than_s
         return any(other != agent and mine[0].since <= limit for other, mine in self._light)
 
+    def is_over_share(self, agent: str, *, longer_than_s: float) -> bool:
+        """Whether the agent's group has several slots, and a group without any waits for one.
+
+        Counted are light queries that have waited for so long.
+        """
+        group = group_of(agent)
+        holding = Counter(map(group_of, self._running.elements()))
+        return holding[group] > 1 and any(
+            not holding[other] for other in self._waiting_groups(self._light, longer_than_s)
+        )
+
+    def is_owed_heavy(self, agent: str, *, longer_than_s: float) -> bool:
+        """Whether a heavy query of another group, which has no heavy slot, waited for so long."""
+        holding = {group_of(agent), *self._held_heavy.values()}
+        return not holding.issuperset(self._waiting_groups(self._heavy, longer_than_s))
+
+    def _waiting_groups(self, lane: _Lane[Slot], longer_than_s: float) -> Iterator[str]:
+        limit = time.monotonic() - longer_than_s
+        return (group_of(agent) for agent, mine in lane if mine[0].since <= limit)
+
     def leave(self, agent: str, slot: Slot) -> None:
         """The agent's query is over; the slot is free when it is offered."""
         _count_down(self._running, agent)
