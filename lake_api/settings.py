@@ -127,8 +127,8 @@ SETTINGS: tuple[Setting, ...] = (
         name="LAKE_HEAVY_WORKERS",
         default="1",
         sentence="Further workers, of a lower priority, for heavy queries; these may also use all "
-        "of the other workers but one. With 0 and one query worker, a job or an export holds up all "
-        "other queries for as long as it runs.",
+        "of the other workers but one. With 0 and one query worker, a job or an export holds up "
+        "all other queries for as long as it runs.",
         parse=whole_int,
     ),
     Setting(
