@@ -203,7 +203,9 @@ def _called_columns(column: exp.Column, sql: str) -> frozenset[str]:
     """What a column's name calls where no column has it; quotes around it change nothing."""
     name = column.name.lower()
     if name in REFUSED_COLUMNS:
-        raise _refused(column, name, sql)
+        refused = _refused(column, name, sql)
+        refused.hint = f"A column of this name needs its table before it: t.{name}."
+        raise refused
     return frozenset({"now"}) if name in CLOCK_COLUMNS else frozenset()
 
 

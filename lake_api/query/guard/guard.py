@@ -13,6 +13,7 @@ from itertools import pairwise
 from sqlglot import exp
 from sqlglot.dialects.duckdb import DuckDB
 from sqlglot.errors import SqlglotError
+from sqlglot.tokens import TokenType
 
 from lake_api.errors import QueryRejected
 from lake_api.query.functions import VOLATILE_FUNCTIONS
@@ -31,8 +32,29 @@ _DIALECT = DuckDB()
 # Its compiled parser can't be inherited from.
 for _name in ("APPLY", "REDUCE"):
     _DIALECT.parser_class.FUNCTIONS.pop(_name, None)
+# Words that begin other statements, and are names like any other to DuckDB.
+_DIALECT.parser_class.ID_VAR_TOKENS.update(
+    {
+        TokenType.ALTER,
+        TokenType.DROP,
+        TokenType.FORCE,
+        TokenType.GRANT,
+        TokenType.INSERT,
+        TokenType.INSTALL,
+        TokenType.REVOKE,
+        TokenType.ROLLBACK,
+    }
+)
+# Names to DuckDB that sqlglot can't always tell from what else they begin.
+_HALF_KEYWORDS = frozenset(
+    {"BETWEEN", "CUBE", "IF", "INTERVAL", "LOCK", "MAP", "ROLLUP", "SETS", "VALUES"}
+)
 # What sqlglot raises by mistake on text such as `a ->> )`, where it means a syntax error.
 _PARSER_FAULTS = (TypeError, AttributeError, ValueError, LookupError)
+_AFTER_NAMES = frozenset(
+    {*",)]=<>*/|:.;", "AS", "ASC", "DESC", "ELSE", "END", "FROM", "IN", "IS", "THEN", "WHEN"}
+)
+_NEAR_TOKENS = 4
 _FIRST_WORDS = frozenset({"SELECT", "WITH", "FROM"})
 _SHOWS = frozenset({"SHOW", "DESCRIBE", "DESC", "SUMMARIZE"})
 _VERB_WORDS = """
@@ -200,9 +222,34 @@ def _syntax_error(sql: str, error: Exception, tokens: list[Token]) -> QueryRejec
         f"The SQL can't be read near {near[:40]}." if near else "The SQL can't be read.",
         start=start,
         end=None if start is None else start + max(1, len(near)),
-        hint=habit_hint(tokens)
+        hint=_name_hint(tokens, start, is_sure=True)
+        or habit_hint(tokens)
+        or _name_hint(tokens, start)
         or "Check commas, brackets and quotes there; the dialect is DuckDB's.",
     )
+
+
+def _name_hint(tokens: list[Token], start: int | None, *, is_sure: bool = False) -> str | None:
+    """What to do about a column that is called like a keyword, near the place of an error.
+
+    With `is_sure`, what follows the word can only follow a name.
+    """
+    if start is None:
+        return None
+    near = [place for place, token in enumerate(tokens) if token.start <= start][-_NEAR_TOKENS:]
+    found = [
+        tokens[place].text
+        for place in near
+        if tokens[place].text.upper() in _HALF_KEYWORDS
+        and not (is_sure and _begins_more(tokens[place + 1 : place + 2]))
+    ]
+    if not found:
+        return None
+    return f'`{found[-1]}` is also a keyword: as a name it needs quotes, "{found[-1]}".'
+
+
+def _begins_more(following: list[Token]) -> bool:
+    return not following or following[0].text.upper() not in _AFTER_NAMES
 
 
 def _check_lambdas(nodes: list[exp.Expr], sql: str, tokens: list[Token]) -> None:
