@@ -35,7 +35,7 @@ from lake_api.query.messages import (
     Work,
     WorkerConfig,
 )
-from lake_api.query.refused_texts import RefusedTexts, is_crash
+from lake_api.query.refused_texts import RefusedTexts, is_crash, lacked_memory
 from lake_api.query.turns import Turns
 from lake_api.query.worker_process import WorkerFailed, WorkerProcess
 from lake_api.query.yielding import CHECK_S, FIRST_CHECK_S, Run, YieldRule, yielded_in_vain
@@ -370,10 +370,13 @@ class WorkerPool:
     async def _lost(self, worker: WorkerProcess, work: Work) -> QueryUnavailable:
         """What to tell of work whose worker ended; a text whose fault it is, is remembered."""
         returncode = await worker.ended()
+        last_words = "" if returncode is None else await worker.last_words()
         await _end(worker)
-        if is_crash(returncode) and not self._closing:
-            return self._refused.add(work)
-        return _worker_lost()
+        if not is_crash(returncode) or self._closing:
+            return _worker_lost()
+        if lacked_memory(returncode, last_words):
+            return _out_of_memory()
+        return self._refused.add(work)
 
     async def _is_to_yield(
         self, reading: "asyncio.Task[FromWorker]", run: Run[int], *, deadline: float
@@ -477,6 +480,15 @@ def _timed_out() -> QueryUnavailable:
         "The query did not finish in time and was stopped.",
         code="query_timeout",
         hint="Narrow the days with a filter on `date`, or aggregate before joining.",
+        retry=False,
+    )
+
+
+def _out_of_memory() -> QueryUnavailable:
+    return QueryUnavailable(
+        "The query needs more memory than a query may use.",
+        code="out_of_memory",
+        hint="Narrow the days with a filter on `date`, select fewer columns, or aggregate first.",
         retry=False,
     )
 

@@ -4,7 +4,8 @@ Belongs here: which ends of a process are the text's fault, and for how long it 
 Does not belong here: starting, stopping and replacing workers (`pool`).
 
 A worker that the kernel or an operator ended (SIGKILL), that was stopped at a deadline, by its
-caller or with the service says nothing about the text.
+caller or with the service says nothing about the text. One that ended itself because the system
+refused it memory says that the query needs more than it may have: that depends on the data, too.
 """
 
 import hashlib
@@ -42,6 +43,15 @@ _CRASHES = frozenset(
 def is_crash(returncode: int | None) -> bool:
     """Whether a process ended by its own fault: a fatal signal, or an error of the interpreter."""
     return returncode in _CRASHES or (returncode is not None and returncode > 0)
+
+
+_NO_MEMORY = ("bad_alloc", "Cannot allocate memory", "MemoryError", "out of memory")
+"""What the libraries of a worker say that can't go on without the memory they asked for."""
+
+
+def lacked_memory(returncode: int | None, last_words: str) -> bool:
+    """Whether a process ended itself for lack of memory."""
+    return is_crash(returncode) and any(sign in last_words for sign in _NO_MEMORY)
 
 
 class RefusedTexts:

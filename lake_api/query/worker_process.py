@@ -25,6 +25,8 @@ from lake_api.query.messages import (
 
 _START_TIMEOUT_S = 30.0
 _END_TIMEOUT_S = 2.0
+_LAST_WORDS_S = 0.5
+_LAST_WORDS_BYTES = 4_096
 _ENVIRONMENT: Mapping[str, str] = {"LANG": "C.UTF-8", "TZ": "UTC", "MALLOC_ARENA_MAX": "2"}
 
 
@@ -56,7 +58,7 @@ class WorkerProcess:
             "lake_api.query.worker",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
             env=dict(_ENVIRONMENT),
         )
         worker = cls(process)
@@ -112,6 +114,15 @@ class WorkerProcess:
                 return await self._process.wait()
         except TimeoutError:
             return None
+
+    async def last_words(self) -> str:
+        """What a process that has ended wrote to its standard error: the C++ library says why."""
+        said = b""
+        if self._process.stderr is not None:
+            with contextlib.suppress(TimeoutError, OSError, ValueError):
+                async with asyncio.timeout(_LAST_WORDS_S):
+                    said = await self._process.stderr.read(_LAST_WORDS_BYTES)
+        return said.decode(errors="replace")
 
     async def wait(self) -> None:
         """Wait until the process has ended."""

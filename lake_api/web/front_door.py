@@ -8,10 +8,15 @@ The HTTP parser joins the pieces of an unfinished header anew for each piece tha
 endless header costs the square of its length on the loop that serves everybody. This protocol
 feeds the parser at most `header_bytes` that lead nowhere: heads, trailers and the extensions of
 chunks alike. Connections that carry no request are closed first when there are too many.
+
+A caller that shuts its sending side down after a whole request waits for the answer; one that
+closes the connection sends the very same packet. Only a byte tells them apart: the system of the
+one that has left refuses it. So an interim answer is sent, which HTTP/1.1 lets readers skip.
 """
 
 import asyncio
 import resource
+import socket
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +29,9 @@ from lake_api.errors import BadHttp, HeadersTooLarge, LakeError, RequestTimeout,
 _RESERVED_FILES = 384
 _MOST_CONNECTIONS = 1_024
 _WANTED_FILES = 16_384
+_INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"
+_FIRST_LOOK_S = 0.05
+_LAST_LOOK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +81,8 @@ class _BoundedProtocol(HttpToolsProtocol):
         self._moved = False
         self._deadline: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
+        self._is_half_closed = False
+        self._looking: asyncio.TimerHandle | None = None
         self._body_bytes = 0
         self._body_since = 0.0
         self.made_at = self.loop.time()
@@ -98,7 +108,40 @@ class _BoundedProtocol(HttpToolsProtocol):
         """Forget the timers."""
         self._cancel_deadline()
         self._cancel_stalled()
+        if self._looking is not None:
+            self._looking.cancel()
         super().connection_lost(exc)
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Nothing more comes; True keeps the connection for the answer to a whole request."""
+        if not self.carries_request or self.cycle.more_body:
+            return False
+        if self.scope["http_version"] == "1.0":
+            return False  # knows no interim answers
+        self._is_half_closed = True
+        if not self.cycle.response_started:
+            self.transport.write(_INTERIM)
+        self._look_for_leaver(_FIRST_LOOK_S)
+        return True
+
+    def _look_for_leaver(self, pause_s: float) -> None:
+        """Nobody reads from this connection any more: the system alone knows that it is gone."""
+        self._looking = None
+        if self.transport.is_closing():
+            return
+        connection = self.transport.get_extra_info("socket")
+        if connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            self.transport.abort()
+            return
+        following_s = min(_LAST_LOOK_S, 2 * pause_s)
+        self._looking = self.loop.call_later(pause_s, self._look_for_leaver, following_s)
+
+    def on_response_complete(self) -> None:
+        """The answer is sent; behind the last one a half-closed connection is of no use."""
+        is_last = not self.pipeline
+        super().on_response_complete()
+        if self._is_half_closed and is_last:
+            self.transport.close()
 
     @property
     def carries_request(self) -> bool:

@@ -30,6 +30,7 @@ from lake_api.query.snapshot import Look, Snapshot
 from lake_api.query.stats import EngineStats
 from lake_api.settings import Settings
 from lake_api.stack.s3 import S3Server
+from lake_api.web.front_door import DoorLimits, bounded_protocol
 from lake_assets.catalog import (
     Catalog,
     Dataset,
@@ -254,7 +255,13 @@ def serving(app: Litestar) -> Iterator[str]:
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(
-        app, proxy_headers=False, log_config=None, access_log=False, lifespan="on", ws="none"
+        app,
+        http=bounded_protocol(DoorLimits()),
+        proxy_headers=False,
+        log_config=None,
+        access_log=False,
+        lifespan="on",
+        ws="none",
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

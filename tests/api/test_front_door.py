@@ -20,6 +20,7 @@ import uvicorn
 from lake_api.web.front_door import DoorLimits, bounded_protocol
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
+LEFT: list[bool] = []
 Serve = Callable[..., tuple[str, int]]
 
 
@@ -36,6 +37,14 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
         if message["type"] == "http.disconnect":
             return
         size, more = size + len(message["body"]), message["more_body"]
+    if scope["path"] == "/slow":
+        leaving = asyncio.create_task(receive())
+        done, _ = await asyncio.wait({leaving}, timeout=5)
+        LEFT.append(bool(done))
+        if done:
+            return
+    if scope["path"] == "/soon":
+        await asyncio.sleep(0.3)
     body = b"x" * 50_000_000 if scope["path"] == "/large" else str(size).encode()
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": body})
@@ -148,6 +157,46 @@ def test_a_head_at_the_bound_and_a_large_body_pass(door: Serve) -> None:
     body = b"b" * 5_000_000
     answer = httpx.post(f"http://127.0.0.1:{port}/", headers=headers, content=body, trust_env=False)
     assert answer.text == "5000000"
+
+
+@pytest.mark.parametrize("path", [b"/", b"/soon"])
+def test_a_caller_that_shuts_its_sending_side_down_gets_the_answer(
+    door: Serve, path: bytes
+) -> None:
+    with socket.create_connection(door(), timeout=30) as connection:
+        connection.sendall(
+            b"POST " + path + b" HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabc"
+        )
+        connection.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+    assert b"HTTP/1.1 200 OK" in answer
+    assert b"\r\n3\r\n" in answer
+
+
+def test_requests_behind_one_another_are_answered_after_the_end(door: Serve) -> None:
+    with socket.create_connection(door(), timeout=30) as connection:
+        connection.sendall(2 * (b"GET /soon HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+        connection.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+    assert answer.count(b"HTTP/1.1 200 OK") == 2
+
+
+def test_a_caller_that_closes_has_left(door: Serve) -> None:
+    LEFT.clear()
+    with socket.create_connection(door(), timeout=30) as connection:
+        connection.sendall(b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        time.sleep(0.1)
+    end = time.monotonic() + 3
+    while not LEFT and time.monotonic() < end:
+        time.sleep(0.02)
+    assert LEFT == [True]
+
+
+def test_half_a_request_that_ends_is_closed(door: Serve) -> None:
+    with socket.create_connection(door(), timeout=30) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nabc")
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(65_536) == b""
 
 
 def test_a_head_has_its_time(door: Serve) -> None:

@@ -58,6 +58,7 @@ _KNOWN_MESSAGES = (
 )
 """Parts of messages that have a code and a hint of their own."""
 
+_HARMED = frozenset({"INTERNAL", "FATAL"})
 _CODES: Mapping[str, str] = {
     "Parser": "syntax_error",
     "Syntax": "syntax_error",
@@ -143,14 +144,22 @@ def row_too_large() -> Explained:
     )
 
 
-def engine_failed(*, recycle: bool = True) -> Explained:
-    """The answer for a fault of the engine, which tells the caller nothing of its insides."""
+def engine_failed(*, recycle: bool = True, may_pass: bool = False) -> Explained:
+    """The answer for a fault of the engine, which tells the caller nothing of its insides.
+
+    `may_pass` says that it came of something outside of the query.
+    """
+    again = (
+        "Try again; if it fails again, write the query in another way."
+        if may_pass
+        else "The same query fails again: write it in another way, or in smaller steps."
+    )
     return Explained(
         rejected=False,
         code="engine_error",
         detail="The query engine failed on this query.",
-        hint="Try again; if it fails again, write the query in another way.",
-        retry=True,
+        hint=again,
+        retry=may_pass,
         recycle=recycle,
     )
 
@@ -222,7 +231,11 @@ def explain(text: str, *, sql: str | None, columns: Sequence[str]) -> Explained:
     if _UNDECODABLE.search(raw.exception_message):
         return stored_data_unreadable()
     if raw.exception_type not in _CODES:
-        return engine_failed(recycle=raw.exception_type in {"INTERNAL", "FATAL"})
+        return engine_failed(
+            recycle=raw.exception_type in _HARMED,
+            # An engine that is harmed already refuses whatever comes next; files come and go.
+            may_pass=raw.exception_type in {"FATAL", "IO"},
+        )
     return _rejected(raw, sql=sql, columns=columns)
 
 
