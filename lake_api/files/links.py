@@ -20,7 +20,7 @@ import msgspec
 from lake_api.clock import Clock
 from lake_api.doors import FILES
 from lake_api.exports.objects import ExportObjects
-from lake_api.identity import Caller
+from lake_api.identity import Caller, Role, caller_of_key
 from lake_api.settings import Settings
 
 _PURPOSE = b"ainative-lake file links v1"
@@ -46,12 +46,17 @@ class StoredFile:
 
 
 class Link(msgspec.Struct, frozen=True, array_like=True):
-    """What a link says. `holder` is the key of the caller to whom it was given."""
+    """What a link says. `holder` is the key of the caller to whom it was given.
+
+    `standing` stands for the settings that let in a holder without a token: the admin's key, or
+    the internal networks. A link does not outlive them.
+    """
 
     kind: str
     file_id: UUID
     holder: str
     expires_ms: int
+    standing: str = ""
 
 
 class LinkSigner:
@@ -106,6 +111,7 @@ class FileLinks:
                 file_id=file.id,
                 holder=holder.key,
                 expires_ms=int(until.timestamp() * 1_000),
+                standing=standing_of(holder.key, self._settings),
             )
         )
         return f"{own_url}{FILES}/{text}/{plain_name(file.name)}", until
@@ -115,7 +121,22 @@ class FileLinks:
         link = self._signer.read(text)
         if link is None or link.expires_ms <= self._clock().astimezone(UTC).timestamp() * 1_000:
             return None
+        if link.standing != standing_of(link.holder, self._settings):
+            return None
         return link
+
+
+def standing_of(holder: str, settings: Settings) -> str:
+    """What stands for the settings that let the caller with this key in; nothing for a token's."""
+    caller = caller_of_key(holder)
+    if caller.token_id is not None:
+        return ""
+    if caller.role is Role.ADMIN:
+        reason = f"key {settings.ainative_internal_api_key}"
+    else:
+        networks = sorted(map(str, settings.internal_networks))
+        reason = f"networks {networks} but {sorted(map(str, settings.trusted_proxies))}"
+    return _to_text(hmac.digest(settings.export_secret_key.encode(), reason.encode(), "sha256"))
 
 
 def plain_name(name: str) -> str:

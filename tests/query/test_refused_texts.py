@@ -1,6 +1,9 @@
 """Which texts are refused after a worker has ended, and for how long."""
 
+import asyncio
+import json
 import signal
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -8,7 +11,9 @@ import pytest
 
 from lake_api.errors import QueryRejected
 from lake_api.query.messages import Extraction, FileForm, Form, Job, View
-from lake_api.query.refused_texts import REFUSED_S, RefusedTexts, is_crash
+from lake_api.query.refused_texts import REFUSED_S, RefusedTexts, is_crash, lacked_memory
+from lake_api.query.worker.failures import explain
+from lake_api.query.worker_process import WorkerProcess
 
 NOW = datetime(2026, 11, 22, 10, 30, tzinfo=UTC)
 VIEW = View(name="runs", columns=(("id", "VARCHAR"),), groups=())
@@ -81,3 +86,43 @@ def test_the_memory_is_bounded(refused):
 )
 def test_only_a_crash_is_the_texts_fault(returncode, crashed):
     assert is_crash(returncode) is crashed
+
+
+@pytest.mark.parametrize(
+    ("said", "lacked"),
+    [
+        ("terminate called after throwing an instance of 'std::bad_alloc'", True),
+        ("terminate called after throwing an instance of 'duckdb::InternalException'", False),
+        ("", False),
+    ],
+)
+def test_a_process_that_ends_itself_for_lack_of_memory_says_so(background, said, lacked):
+    async def run():
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            f"import os, sys; sys.stderr.write({said!r}); sys.stderr.flush(); os.abort()",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        worker = WorkerProcess(process)
+        returncode, words = await worker.ended(), await worker.last_words()
+        await worker.kill()
+        return returncode, words
+
+    returncode, words = background.run(run())
+    assert (returncode, words) == (-signal.SIGABRT, said)
+    assert lacked_memory(returncode, words) is lacked
+    assert not lacked_memory(-signal.SIGKILL, words)
+
+
+@pytest.mark.parametrize(
+    ("kind", "retry"),
+    [("INTERNAL", False), ("Serialization", False), ("IO", True), ("FATAL", True)],
+)
+def test_faults_of_the_engine_tell_whether_repeating_helps(kind, retry):
+    raised = json.dumps({"exception_type": kind, "exception_message": "Assertion failed: x"})
+    told = explain(raised, sql="SELECT 1", columns=())
+    assert (told.code, told.retry) == ("engine_error", retry)
+    assert ("Try again" in told.hint) is retry
