@@ -22,6 +22,7 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from lake_api.datasets.visible import Visibility
 from lake_api.errors import BodyTooLarge, InvalidRequest, MethodNotAllowed, UnsupportedMediaType
 from lake_api.identity import requires_agent
+from lake_api.mcp.messages import check_message, protocol_error
 from lake_api.mcp.server import mcp_server
 from lake_api.peers import Connection
 from lake_api.query.rate_limit import counts_look
@@ -64,7 +65,13 @@ async def mcp_endpoint(scope: Scope, receive: Receive, send: Send) -> None:
     app = connection.app
     settings: Settings = app.state.settings
     body = await _read(receive, settings.body_bytes)
-    if _method_of(body) in _LISTS:
+    message = _message_of(body)
+    try:
+        check_message(message)
+    except InvalidRequest as error:
+        await _answer(send, protocol_error(message, error), status=error.http_status)
+        return
+    if message.get("method") in _LISTS:
         # What a tool or a resource asks for, its route counts.
         await counts_look(connection, connection.route_handler)
     manager: StreamableHTTPSessionManager = app.state.mcp
@@ -109,19 +116,27 @@ async def _read(receive: Receive, max_bytes: int) -> bytes:
     return bytes(body)
 
 
-def _method_of(body: bytes) -> object:
-    """The method that a message names, where it names one.
+def _message_of(body: bytes) -> Any:
+    """What the body says.
 
     Raises:
         InvalidRequest: it is no JSON, nested without end, or no Unicode.
     """
     try:
-        message = msgspec.json.decode(body)
-        return message.get("method") if isinstance(message, dict) else None
+        return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequest(
             "The body is not JSON in UTF-8.", code="malformed_json", status=400
         ) from error
+
+
+async def _answer(send: Send, body: bytes, *, status: int) -> None:
+    headers = [
+        (b"content-type", _JSON.encode()),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def _replaying(body: bytes, receive: Receive) -> Any:

@@ -47,7 +47,7 @@ def text_for(holder: Caller) -> str:
         ({}, {"admin", "aurora", "mine"}),
         ({"AINATIVE_INTERNAL_API_KEY": "second"}, {"aurora", "mine"}),
         ({"AINATIVE_INTERNAL_API_KEY": ""}, {"aurora", "mine"}),
-        ({"LAKE_INTERNAL_NETWORK": "none"}, {"admin", "mine"}),
+        ({"LAKE_INTERNAL_NETWORKS": "none"}, {"admin", "mine"}),
         ({"LAKE_TRUSTED_PROXIES": "10.0.0.0/8"}, {"admin", "mine"}),
         ({"LAKE_EXPORT_SECRET_KEY": "another"}, set[str]()),
     ],

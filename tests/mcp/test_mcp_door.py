@@ -1,5 +1,6 @@
 """Who may send messages to `/mcp`, and which messages."""
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -85,11 +86,67 @@ def test_a_long_body_is_refused(service: Service):
     assert_problem(post(service, long), 413, "body_too_large")
 
 
-@pytest.mark.parametrize("body", [[PING], 1, {"jsonrpc": "2.0"}, {"jsonrpc": "1.0", "id": 1}])
-def test_what_is_no_message_is_a_fault_of_the_caller(service: Service, body: Any):
-    answer = post(service, body)
+@pytest.mark.parametrize(
+    ("body", "code", "field", "told"),
+    [
+        ([PING], "invalid_message", None, "one message per request"),
+        ([], "invalid_message", None, "one message per request"),
+        (1, "invalid_message", None, "no JSON object"),
+        ({"jsonrpc": "2.0"}, "invalid_message", "method", "`method`"),
+        ({"jsonrpc": "1.0", "id": 1}, "invalid_message", "jsonrpc", '"2.0"'),
+        ({**PING, "id": None}, "invalid_message", "id", "`id`"),
+        ({**PING, "id": [1]}, "invalid_message", "id", "`id`"),
+        ({**PING, "id": True}, "invalid_message", "id", "`id`"),
+        ({**PING, "method": 5}, "invalid_message", "method", "`method`"),
+        ({**PING, "params": []}, "invalid_params", "params", "no object"),
+        ({**PING, "method": "tools/call"}, "invalid_params", "params.name", "lake_query"),
+        (
+            {**PING, "method": "tools/call", "params": {"name": 5}},
+            "invalid_params",
+            "params.name",
+            "Expected `str`",
+        ),
+        (
+            {**PING, "method": "tools/call", "params": {"name": "lake_query", "arguments": "x"}},
+            "invalid_params",
+            "params.arguments",
+            "Expected `object | null`",
+        ),
+        (
+            {**PING, "method": "resources/read", "params": {"uri": "no uri"}},
+            "invalid_params",
+            "params.uri",
+            "lake://datasets/",
+        ),
+        (
+            {**PING, "method": "tools/list", "params": {"cursor": 7}},
+            "invalid_params",
+            "params.cursor",
+            "Expected `str | null`",
+        ),
+        (
+            {**PING, "method": "initialize", "params": {"protocolVersion": "2025-06-18"}},
+            "invalid_params",
+            "params.capabilities",
+            "clientInfo",
+        ),
+    ],
+)
+def test_what_is_no_message_is_a_fault_of_the_caller(
+    service: Service, body: Any, code: str, field: str | None, told: str
+):
+    content = json.dumps(body).encode()
+    answer = post(service, content)
     assert answer.status_code == 400
-    assert answer.json()["error"]["code"] == -32602
+    error = answer.json()["error"]
+    assert answer.json()["id"] in {1, None}
+    assert error["code"] == -32602
+    assert told in error["message"]
+    assert "pydantic" not in answer.text
+    problem = error["data"]
+    assert (problem["code"], problem["status"]) == (code, 400)
+    assert problem.get("field") == field
+    assert problem["detail"]
 
 
 def test_an_unknown_method_is_refused_by_the_protocol(service: Service):
