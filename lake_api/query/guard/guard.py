@@ -13,7 +13,7 @@ from itertools import pairwise
 from sqlglot import exp
 from sqlglot.dialects.duckdb import DuckDB
 from sqlglot.errors import SqlglotError
-from sqlglot.tokens import TokenType
+from sqlglot.tokenizer_core import TokenType
 
 from lake_api.errors import QueryRejected
 from lake_api.query.functions import VOLATILE_FUNCTIONS

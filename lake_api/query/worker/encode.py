@@ -90,6 +90,7 @@ class _Column:
         self.name = name
         self.as_text = False
         self.lost_numbers = False
+        self.has_inner_texts = False
         self._type_name = type_name
         self.convert = self._converter()
 
@@ -163,7 +164,10 @@ class _Column:
             if token.lstrip("-")[0] in "NI":
                 self.lost_numbers = True
                 return "null"
-            return token if _is_safe(token) else f'"{token}"'
+            if _is_safe(token):
+                return token
+            self.has_inner_texts = True
+            return f'"{token}"'
 
         return _JSON_TOKEN.sub(written, text)
 
@@ -178,7 +182,9 @@ class _Column:
             case float():
                 return self._float(value)
             case int() | Decimal():
-                return _safe_number(value)
+                number = _safe_number(value)
+                self.has_inner_texts |= isinstance(number, str)
+                return number
             case _:
                 return value
 
@@ -391,6 +397,11 @@ def _warnings(helpers: Sequence[_Column]) -> Iterable[str]:
             yield (
                 f"column `{helper.name}` has numbers that JavaScript can't hold exactly: "
                 "all of its values are given as text"
+            )
+        if helper.has_inner_texts:
+            yield (
+                f"column `{helper.name}` has numbers inside of its values that JavaScript can't "
+                "hold exactly: these are given as text"
             )
         if helper.lost_numbers:
             yield lost_warning(helper.name)

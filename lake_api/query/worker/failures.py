@@ -51,6 +51,12 @@ _KNOWN_MESSAGES = (
         "Add the column to GROUP BY, or use GROUP BY ALL.",
     ),
     (
+        "Map keys must be unique",
+        "invalid_input",
+        "Two keys of a map are equal, or are different values whose text, which is what keys are "
+        "in this form, is equal. map_entries(…) has them as a list of keys and values.",
+    ),
+    (
         "Ambiguous reference",
         "ambiguous_column",
         "Write the table's name or alias before the column.",

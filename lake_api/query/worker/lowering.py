@@ -286,7 +286,8 @@ class _Builder:
     def _key(self, kind: _Kind, value: str) -> _Piece:
         """A map's key; JSON has texts only."""
         if self._door in _TEXT_KEYS and (kind.name in NESTED or kind.name == "BOOLEAN"):
-            return _as_text(value)
+            # A kept result has texts in the place of some types: its keys read the same.
+            return _as_text(_AsKept(Door.KEPT, as_text=False, exact=False).key_part(kind, value))
         return self._built(kind, value)
 
     def _name(self) -> str:
@@ -359,6 +360,18 @@ class _Builder:
         for name, part in kind.parts:
             fields[name] = self._built(part, f"union_extract({value}, {quoted_text(name)})")
         return _or_null(value, fields)
+
+
+class _AsKept(_Builder):
+    """Builds what a kept result has of types that no cast gives back, and leaves all others."""
+
+    def key_part(self, kind: _Kind, value: str) -> str:
+        return self._built(kind, value).sql
+
+    def _scalar(self, kind: _Kind, value: str, *, top: bool) -> _Piece:
+        if kind.name not in _KEPT_AS_TEXT:
+            return _Piece(value, kind.sql)
+        return super()._scalar(kind, value, top=top)
 
 
 def _is_writable(kind: _Kind) -> bool:
