@@ -126,3 +126,29 @@ def test_faults_of_the_engine_tell_whether_repeating_helps(kind, retry):
     told = explain(raised, sql="SELECT 1", columns=())
     assert (told.code, told.retry) == ("engine_error", retry)
     assert ("Try again" in told.hint) is retry
+
+
+@pytest.mark.parametrize(
+    ("message", "detail", "hint"),
+    [
+        (
+            "Division by zero in expression (1 % 0). Use TRY(...) to return NULL for this "
+            "expression, or SET error_on_division_by_zero=false to return NULL for all divisions.",
+            "Division by zero in expression (1 % 0).",
+            "nullif",
+        ),
+        (
+            "More than one row returned by a subquery used as an expression - scalar subqueries "
+            'can only return a single row.\n\nUse "SET scalar_subquery_error_on_multiple_rows=…".',
+            "More than one row returned by a subquery used as an expression - scalar subqueries "
+            "can only return a single row.",
+            "LIMIT 1",
+        ),
+        ("Map keys must be unique.", "Map keys must be unique.", "map_entries"),
+    ],
+)
+def test_no_caller_is_told_to_change_a_setting(message, detail, hint):
+    raised = json.dumps({"exception_type": "Invalid Input", "exception_message": message})
+    told = explain(raised, sql="SELECT 1", columns=())
+    assert (told.code, told.detail) == ("invalid_input", detail)
+    assert hint in told.hint

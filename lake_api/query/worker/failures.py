@@ -51,6 +51,16 @@ _KNOWN_MESSAGES = (
         "Add the column to GROUP BY, or use GROUP BY ALL.",
     ),
     (
+        "Division by zero",
+        "invalid_input",
+        "nullif(b, 0) as the divisor gives NULL in place of this error.",
+    ),
+    (
+        "More than one row returned by a subquery",
+        "invalid_input",
+        "Aggregate in the subquery, add LIMIT 1 to it, or write IN (SELECT …) or a join.",
+    ),
+    (
         "Map keys must be unique",
         "invalid_input",
         "Two keys of a map are equal, or are different values whose text, which is what keys are "
@@ -341,6 +351,9 @@ def _missing_entry(kind: str) -> tuple[str, str]:
 def _scrubbed(message: str) -> str:
     """The first line of a message without suggestions, files or paths."""
     first = message.strip().splitlines()[0] if message.strip() else "The query is not valid."
+    if first.startswith("Division by zero"):
+        # What follows is about a setting that no caller can change.
+        first = first.partition(". Use TRY")[0] + "."
     return _FILE.sub("the stored data", first)
 
 
