@@ -57,6 +57,8 @@ class FileBook:
 
     def __init__(self) -> None:
         self._forms: dict[str, _Form | None] = {}
+        self.changes = 0
+        """Counts what was learned and forgotten: while it is the same, so are all answers."""
         # Thousands of files share one form: it is kept once.
         self._shared: dict[_Form, _Form] = {}
         # Only of files that lack columns: which, and what dataset the lake wrote them for.
@@ -68,6 +70,7 @@ class FileBook:
     def learn(self, facts: Iterable[FileFacts]) -> None:
         """Take what a worker read from footers."""
         for fact in facts:
+            self.changes += 1
             if fact.columns is None:
                 self._forms[fact.file] = None
             else:
@@ -78,6 +81,7 @@ class FileBook:
 
     def forget(self, file: str) -> None:
         """Drop what is known about a file that is not cached any more."""
+        self.changes += 1
         self._forms.pop(file, None)
         self._lacking.pop(file, None)
 

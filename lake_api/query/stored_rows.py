@@ -233,6 +233,7 @@ class HeldRows:
         self._files = files
         self._scans = scans
         self.fetched_bytes = fetched_bytes
+        self._warned: tuple[int, tuple[str, ...]] | None = None
 
     def views(self) -> tuple[View, ...]:
         """The views of the datasets; files that turned out to be unreadable are left out."""
@@ -243,6 +244,13 @@ class HeldRows:
 
     def warnings(self) -> tuple[str, ...]:
         """What the caller should know, as far as it is known by now."""
+        if self._warned is None or self._warned[0] != self._book.changes:
+            # Nothing is learned while most queries run, and looking at each of many days takes time.
+            changes, found = self._book.changes, self._found()
+            self._warned = changes, found
+        return self._warned[1]
+
+    def _found(self) -> tuple[str, ...]:
         pairs = zip(self.beside, self._files, strict=True)
         return (
             *(one for pair in pairs for one in self._book.warnings(*pair)),
