@@ -245,7 +245,7 @@ class HeldRows:
     def warnings(self) -> tuple[str, ...]:
         """What the caller should know, as far as it is known by now."""
         if self._warned is None or self._warned[0] != self._book.changes:
-            # Nothing is learned while most queries run, and looking at each of many days takes time.
+            # Most queries teach nothing, and looking at each of many days takes time.
             changes, found = self._book.changes, self._found()
             self._warned = changes, found
         return self._warned[1]
