@@ -3,13 +3,17 @@
 The stored object itself is compared with: rows from its footer, values by column, its keys. What
 lies beside it (`day_facts`) may be lost, and was written by whoever wrote the day.
 
+A day that is written often must not lose a little each time. The footer of each version therefore
+carries what the fullest version had and how many rows went since (`Fullest`), and shares are shares
+of that. A run that may let rows go, and a mirror, begin anew.
+
 Belongs here: reading what a stored day has, counting what a new one lacks of it, the verdict.
 Does not belong here: how much a dataset may lose (`lake_assets.catalog`), writing (`writer`).
 """
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 import msgspec
@@ -28,6 +32,9 @@ ALLOW_TAG = "lake/allow_shrink"
 
 FILLED_METADATA = "lake.filled"
 """Values by column in the footer: statistics of columns may be left out of it."""
+
+FULLEST_METADATA = "lake.fullest"
+"""What earlier versions of the day had, where this one has less."""
 
 INPUTS_METADATA = "lake.inputs"
 """The days of each input that a derived day was computed from."""
@@ -49,6 +56,17 @@ class DayInputs:
     missing: Inputs
 
 
+class Fullest(msgspec.Struct, frozen=True):
+    """The most that a version of the day had: rows, values by column. `gone` rows went since.
+
+    A row that went and came back counts as gone: keys of rows that went are not stored.
+    """
+
+    rows: int
+    gone: int
+    filled: Mapping[str, int]
+
+
 class DayShrinks(ValueError):
     """A day has less than the stored one: the message has both counts and the tag to allow it."""
 
@@ -57,7 +75,8 @@ class DayShrinks(ValueError):
 class StoredFacts:
     """What the object of a day has. `unreadable` says why nothing can be said of it.
 
-    `filled` are values by column; `inputs` is None where the object does not say.
+    `filled` are values by column; `inputs` is None where the object does not say. `fullest` is None
+    where no earlier version had more.
     """
 
     etag: str
@@ -65,6 +84,7 @@ class StoredFacts:
     filled: Mapping[str, int] = field(default_factory=dict[str, int])
     keys: KeyCounter | None = None
     inputs: Inputs | None = None
+    fullest: Fullest | None = None
     unreadable: str = ""
 
     @classmethod
@@ -83,6 +103,7 @@ class StoredFacts:
                     filled=_filled(parquet),
                     keys=_keys(parquet, dataset),
                     inputs=_inputs(parquet),
+                    fullest=_fullest(parquet),
                 )
         except FileNotFoundError as error:
             raise ChangedMeanwhile(f"another run removed {data_key(dataset, day)}") from error
@@ -96,16 +117,33 @@ class StoredFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loss:
-    """What is lost of a stored day: rows, values by column as `(stored, new)`, input days."""
+    """What is lost of a stored day: rows, values by column as `(stored, new)`, input days.
+
+    `thinned` are values by column as `(fullest version, new)`; `since` is what the new day is
+    judged by, and has the rows that go now among its `gone`.
+    """
 
     rows: int
     columns: Mapping[str, tuple[int, int]]
+    thinned: Mapping[str, tuple[int, int]]
     inputs: Inputs
+    since: Fullest
 
     def of_columns(self, names: frozenset[str]) -> "Loss":
         """The same without what other columns lose."""
-        kept = {name: counts for name, counts in self.columns.items() if name in names}
-        return Loss(rows=self.rows, columns=kept, inputs=self.inputs)
+
+        def kept(columns: Mapping[str, tuple[int, int]]) -> Mapping[str, tuple[int, int]]:
+            return {name: counts for name, counts in columns.items() if name in names}
+
+        return replace(self, columns=kept(self.columns), thinned=kept(self.thinned))
+
+    def fullest_after(self, new: RowMeasure) -> Fullest | None:
+        """What the footer of the new day says of the versions before it; None if it has it all."""
+        since = self.since
+        filled = {name: max(count, since.filled.get(name, 0)) for name, count in new.filled.items()}
+        after = Fullest(rows=max(since.rows, new.rows), gone=since.gone, filled=filled)
+        is_all = not after.gone and after.rows == new.rows and after.filled == new.filled
+        return None if is_all else after
 
 
 def loss(dataset: Dataset, stored: StoredFacts, new: RowMeasure, inputs: DayInputs | None) -> Loss:
@@ -113,18 +151,35 @@ def loss(dataset: Dataset, stored: StoredFacts, new: RowMeasure, inputs: DayInpu
     fewer = max(0, stored.rows - new.rows)
     # As many rows as before may be other rows: a watermark that was stamped anew moves them.
     other = 0 if stored.keys is None else new.keys.lacking(stored.keys)
-    columns = {
-        name: (count, new.filled.get(name, 0))
-        for name, count in stored.filled.items()
-        if count > new.filled.get(name, 0) and not _may_vanish(dataset, name)
+    lost = max(fewer, other)
+    before = stored.fullest or Fullest(rows=stored.rows, gone=0, filled=stored.filled)
+    most = {
+        name: max(count, before.filled.get(name, 0)) for name, count in stored.filled.items()
     }
-    gone: dict[str, frozenset[date]] = {}
+    most_rows = max(stored.rows, before.rows)
+    # Rows without a key are only counted: fewer than at the fullest is all that can be said.
+    gone = max(before.gone + lost if stored.keys is not None else 0, most_rows - new.rows, lost)
+
+    def lessened(counts: Mapping[str, int]) -> Mapping[str, tuple[int, int]]:
+        return {
+            name: (count, new.filled.get(name, 0))
+            for name, count in counts.items()
+            if count > new.filled.get(name, 0) and not _may_vanish(dataset, name)
+        }
+
+    gone_inputs: dict[str, frozenset[date]] = {}
     if inputs is not None:
         for upstream, days in (stored.inputs or {}).items():
             # Not all that is no longer read: a derivation may have got a smaller window.
             if lacking := days & inputs.missing.get(upstream, frozenset()):
-                gone[upstream] = lacking
-    return Loss(rows=max(fewer, other), columns=columns, inputs=gone)
+                gone_inputs[upstream] = lacking
+    return Loss(
+        rows=lost,
+        columns=lessened(stored.filled),
+        thinned=lessened(most),
+        inputs=gone_inputs,
+        since=Fullest(rows=most_rows, gone=gone, filled=most),
+    )
 
 
 def refuse_loss(
@@ -159,32 +214,65 @@ def refuse_loss(
             new_has=f"{_rows(new.rows)} without that, since those days are missing or failed a "
             "check",
         )
-    if is_mirror:
-        return
     if stored.rows and not new.rows:
+        if is_mirror:
+            return
         raise _refused(f"the stored day has {_rows(stored.rows)}", new_has="none")
+    emptied = [
+        name
+        for name, (before, after) in found.columns.items()
+        # The few values of a column may go with the rows that a mirror lets go, but not by a new
+        # name of the column.
+        if not after and not (is_mirror and before <= found.rows and name not in absent)
+    ]
+    if is_mirror:
+        _refuse_emptied(found, emptied, new, absent)
+        return
     share = 0.0 if strict else dataset.shrink.share
+    since = found.since
     if found.rows > share * stored.rows:
         raise _refused(
             f"the stored day has {_rows(stored.rows)}",
             new_has=f"{_rows(new.rows)}, and {found.rows:,} of the stored ones are not among them "
             f"(at most {share:.0%} may go)",
         )
-    if emptied := [name for name, (_, after) in found.columns.items() if not after]:
+    if found.rows and since.gone > share * since.rows:
         raise _refused(
-            f"the stored day has {_counts(found, emptied, stored=True)}",
-            new_has=f"none in {_rows(new.rows)}" + _absent(emptied, absent),
+            f"the stored day has {_rows(stored.rows)} and had {_rows(since.rows)} at its fullest",
+            new_has=f"{_rows(new.rows)}, {found.rows:,} of the stored ones are not among them, and "
+            f"with those that went before {since.gone:,} are gone (at most {share:.0%} may go)",
         )
+    _refuse_emptied(found, emptied, new, absent)
     thinner = [
         name
-        for name, (before, after) in found.columns.items()
-        if before >= MIN_VALUES and before - after > max(0.5, share) * before
+        for name, (before, after) in found.thinned.items()
+        # A column that has as many values as are stored loses none now.
+        if name in found.columns
+        and before >= MIN_VALUES
+        and before - after > max(0.5, share) * before
     ]
     if thinner:
         raise _refused(
-            f"the stored day has {_counts(found, thinner, stored=True)}",
-            new_has=_counts(found, thinner, stored=False),
+            f"the stored day has {_counts(found.columns, thinner, stored=True)}"
+            + _at_fullest(found, thinner),
+            new_has=_counts(found.columns, thinner, stored=False),
         )
+
+
+def _refuse_emptied(
+    found: Loss, emptied: list[str], new: RowMeasure, absent: frozenset[str]
+) -> None:
+    if emptied:
+        raise _refused(
+            f"the stored day has {_counts(found.columns, emptied, stored=True)}",
+            new_has=f"none in {_rows(new.rows)}" + _absent(emptied, absent),
+        )
+
+
+def _at_fullest(found: Loss, names: list[str]) -> str:
+    if all(found.thinned[name][0] == found.columns[name][0] for name in names):
+        return ""
+    return f" and had {_counts(found.thinned, names, stored=True)} at its fullest"
 
 
 def stored_without(
@@ -268,6 +356,13 @@ def _inputs(parquet: pq.ParquetFile) -> Inputs | None:
     return None
 
 
+def _fullest(parquet: pq.ParquetFile) -> Fullest | None:
+    text = (parquet.metadata.metadata or {}).get(FULLEST_METADATA.encode())
+    with suppress(msgspec.DecodeError):
+        return msgspec.json.decode(text or b"", type=Fullest)
+    return None
+
+
 def _refused(stored_has: str, *, new_has: str) -> DayShrinks:
     return DayShrinks(
         f"{stored_has}, the new one has {new_has}; it was not replaced. A run with the tag "
@@ -279,9 +374,9 @@ def _rows(count: int) -> str:
     return f"{count:,} row{'' if count == 1 else 's'}"
 
 
-def _counts(found: Loss, names: list[str], *, stored: bool) -> str:
+def _counts(columns: Mapping[str, tuple[int, int]], names: list[str], *, stored: bool) -> str:
     place = 0 if stored else 1
-    return ", ".join(f"{found.columns[name][place]:,} values of `{name}`" for name in names)
+    return ", ".join(f"{columns[name][place]:,} values of `{name}`" for name in names)
 
 
 def _absent(names: list[str], absent: frozenset[str]) -> str:

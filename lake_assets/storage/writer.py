@@ -21,8 +21,10 @@ from lake_assets.storage.measure import RowMeasure, Watermark
 from lake_assets.storage.schema import arrow_schema
 from lake_assets.storage.shrink import (
     FILLED_METADATA,
+    FULLEST_METADATA,
     INPUTS_METADATA,
     DayInputs,
+    Fullest,
     Inputs,
     Loss,
     StoredFacts,
@@ -200,10 +202,13 @@ class _Replacing:
         """Stored rows that the new day does not have."""
         return self.found.rows if self.found else 0
 
-    def judge(self, new: RowMeasure) -> None:
-        """Refuse the new day, all of which was measured, where it has too much less."""
+    def judge(self, new: RowMeasure) -> Fullest | None:
+        """Refuse the new day, all of which was measured, where it has too much less.
+
+        Returns what its footer says of the versions before it, None for nothing.
+        """
         if self.stored is None:
-            return
+            return None
         self.found = loss(self.dataset, self.stored, new, self.origin.inputs)
         if self.may_lose_columns:
             # The run was told that columns which are no longer declared may go.
@@ -217,6 +222,8 @@ class _Replacing:
                 absent=self.origin.absent,
                 strict=self.origin.strict,
             )
+        begins_anew = self.may_shrink or self.dataset.shrink.policy is ShrinkPolicy.MIRROR
+        return None if begins_anew else self.found.fullest_after(new)
 
 
 def _sorted(inputs: Inputs) -> Mapping[str, list[date]]:
@@ -299,7 +306,8 @@ def _may_hold_nan(kind: pa.DataType) -> bool:
 class _Encoder:
     """Turns batches into parts of one Parquet object, and measures them on the way.
 
-    `at_end` sees the measures before the last part is given: if it raises, there is no object.
+    `at_end` sees the measures before the last part is given: if it raises, there is no object. What
+    it returns goes into the footer.
     """
 
     def __init__(
@@ -308,7 +316,7 @@ class _Encoder:
         day: date,
         footer: dict[str, str],
         *,
-        at_end: Callable[[RowMeasure], None],
+        at_end: Callable[[RowMeasure], Fullest | None],
     ) -> None:
         self._dataset = dataset
         self._schema = arrow_schema(dataset).with_metadata(
@@ -341,9 +349,14 @@ class _Encoder:
             if gathered:
                 self._write_group(writer, gathered)
             self.measure.keys.close()
-            self._at_end(self.measure)
+            fullest = self._at_end(self.measure)
             facts = (self.measure.rows, self.measure.filled)
-            writer.add_key_value_metadata({FILLED_METADATA: msgspec.json.encode(facts).decode()})
+            notes: dict[str, Any] = {FILLED_METADATA: facts}
+            if fullest is not None:
+                notes[FULLEST_METADATA] = fullest
+            writer.add_key_value_metadata(
+                {name: msgspec.json.encode(note).decode() for name, note in notes.items()}
+            )
         yield self._sink.take()
 
     def _write_group(self, writer: pq.ParquetWriter, batches: list[pa.RecordBatch]) -> None:

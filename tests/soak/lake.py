@@ -73,6 +73,15 @@ class Part:
     schema: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ran:
+    """How a run ended: whether it was green, its error, what it reported of each written day."""
+
+    green: bool | None
+    said: str
+    reported: Mapping[date, Mapping[str, int]] = field(default_factory=dict[date, Any])
+
+
 @cache
 def _job(part: Part) -> dg.JobDefinition:
     """What runs, built once in a process."""
@@ -81,10 +90,8 @@ def _job(part: Part) -> dg.JobDefinition:
     return defs.resolve_implicit_global_asset_job_def()
 
 
-def run(
-    part: Part, partition: str, days: Sequence[date], tags: Mapping[str, str]
-) -> tuple[bool, str]:
-    """One run of Dagster; whether it was green, and else why not."""
+def run(part: Part, partition: str, days: Sequence[date], tags: Mapping[str, str]) -> Ran:
+    """One run of Dagster."""
     with dg.DagsterInstance.ephemeral() as instance:
         result = _job(part).execute_in_process(
             instance=instance,
@@ -98,7 +105,18 @@ def run(
         )
     failures = [each for each in result.all_events if each.is_step_failure]
     said = [each.step_failure_data.error_display_string.splitlines()[0] for each in failures]
-    return result.success, "; ".join(said)
+    written = [each.materialization for each in result.get_asset_materialization_events()]
+    return Ran(
+        green=result.success,
+        said="; ".join(said),
+        reported={
+            date.fromisoformat(one.partition or ""): {
+                name: int(str(one.metadata[name].value)) if name in one.metadata else 0
+                for name in ("rows", "lost_rows", "kept_rows")
+            }
+            for one in written
+        },
+    )
 
 
 def run_until_killed(
@@ -128,7 +146,10 @@ def run_quietly(part: Part, partition: str, days: Sequence[date]) -> None:
 
 @dataclass
 class Soak:
-    """One lake, step by step. `known` is what each day held when it was looked at last."""
+    """One lake, step by step. `known` is what each day held when it was looked at last.
+
+    `fullest` is the version of each day with the most rows since a run was allowed to let rows go.
+    """
 
     part: Part
     seed: int
@@ -136,6 +157,7 @@ class Soak:
     datasets: Mapping[str, Dataset] = field(init=False)
     store: LakeStore = field(init=False)
     known: dict[tuple[str, date], tuple[str, Rows]] = field(init=False, default_factory=dict)
+    fullest: dict[tuple[str, date], Rows] = field(init=False, default_factory=dict)
     counts: dict[str, int] = field(init=False, default_factory=dict)
     renamed: set[str] = field(init=False, default_factory=set)
     _next_id: int = 0
@@ -145,7 +167,7 @@ class Soak:
         self.datasets = {one.partition: one for one in catalog(self.part.schema)}
         self.store = LakeStore(self.part.location)
         self._spawn = multiprocessing.get_context("forkserver")
-        self._spawn.set_forkserver_preload([__name__])
+        self._spawn.set_forkserver_preload(["tests.soak.warm"])
         self.sql(f"CREATE SCHEMA {self.part.schema}")
         for name in self.datasets:
             self.sql(
@@ -229,8 +251,7 @@ class Soak:
     # runs
 
     def _run(self, name: str, days: Sequence[date], **tags: str) -> None:
-        green, said = run(self.part, name, days, tags)
-        self._check(name, days, green=green, said=said, allowed=bool(tags))
+        self._check(name, days, run(self.part, name, days, tags), allowed=bool(tags))
 
     def _run_allowed(self, name: str, days: Sequence[date]) -> None:
         self._run(name, days, **{ALLOW_TAG: "true"})
@@ -244,7 +265,7 @@ class Soak:
         process.join()
         if process.exitcode == -signal.SIGKILL:
             self._count("killed")
-        self._check(name, days, green=None, said="killed", allowed=False)
+        self._check(name, days, Ran(green=None, said="killed"), allowed=False)
 
     def _run_twice(self, name: str, days: Sequence[date]) -> None:
         """Two at once, in two processes; what one has written the other does not undo."""
@@ -256,47 +277,75 @@ class Soak:
         for process in both:
             process.join()
             assert process.exitcode == 0
-        self._check(name, days, green=None, said="two at once", allowed=False)
+        self._check(name, days, Ran(green=None, said="two at once"), allowed=False)
 
     # what must hold
 
-    def _check(
-        self, name: str, days: Sequence[date], *, green: bool | None, said: str, allowed: bool
-    ) -> None:
+    def _check(self, name: str, days: Sequence[date], ran: Ran, *, allowed: bool) -> None:
         dataset = self.datasets[name]
-        where = f"seed {self.seed}, {name} {days[0]} to {days[-1]} ({said or 'green'})"
+        where = f"seed {self.seed}, {name} {days[0]} to {days[-1]} ({ran.said or 'green'})"
+        written: set[date] = set()
         for day, etag in self.store.etags(dataset).items():
-            before = self.known.get((name, day))
-            if before is None or before[0] != etag:
-                now = self._stored(dataset, day)
-                if before is not None:
-                    assert day in days, f"{where}: {day} was written and not asked for"
-                    self._check_loss(
-                        dataset, before[1], now, allowed=allowed, where=f"{where} {day}"
-                    )
-                self.known[name, day] = (etag, now)
+            etag_before, before = self.known.get((name, day), ("", {}))
+            if etag_before == etag:
+                continue
+            now = self._stored(dataset, day)
+            assert day in days, f"{where}: {day} was written and not asked for"
+            self._check_loss(dataset, day, before, now, allowed=allowed, where=f"{where} {day}")
+            if ran.green is not None:
+                assert day in ran.reported, f"{where}: {day} was written without a report"
+                self._check_report(before, now, ran.reported[day], where=f"{where} {day}")
+            written.add(day)
+            self.known[name, day] = (etag, now)
         for day in days:
             there = self.known.get((name, day))
             wanted = self._of_source(dataset, day)
             is_as_source = there is not None and _is_as(dataset, there[1], wanted, allowed=allowed)
-            if green:
+            if ran.green:
                 assert is_as_source, f"{where}: {day} is not what the source has"
-            elif green is False and not is_as_source:
-                assert "were not written" in said or day.isoformat() in said, where
-        self._count("green" if green else "red" if green is False else "ended")
+                assert day in ran.reported, f"{where}: {day} was not reported"
+            elif ran.green is False and not is_as_source:
+                assert "were not written" in ran.said or day.isoformat() in ran.said, where
+        self._count("green" if ran.green else "red" if ran.green is False else "ended")
+
+    def _check_report(
+        self, before: Rows, now: Rows, reported: Mapping[str, int], *, where: str
+    ) -> None:
+        lost = len(before.keys() - now.keys())
+        found = {"rows": len(now), "lost_rows": lost}
+        said = {name: reported[name] for name in found}
+        assert said == found, f"{where}: it reported {said}, and has {found}"
 
     def _check_loss(
-        self, dataset: Dataset, before: Rows, now: Rows, *, allowed: bool, where: str
+        self, dataset: Dataset, day: date, before: Rows, now: Rows, *, allowed: bool, where: str
     ) -> None:
-        if allowed or dataset.shrink.policy is ShrinkPolicy.MIRROR:
+        fullest = self.fullest.get((dataset.partition, day), {})
+        if allowed or len(now) >= len(fullest):
+            self.fullest[dataset.partition, day] = now
+        if allowed:
             return
-        lost = before.keys() - now.keys()
-        assert len(lost) <= dataset.shrink.share * len(before), f"{where}: {len(lost)} rows lost"
+        emptied = [
+            place
+            for place in range(len(COLUMNS))
+            if _values(before, place) and not _values(now, place)
+        ]
+        if dataset.shrink.policy is ShrinkPolicy.MIRROR:
+            self.fullest[dataset.partition, day] = now
+            gone = len(before.keys() - now.keys())
+            for place in emptied if now else ():
+                is_gone_with_rows = _values(before, place) <= gone
+                is_renamed = COLUMNS[place] == "score" and dataset.partition in self.renamed
+                assert is_gone_with_rows and not is_renamed, (
+                    f"{where}: `{COLUMNS[place]}` lost its values"
+                )
+            return
+        lost = fullest.keys() - now.keys()
+        assert len(lost) <= dataset.shrink.share * len(fullest), (
+            f"{where}: {len(lost)} rows lost of {len(fullest)}"
+        )
         assert now or not before, f"{where}: it became empty"
-        for place, column in enumerate(COLUMNS):
-            had = any(row[place] is not None for row in before.values())
-            has = any(row[place] is not None for row in now.values())
-            assert has or not had, f"{where}: `{column}` lost its values"
+        for place in emptied:
+            raise AssertionError(f"{where}: `{COLUMNS[place]}` lost its values")
         if lost:
             self._count("erased")
 
@@ -321,6 +370,10 @@ class Soak:
 
     def _count(self, what: str) -> None:
         self.counts[what] = self.counts.get(what, 0) + 1
+
+
+def _values(rows: Rows, place: int) -> int:
+    return sum(row[place] is not None for row in rows.values())
 
 
 def _by_id(rows: Sequence[Mapping[str, Any]]) -> Rows:
