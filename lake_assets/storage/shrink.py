@@ -153,9 +153,7 @@ def loss(dataset: Dataset, stored: StoredFacts, new: RowMeasure, inputs: DayInpu
     other = 0 if stored.keys is None else new.keys.lacking(stored.keys)
     lost = max(fewer, other)
     before = stored.fullest or Fullest(rows=stored.rows, gone=0, filled=stored.filled)
-    most = {
-        name: max(count, before.filled.get(name, 0)) for name, count in stored.filled.items()
-    }
+    most = {name: max(count, before.filled.get(name, 0)) for name, count in stored.filled.items()}
     most_rows = max(stored.rows, before.rows)
     # Rows without a key are only counted: fewer than at the fullest is all that can be said.
     gone = max(before.gone + lost if stored.keys is not None else 0, most_rows - new.rows, lost)

@@ -1,4 +1,4 @@
-"""What a child process of the soak needs, imported once in the process that forks it.
+"""What a child process of the soak needs, made once in the process that forks it.
 
 Dagster imports much of itself at its first run. This run starts no thread, so forking stays safe.
 """
@@ -7,7 +7,7 @@ import logging
 
 import dagster as dg
 
-import tests.soak.lake  # noqa: F401 - for the children
+from tests.soak.lake import instance
 
 
 @dg.asset
@@ -16,5 +16,4 @@ def _nothing() -> None:
 
 
 logging.disable()
-with dg.DagsterInstance.ephemeral() as _instance:
-    dg.materialize([_nothing], instance=_instance)
+dg.materialize([_nothing], instance=instance())
