@@ -35,7 +35,7 @@ from lake_assets.sources.batches import to_batches
 from lake_assets.sources.errors import SourceMismatch
 from lake_assets.storage.conform import SchemaMismatch
 from lake_assets.storage.reader import StoredDays
-from lake_assets.storage.shrink import DayInputs
+from lake_assets.storage.stored_facts import DayInputs
 
 STAMP_COLUMN = "generated_at"
 """Filled in with the moment of the run where a derivation leaves it out."""

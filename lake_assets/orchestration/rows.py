@@ -21,8 +21,9 @@ from lake_assets.sources.fading import REPLACE_TAG
 from lake_assets.storage.conform import SchemaMismatch
 from lake_assets.storage.day_facts import DayFacts, merge_facts_of_stored, read_facts
 from lake_assets.storage.evolution import ACCEPT_TAG
-from lake_assets.storage.shrink import ALLOW_TAG, DayInputs, DayShrinks
+from lake_assets.storage.shrink import ALLOW_TAG, DayShrinks
 from lake_assets.storage.store import LakeStore
+from lake_assets.storage.stored_facts import DayInputs
 from lake_assets.storage.writer import Origin, PartitionWriter, WrittenPartition
 
 

@@ -26,6 +26,7 @@ from lake_assets.storage.store import ChangedMeanwhile, LakeStore
 from lake_assets.storage.writer import parquet_parts
 
 _REPLACES = b"lake.replaces"
+_ARROW_SCHEMA = b"ARROW:schema"
 _LOOKS_AT_ONCE = 8
 _BUMP_EVERY = 50
 
@@ -183,7 +184,9 @@ def _is_detached(facts: DayFacts | None, replaced: str) -> bool:
 def _same_rows(store: LakeStore, key: str, etag: str) -> Iterator[bytes]:
     with store.open(key) as file, pq.ParquetFile(file) as stored:
         schema = stored.schema_arrow
-        notes = {**(schema.metadata or {}), _REPLACES: _bare(etag).encode()}
+        # Those of the schema lack what the writer added at the end of the day.
+        notes = {**(stored.metadata.metadata or {}), _REPLACES: _bare(etag).encode()}
+        notes.pop(_ARROW_SCHEMA, None)
         groups = map(stored.read_row_group, range(stored.num_row_groups))
         yield from parquet_parts(schema.with_metadata(notes), groups)
 

@@ -19,20 +19,18 @@ from lake_assets.storage.conform import conform
 from lake_assets.storage.evolution import refuse_incompatible
 from lake_assets.storage.measure import RowMeasure, Watermark
 from lake_assets.storage.schema import arrow_schema
-from lake_assets.storage.shrink import (
+from lake_assets.storage.shrink import Loss, loss, refuse_loss
+from lake_assets.storage.store import LakeStore
+from lake_assets.storage.stored_facts import (
     FILLED_METADATA,
     FULLEST_METADATA,
     INPUTS_METADATA,
     DayInputs,
     Fullest,
     Inputs,
-    Loss,
     StoredFacts,
-    loss,
-    refuse_loss,
     stored_without,
 )
-from lake_assets.storage.store import LakeStore
 
 ROW_GROUP_BYTES = 32 * 1024 * 1024
 """Arrow bytes gathered before a row group is written: bounds memory, keeps statistics useful."""

@@ -11,6 +11,7 @@ from lake_assets.catalog import Catalog, Shrink, ShrinkPolicy, checks_key, data_
 from lake_assets.catalog.model import CatalogError
 from lake_assets.orchestration.build import build_defs
 from lake_assets.sources.platform import PlatformExport
+from lake_assets.storage.repair import _same_rows
 from lake_assets.storage.schema import arrow_schema
 from tests.conftest import boto3_client, settings_of
 from tests.orchestration.conftest import NOW, first_error
@@ -120,6 +121,58 @@ def test_single_rows_may_be_erased_and_are_counted(music):
     assert ids(music) == set(range(11, 101))
     (event,) = again.get_asset_materialization_events()
     assert event.materialization.metadata["lost_rows"].value == 10
+
+
+def test_many_small_losses_are_judged_as_one(music):
+    """Each run loses less than the share; together they may not lose more."""
+    insert(music, 1, 1000)
+    assert run(music).success
+    music.sql(f"DELETE FROM {music.schema}.plays WHERE play_id <= 60")
+    assert run(music).success
+    insert(music, 1001, 60)
+    assert run(music).success
+    # The new rows are others: 60 of the old ones are gone, and 60 more would be too many.
+    music.sql(f"DELETE FROM {music.schema}.plays WHERE play_id <= 120")
+
+    said = first_error(run(music))
+
+    assert "the stored day has 1,000 rows and had 1,000 rows at its fullest" in said
+    assert "60 of the stored ones are not among them" in said
+    assert "with those that went before 120 are gone (at most 10% may go)" in said
+    assert ids(music) == set(range(61, 1061))
+    assert run(music, **ALLOW).success
+    # Who let them go begins anew.
+    music.sql(f"DELETE FROM {music.schema}.plays WHERE play_id <= 180")
+    assert run(music).success
+    assert ids(music) == set(range(181, 1061))
+
+
+def test_repair_does_not_forget_what_went_before(music):
+    insert(music, 1, 1000)
+    run(music)
+    music.sql(f"DELETE FROM {music.schema}.plays WHERE play_id <= 90")
+    run(music)
+    dataset, day = music.catalog[PLAYS], date.fromisoformat(DAY)
+    key = data_key(dataset, day)
+    music.store.put_over(
+        key, _same_rows(music.store, key, ""), etag=music.store.etags(dataset)[day]
+    )
+    music.sql(f"DELETE FROM {music.schema}.plays WHERE play_id <= 110")
+
+    assert "had 1,000 rows at its fullest" in first_error(run(music))
+
+
+def test_a_column_does_not_lose_its_values_bit_by_bit(music):
+    insert(music, 1, 200)
+    run(music)
+    music.sql(f"UPDATE {music.schema}.plays SET listener = NULL WHERE play_id > 120")
+    assert run(music).success
+    music.sql(f"UPDATE {music.schema}.plays SET listener = NULL WHERE play_id > 70")
+
+    said = first_error(run(music))
+
+    assert "120 values of `listener` and had 200 values of `listener` at its fullest" in said
+    assert "the new one has 70 values of `listener`" in said
 
 
 def test_as_many_other_rows_are_a_loss_too(music):
@@ -241,6 +294,43 @@ def test_a_mirror_follows_its_source(music):
     assert ids(music) == set()
     (event,) = again.get_asset_materialization_events()
     assert event.materialization.metadata["lost_rows"].value == 50
+
+
+def test_a_mirror_does_not_follow_a_column_that_was_renamed(music):
+    declare(music, Shrink(policy=ShrinkPolicy.MIRROR))
+    insert(music, 1, 50)
+    run(music)
+    music.sql(f"ALTER TABLE {music.schema}.plays RENAME COLUMN listener TO heard_by")
+    music.sql(f"DELETE FROM {music.schema}.plays WHERE play_id <= 40")
+
+    failed = run(music)
+
+    assert "50 values of `listener`, the new one has none in 10 rows" in first_error(failed)
+    assert "the source has no column `listener`" in first_error(failed)
+    assert ids(music) == set(range(1, 51))
+    assert run(music, **ALLOW).success
+    assert ids(music) == set(range(41, 51))
+
+
+def test_a_mirror_does_not_follow_a_column_that_is_null_everywhere(music):
+    declare(music, Shrink(policy=ShrinkPolicy.MIRROR))
+    insert(music, 1, 50)
+    run(music)
+    music.sql(f"UPDATE {music.schema}.plays SET listener = NULL")
+    music.sql(f"DELETE FROM {music.schema}.plays WHERE play_id <= 40")
+
+    assert "50 values of `listener`, the new one has none" in first_error(run(music))
+
+
+def test_a_mirror_follows_where_the_only_values_of_a_column_went_with_their_row(music):
+    declare(music, Shrink(policy=ShrinkPolicy.MIRROR))
+    insert(music, 1, 5)
+    music.sql(f"UPDATE {music.schema}.plays SET listener = NULL WHERE play_id > 1")
+    run(music)
+    music.sql(f"DELETE FROM {music.schema}.plays WHERE play_id = 1")
+
+    assert run(music).success
+    assert ids(music) == {2, 3, 4, 5}
 
 
 def test_what_is_kept_stays_when_it_no_longer_comes(music):

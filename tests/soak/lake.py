@@ -344,11 +344,10 @@ class Soak:
             self.fullest[dataset.partition, day] = now
             gone = len(before.keys() - now.keys())
             for place in emptied if now else ():
-                is_gone_with_rows = _values(before, place) <= gone
-                is_renamed = COLUMNS[place] == "score" and dataset.partition in self.renamed
-                assert is_gone_with_rows and not is_renamed, (
-                    f"{where}: `{COLUMNS[place]}` lost its values"
-                )
+                name = COLUMNS[place]
+                assert _values(before, place) <= gone, f"{where}: `{name}` lost its values"
+                is_renamed = name == "score" and dataset.partition in self.renamed
+                assert not is_renamed, f"{where}: `{name}` has another name, and lost its values"
             return
         lost = fullest.keys() - now.keys()
         assert len(lost) <= dataset.shrink.share * len(fullest), (

@@ -15,6 +15,7 @@ from lake_assets.storage.conform import SchemaMismatch
 from lake_assets.storage.schema import arrow_schema
 from lake_assets.storage.store import ChangedMeanwhile, LakeStore, StorageError
 from lake_assets.storage.writer import PartitionWriter
+from tests.conftest import boto3_client
 
 DAY = date(2026, 11, 21)
 PLAYS = event(
@@ -130,19 +131,10 @@ def test_a_writer_that_is_killed_leaves_the_old_partition_whole(bucket):
 
 
 @pytest.mark.parametrize("large", [False, True], ids=["single PUT", "multipart"])
-def test_of_two_writers_of_one_day_the_second_is_told(bucket, large, monkeypatch):
+def test_of_two_writers_of_one_day_the_second_is_told(bucket, large):
     """Each has looked at what is stored before either is done: one object, whole, by the first."""
-    # The embedded S3 server compares and completes in two steps: at the same instant, both pass.
-    client, completing = multipart._client(bucket), threading.Lock()
-    complete = client.complete_multipart_upload
-
-    def alone(**kwargs):
-        with completing:
-            return complete(**kwargs)
-
-    monkeypatch.setattr(client, "complete_multipart_upload", alone)
     writer_to(bucket).write(PLAYS, DAY, [batch(0, 3, "old")])
-    both_looked = threading.Barrier(2, timeout=60)
+    both_looked = threading.Barrier(2)
 
     def rows(name: str):
         both_looked.wait()
@@ -167,6 +159,46 @@ def test_of_two_writers_of_one_day_the_second_is_told(bucket, large, monkeypatch
         titles = parquet.read().column("title").to_pylist()
     assert titles[:3] == [run_id] * 3
     assert len(titles) == 3 + (60_000 if large else 0)
+
+
+def test_of_uploads_that_end_at_the_same_instant_one_replaces_the_object(bucket):
+    """The embedded S3 server compares and completes in two steps: without a lock, both pass."""
+    client, key = boto3_client(bucket), "raw/music/plays/date=2026-11-21/data.parquet"
+    for _ in range(8):
+        etag = client.put_object(Bucket=bucket.bucket, Key=key, Body=b"old")["ETag"]
+        both_sent = threading.Barrier(2)
+
+        def parts(name: bytes, both_sent=both_sent):
+            yield os.urandom(5 * 2**20)
+            yield name
+            both_sent.wait()
+
+        def upload(name: bytes, etag=etag, parts=parts) -> bool:
+            try:
+                multipart.upload_parts(bucket, key, parts(name), etag=etag)
+            except FileExistsError:
+                return False
+            return True
+
+        with ThreadPoolExecutor(2) as pool:
+            replaced = dict(zip((b"a", b"b"), pool.map(upload, (b"a", b"b")), strict=True))
+        assert sorted(replaced.values()) == [False, True]
+        content = client.get_object(Bucket=bucket.bucket, Key=key)["Body"].read()
+        assert replaced[content[-1:]]
+    assert "Contents" not in client.list_objects_v2(Bucket=bucket.bucket, Prefix=f"locks/{key}")
+
+
+def test_the_lock_of_a_process_that_died_is_taken_over(bucket, monkeypatch):
+    client, key = boto3_client(bucket), "raw/music/plays/date=2026-11-20/data.parquet"
+    lock = {"Bucket": bucket.bucket, "Key": f"locks/{key}"}
+    client.put_object(**lock, Body=b"of a process that died")
+    monkeypatch.setattr(multipart, "LOCK_LEASE_S", 1.0)
+
+    parts = iter([os.urandom(5 * 2**20), b"end"])
+    multipart.upload_parts(bucket, key, parts, etag=None)
+
+    assert client.head_object(Bucket=bucket.bucket, Key=key)["ContentLength"] == 5 * 2**20 + 3
+    assert "Contents" not in client.list_objects_v2(Bucket=bucket.bucket, Prefix=lock["Key"])
 
 
 def test_the_version_token_changes_with_every_bump(bucket):
