@@ -24,6 +24,10 @@ FOR_DEVELOPMENT := $(VENV)/.installed-for-development
 # Where the checkout was when it was installed: commands in .venv hold that path.
 CHECKOUT := $(VENV)/.checkout
 
+ifneq "$(and $(PYTHON),$(wildcard $(BIN)/python))" ""
+$(info $(VENV) exists and is used as it is: PYTHON=$(PYTHON) takes effect after `make clean`.)
+endif
+
 # Variables of the user's shell that would change the interpreter (and without bytecode, every
 # Dagster run would spend seconds on compiling what it imports), or where pip installs.
 unexport $(filter-out PYTHONPYCACHEPREFIX,$(filter PYTHON%,$(.VARIABLES))) __PYVENV_LAUNCHER__

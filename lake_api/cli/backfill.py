@@ -75,7 +75,10 @@ def run_backfill(wanted: Wanted, *, dry_run: bool, wait: bool, as_json: bool) ->
     catalog, now = load_catalog(), datetime.now(tz=UTC)
     last = wanted.last or now.date()
     first = wanted.first or last - timedelta(days=DEFAULT_DAYS)
-    datasets = list(_chosen(catalog, wanted, state.settings))
+    refused = _not_configured(state.settings)
+    chosen = list(_chosen(catalog, wanted))
+    datasets = [dataset for dataset in chosen if _upstream(dataset) not in refused]
+    _print_left_out(chosen, refused)
     with DagsterHttp(state.dagster_url, hint=_LOGS) as dagster, live_line(tables.stderr()) as line:
         there = stored_days(state.settings, datasets)
         under_way = _days_under_way(dagster, datasets)
@@ -92,7 +95,28 @@ def run_backfill(wanted: Wanted, *, dry_run: bool, wait: bool, as_json: bool) ->
             _wait(client, missing)
 
 
-def _chosen(catalog: Catalog, wanted: Wanted, settings: Mapping[str, str]) -> Iterator[Dataset]:
+def _not_configured(settings: Mapping[str, str]) -> Mapping[str, str]:
+    """The outside sources that can't be asked, and why."""
+    reasons = {upstream.name: upstream.why_not(settings) for upstream in UPSTREAMS}
+    return {name: reason for name, reason in reasons.items() if reason}
+
+
+def _upstream(dataset: Dataset) -> str:
+    """The outside source of a dataset; empty where it has another one."""
+    return dataset.source.upstream if isinstance(dataset.source, ExternalSource) else ""
+
+
+def _print_left_out(chosen: Sequence[Dataset], refused: Mapping[str, str]) -> None:
+    """Say on stderr which datasets have no configured source: a run of them would write nothing."""
+    by_reason: dict[str, list[str]] = {}
+    for dataset in chosen:
+        if reason := refused.get(_upstream(dataset)):
+            by_reason.setdefault(reason, []).append(dataset.partition)
+    for reason, names in by_reason.items():
+        click.echo(f"unconfigured, left out: {', '.join(names)} ({reason})", err=True)
+
+
+def _chosen(catalog: Catalog, wanted: Wanted) -> Iterator[Dataset]:
     by_any_name = {dataset.partition: dataset for dataset in catalog} | dict(catalog.by_sql_name)
     for name in wanted.datasets:
         if name not in by_any_name:
@@ -103,13 +127,9 @@ def _chosen(catalog: Catalog, wanted: Wanted, settings: Mapping[str, str]) -> It
             raise _unknown("group", name, groups)
     names = {by_any_name[name].partition for name in wanted.datasets}
     in_groups = {groups[name.lower().replace(" ", "_")] for name in wanted.groups}
-    refused = {upstream.name for upstream in UPSTREAMS if upstream.why_not(settings)}
     for dataset in catalog:
         is_named = dataset.partition in names or dataset.group in in_groups
-        source = dataset.source
-        is_refused = isinstance(source, ExternalSource) and source.upstream in refused
-        # Without names: all that can be written.
-        if is_named or not (names or in_groups or is_refused):
+        if is_named or not (names or in_groups):
             yield dataset
 
 

@@ -2,7 +2,7 @@
 
 import os
 
-from lake_api.cli.failure import CommandFailed
+from lake_api.cli.failure import BAD_SETTING, CommandFailed
 from lake_api.settings import SettingsError, all_names, check_environment
 from lake_assets.catalog import LakeLocation
 from lake_assets.catalog.settings import check_names, platform_database_url
@@ -17,7 +17,9 @@ def require_known_settings() -> None:
     try:
         check_names(os.environ, all_names())
     except SettingsError as error:
-        raise CommandFailed(str(error), hint="Unset it, or correct its name.") from error
+        raise CommandFailed(
+            str(error), hint="Unset it, or correct its name.", exit_code=BAD_SETTING
+        ) from error
 
 
 def require_usable_settings() -> None:
@@ -33,4 +35,6 @@ def require_usable_settings() -> None:
             LakeLocation.from_mapping(os.environ)
             LakeLocation.from_mapping(os.environ, reader=True)
     except SettingsError as error:
-        raise CommandFailed(str(error), hint="README.md lists the settings.") from error
+        raise CommandFailed(
+            str(error), hint="README.md lists the settings.", exit_code=BAD_SETTING
+        ) from error

@@ -11,14 +11,18 @@ import click
 
 from lake_api.stack.errors import StackError
 
+BAD_SETTING = 2
+"""The exit code where a setting can't be used, as of a wrong option; the service has the same."""
+
 
 class CommandFailed(click.ClickException):
     """One red line says what, the next what to do; `details` stand between them."""
 
-    def __init__(self, message: str, *, hint: str, details: str = "") -> None:
+    def __init__(self, message: str, *, hint: str, details: str = "", exit_code: int = 1) -> None:
         super().__init__(message)
         self.hint = hint
         self.details = details
+        self.exit_code = exit_code
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print to stderr."""

@@ -66,6 +66,8 @@ def run_up(*, detach: bool, schedules: bool, with_fakes: bool, ports: Mapping[st
             arguments.append("--with-fakes")
         state = start_detached(arguments, home=home, env=os.environ)
         print_state(state, tables.stdout())
+        for note in state.notes:
+            click.echo(note)
         click.echo("`lake down` stops everything.")
         return
     supervisor = Supervisor(

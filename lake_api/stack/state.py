@@ -60,6 +60,8 @@ class StackState:
     schedules: bool
     parts: tuple[PartState, ...]
     settings: Mapping[str, str] = field(repr=False)
+    notes: tuple[str, ...] = ()
+    """What a person should know of its start: ports that were taken."""
 
 
 class AlreadyRunning(StackError):

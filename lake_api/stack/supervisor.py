@@ -120,6 +120,7 @@ class Supervisor:
         self._noting = threading.Lock()
         self._owner_database_url: str | None = None
         self._is_new_bucket = False
+        self._notes: list[str] = []
 
     def start(self) -> StackState:
         """Start every part; return when all are ready.
@@ -209,9 +210,11 @@ class Supervisor:
         """Say where a part is not where one looks for it, and let it be there the next time."""
         if preferred and port != preferred:
             if self._memory.recall(name, preferred) != port:
-                self._say(
+                note = (
                     f"port {preferred} is taken: {name} uses port {port} now and at the next start"
                 )
+                self._notes.append(note)
+                self._say(note)
             self._memory.keep(name, preferred, port)
 
     # ---- parts
@@ -458,6 +461,7 @@ class Supervisor:
             owner_database_url=self._owner_database_url,
             schedules=self._schedules,
             parts=self._part_states(),
+            notes=tuple(self._notes),
             settings={
                 name: value
                 for name, value in self._settings.items()

@@ -125,6 +125,18 @@ def positive_float(text: str) -> float:
     return value
 
 
+def up_to(largest: int, parse: Callable[[str], float]) -> Callable[[str], Any]:
+    """What `parse` takes, and not more than `largest`."""
+
+    def bounded(text: str) -> float:
+        value = parse(text)
+        if value > largest:
+            raise ValueError(f"must be at most {largest:,}")
+        return value
+
+    return bounded
+
+
 def port(text: str) -> int:
     """A TCP port."""
     value = _int(text)
@@ -195,7 +207,7 @@ LAKE_SETTINGS: tuple[Setting, ...] = (
         name="LAKE_CATCH_UP_DAYS",
         default="7",
         sentence="Days that `catch_up` looks back; 0 turns it off.",
-        parse=whole_int,
+        parse=up_to(36_500, whole_int),
     ),
     Setting(
         name="LAKE_ALERT_WEBHOOK_URL",
@@ -233,20 +245,20 @@ LAKE_SETTINGS: tuple[Setting, ...] = (
         name="LAKE_PLATFORM_LOCK_TIMEOUT_S",
         default="10",
         sentence="Seconds that an export waits for a locked table before that one fails.",
-        parse=positive_float,
+        parse=up_to(86_400, positive_float),
     ),
     Setting(
         name="LAKE_LATE_ROWS_DAYS",
         default="28",
         sentence="Days whose rows lake.late_rows compares with the database once a week.",
-        parse=positive_int,
+        parse=up_to(36_500, positive_int),
     ),
     Setting(
         name="LAKE_HISTORY_DAYS",
         default="30",
         sentence="Days that Dagster keeps every event and log of; see docs/operations.md for the "
         "rest.",
-        parse=positive_int,
+        parse=up_to(36_500, positive_int),
     ),
     Setting(
         name="LAKE_DAGSTER_DIR",

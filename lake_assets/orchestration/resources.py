@@ -14,12 +14,14 @@ from typing import Any
 import dagster as dg
 
 from lake_assets.catalog import Dataset, LakeLocation, LocationError
-from lake_assets.catalog.settings import SettingsError, platform_database_url
-from lake_assets.sources.config import PLATFORM
+from lake_assets.catalog.settings import (
+    SettingsError,
+    platform_database_url,
+    read_lake_setting,
+)
 from lake_assets.storage.store import LakeStore
 
 _LISTED_AT_ONCE = 8
-_LARGEST_SETTING = 1_000_000.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +114,7 @@ class PlatformResource:
         Raises:
             dagster.Failure: the setting is no number of seconds; a retry would not help.
         """
-        return self._number("LAKE_PLATFORM_LOCK_TIMEOUT_S")
+        return self._setting("LAKE_PLATFORM_LOCK_TIMEOUT_S")
 
     @property
     def late_rows_days(self) -> int:
@@ -121,17 +123,13 @@ class PlatformResource:
         Raises:
             dagster.Failure: the setting is no number of days; a retry would not help.
         """
-        return int(self._number("LAKE_LATE_ROWS_DAYS"))
+        return self._setting("LAKE_LATE_ROWS_DAYS")
 
-    def _number(self, name: str) -> float:
-        text = PLATFORM.values(self.env)[name]
+    def _setting(self, name: str) -> Any:
         try:
-            number = float(text)
-        except ValueError:
-            number = 0.0
-        if not 0 < number < _LARGEST_SETTING:
-            raise dg.Failure(f"{name} must be a number above 0, not {text!r}", allow_retries=False)
-        return number
+            return read_lake_setting(name, self.env)
+        except SettingsError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
 
     @property
     def url(self) -> str:

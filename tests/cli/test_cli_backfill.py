@@ -159,6 +159,16 @@ def test_unknown_names_are_refused_with_a_hint(service: Service):
 
 
 @pytest.mark.usefixtures("stored")
+def test_what_is_not_configured_is_told_and_left_out(service: Service):
+    named = ("--dataset", RUNS, "--dataset", "external/slack", "--from", ago(2))
+    service.say(under_way())
+    looked = lake("backfill", "--missing", *named, "--dry-run", "--json")
+    assert looked.exit_code == 0, looked.stderr
+    assert {one["dataset"] for one in json.loads(looked.stdout)} == {RUNS}
+    assert "unconfigured, left out: external/slack (Slack: " in looked.stderr
+
+
+@pytest.mark.usefixtures("stored")
 def test_a_bucket_that_does_not_answer_is_told(service: Service, home: Path):
     state = read_state(home)
     settings = {**state.settings, "MINIO_URL": "http://127.0.0.1:9"}

@@ -174,3 +174,24 @@ def test_a_broken_state_is_told_by_every_command(home: Path, command: tuple[str,
     assert result.exit_code == 1
     assert "is broken" in result.stderr.splitlines()[0]
     assert "Remove it" in result.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LAKE_READER_ACESS_KEY", "x"),
+        ("LAKE_SCHEDULES", "perhaps"),
+        ("LAKE_LATE_ROWS_DAYS", "1e3"),
+        ("LAKE_PLATFORM_LOCK_TIMEOUT_S", "1e300"),
+        ("PLATFORM_DATABASE_URL", "mysql://host/db"),
+        ("MINIO_SECRUE", "true"),
+    ],
+)
+@pytest.mark.usefixtures("home")
+def test_a_setting_that_cant_be_used_ends_lake_up_as_a_wrong_option_does(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+):
+    monkeypatch.setenv(name, value)
+    result = lake("up")
+    assert result.exit_code == 2
+    assert name in result.stderr.splitlines()[0]

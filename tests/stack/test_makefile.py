@@ -58,6 +58,14 @@ def test_a_python_that_does_not_run_is_passed_over(checkout: Path, tmp_path: Pat
     assert not (checkout / ".venv").exists()
 
 
+def test_a_python_that_comes_too_late_is_told_in_one_line(checkout: Path, tmp_path: Path) -> None:
+    program(checkout / ".venv" / "bin" / "python", "exit 1")
+    python = str(tmp_path / "python")
+    line = f".venv exists and is used as it is: PYTHON={python} takes effect after `make clean`."
+    assert make(checkout, "help", f"PYTHON={python}").stdout.splitlines()[0] == line
+    assert line not in make(checkout, "help").stdout
+
+
 def test_pip_sees_the_network_and_no_other_settings(checkout: Path) -> None:
     program(checkout / ".venv" / "bin" / "python", 'env > "$PWD/env"; exit 1')
     ended = make(

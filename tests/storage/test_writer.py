@@ -134,7 +134,7 @@ def test_a_writer_that_is_killed_leaves_the_old_partition_whole(bucket):
 def test_of_two_writers_of_one_day_the_second_is_told(bucket, large):
     """Each has looked at what is stored before either is done: one object, whole, by the first."""
     writer_to(bucket).write(PLAYS, DAY, [batch(0, 3, "old")])
-    both_looked = threading.Barrier(2)
+    both_looked = threading.Barrier(2, timeout=60)
 
     def rows(name: str):
         both_looked.wait()
@@ -166,7 +166,7 @@ def test_of_uploads_that_end_at_the_same_instant_one_replaces_the_object(bucket)
     client, key = boto3_client(bucket), "raw/music/plays/date=2026-11-21/data.parquet"
     for _ in range(8):
         etag = client.put_object(Bucket=bucket.bucket, Key=key, Body=b"old")["ETag"]
-        both_sent = threading.Barrier(2)
+        both_sent = threading.Barrier(2, timeout=60)
 
         def parts(name: bytes, both_sent=both_sent):
             yield os.urandom(5 * 2**20)
