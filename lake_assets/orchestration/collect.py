@@ -81,6 +81,7 @@ def collected(
                     source=str(dataset.source),
                     seen=seen,
                     joined=collector.fades and not replaces,
+                    said=collection.said,
                 )
                 yield from write_reported(context, rows, collection.notes)
             context.log.info(f"{dataset.partition}: {http.requests} requests")

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lake_assets.catalog import Kind
-from lake_assets.orchestration.judge import ROWS_WITHOUT_DAY, UNFIT_VALUES
+from lake_assets.orchestration.judge import ROWS_WITHOUT_DAY
 from lake_assets.orchestration.retries import final_failures
+from lake_assets.sources.fitting import UNFIT_VALUES
 from lake_assets.sources.postgres_values import Nulled
 
 if TYPE_CHECKING:

@@ -18,8 +18,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lake_assets.catalog import Dataset, Kind, PostgresSource, Reference, data_key
+from lake_assets.catalog import (
+    Dataset,
+    ExternalSource,
+    Kind,
+    PostgresSource,
+    Reference,
+    data_key,
+)
 from lake_assets.catalog.layout import key_of_day
+from lake_assets.sources.fitting import UNFIT_VALUES
 from lake_assets.storage.day_facts import DayFacts
 from lake_assets.storage.schema import arrow_schema
 from lake_assets.storage.store import LakeStore
@@ -34,7 +42,6 @@ MIN_COMPARED_DAYS = 4
 MIN_ROWS = 50
 """Shares of fewer rows say nothing."""
 
-UNFIT_VALUES = "unfit_values"
 ROWS_WITHOUT_DAY = "rows_without_day"
 LATE_ROWS = "late_rows"
 
@@ -220,6 +227,10 @@ def _is_exported(dataset: Dataset) -> bool:
     return isinstance(dataset.source, PostgresSource)
 
 
+def _is_read(dataset: Dataset) -> bool:
+    return isinstance(dataset.source, PostgresSource | ExternalSource)
+
+
 def _is_exported_by_day(dataset: Dataset) -> bool:
     return dataset.kind is Kind.EVENT and _is_exported(dataset)
 
@@ -297,7 +308,7 @@ CHECKS = (
         name=UNFIT_VALUES,
         sentence="No value became null because its declared type can't hold it.",
         blocks=False,
-        applies=_is_exported,
+        applies=_is_read,
         fails=lambda day: day.said.get(UNFIT_VALUES),
     ),
     DeclaredCheck(

@@ -4,7 +4,8 @@ Belongs here: recording the days that the bucket has and Dagster does not know, 
 Does not belong here: writing days, the command `lake reindex` (which shows how far this is).
 
 Each day becomes a materialization of no run, oldest day first, inputs before what is derived from
-them. Days that Dagster knows are left alone: it can be ended and started again at any time.
+them. Days that Dagster knows are left alone: it can be ended and started again at any time. A day
+that a run writes meanwhile is that run's to report.
 
 What is recorded would look like inputs that were just written. Derived datasets wait while this
 goes on, and are recorded last of each day: then none is older than its inputs, and none runs.
@@ -73,6 +74,11 @@ def reindex(
         for dataset in ordered
         if day in frozenset(lacking[dataset.partition])
     ]
+    reported = {
+        dataset.partition: _reports(instance, dataset)
+        for dataset in ordered
+        if lacking[dataset.partition]
+    }
     try:
         with ThreadPoolExecutor(_FOOTERS_AT_ONCE) as pool:
             for start in range(0, len(work), _FOOTERS_AT_ONCE):
@@ -81,11 +87,24 @@ def reindex(
                 for (day, dataset), about in zip(
                     some, pool.map(partial(_described, store), some), strict=True
                 ):
-                    if about is not None:
+                    before = reported[dataset.partition].get(day.isoformat())
+                    now = _reports(instance, dataset, day).get(day.isoformat())
+                    if about is not None and now == before:
                         _record(instance, store, dataset, day, about)
                 yield Progress(done=start + len(some), total=len(work), day=some[-1][0])
     finally:
         _pause(instance, 0.0)
+
+
+def _reports(
+    instance: dg.DagsterInstance, dataset: Dataset, day: date | None = None
+) -> Mapping[str, int]:
+    """The newest materialization of each partition, or of one, by its place in the event log."""
+    return instance.get_latest_storage_id_by_partition(
+        dg.AssetKey(dataset.asset_key),
+        dg.DagsterEventType.ASSET_MATERIALIZATION,
+        {day.isoformat()} if day else None,
+    )
 
 
 def is_reindexing(instance: dg.DagsterInstance) -> bool:

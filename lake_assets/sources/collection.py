@@ -16,7 +16,7 @@ from lake_assets.sources.batches import to_batches
 from lake_assets.sources.collect import Ask, Collector
 from lake_assets.sources.errors import NotPublishedYet, NotShownAnyMore, SourceMismatch
 from lake_assets.sources.fading import StoredDay
-from lake_assets.sources.fitting import Fitting
+from lake_assets.sources.fitting import UNFIT_VALUES, Fitting
 from lake_assets.sources.http import HttpSource
 from lake_assets.sources.revisions import COLLECTED_COLUMN, HASH_COLUMN, Known, row_hash
 from lake_assets.storage.store import LakeStore
@@ -25,6 +25,8 @@ from lake_assets.storage.store import LakeStore
 @dataclass(slots=True, kw_only=True)
 class Collection:
     """One run's collection of one dataset. `notes` says per day what became of it, for people.
+
+    `said` has by day what a check tells of it.
 
     With `keep_stored`, days that the lake already has are not asked for again; they are in `kept`.
     With `replace`, nothing stays of a stored day of a source that fades.
@@ -44,6 +46,7 @@ class Collection:
     notes: dict[date, dict[str, str | int]] = field(
         init=False, default_factory=dict[date, dict[str, str | int]]
     )
+    said: dict[date, dict[str, str]] = field(init=False, default_factory=dict[date, dict[str, str]])
     kept: set[date] = field(init=False, default_factory=set[date])
     missing: set[date] = field(init=False, default_factory=set[date])
     _open: dict[date, Generator[pa.RecordBatch]] = field(
@@ -141,6 +144,8 @@ class Collection:
         if said := fitting.said():
             note["odd_values"] = fitting.count
             self.warn(f"{ask.day}: {said}")
+        if nulled := fitting.said_of_nulled():
+            self.said[ask.day] = {UNFIT_VALUES: nulled}
         if empty:
             note.setdefault("reason", "the source has no rows for the day")
 

@@ -22,6 +22,9 @@ from lake_assets.sources.errors import FieldMismatch
 from lake_assets.sources.personal import masked
 from lake_assets.sources.values import json_text
 
+UNFIT_VALUES = "unfit_values"
+"""The check that tells of values which became null."""
+
 _INT64 = range(-(2**63), 2**63)
 _FLOAT_DIGITS = 2**53
 _DECIMAL_BOUND = Decimal(10) ** 12
@@ -29,6 +32,7 @@ _DECIMAL_PLACES = 6
 _LONGEST_NUMBER_CHARS = 400
 _FLAGS = {"true": True, "false": False}
 _CHANGED_ROWS = 10
+_NULLED = "of another type, stored as null"
 _UNFIT = object()
 
 
@@ -78,14 +82,14 @@ class Fitting:
         """What was odd, by column, for people; empty if nothing was."""
         kinds = {
             "of another type, stored as text": self.as_text,
-            "of another type, stored as null": self.left_out,
+            _NULLED: self.left_out,
             "that the column does not list, stored as they came": self.unlisted,
         }
-        return "; ".join(
-            f"`{name}`: {count:,} {'value' if count == 1 else 'values'} {kind}"
-            for kind, counts in kinds.items()
-            for name, count in sorted(counts.items())
-        )
+        return "; ".join(_said(kind, counts) for kind, counts in kinds.items() if counts)
+
+    def said_of_nulled(self) -> str:
+        """Of which columns values became null; empty if none did."""
+        return _said(_NULLED, self.left_out)
 
     def _fitted(self, column: Column, value: object) -> object:
         if FITS[column.type](value):
@@ -103,6 +107,13 @@ class Fitting:
         self.left_out[column.name] += 1
         self.retyped(column, value)
         return None
+
+
+def _said(kind: str, counts: Counter[str]) -> str:
+    return "; ".join(
+        f"`{name}`: {count:,} {'value' if count == 1 else 'values'} {kind}"
+        for name, count in sorted(counts.items())
+    )
 
 
 def _is_json(value: object) -> bool:

@@ -1,5 +1,9 @@
 """A lost history of Dagster is recorded anew from the bucket, and nothing runs for it."""
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
@@ -12,6 +16,7 @@ from lake_assets.orchestration.reindex import REINDEXED, is_reindexing, reindex
 from lake_assets.storage.schema import arrow_schema
 from lake_assets.storage.store import LakeStore
 from lake_assets.storage.writer import PartitionWriter
+from tests.conftest import settings_of
 from tests.orchestration.derived_lake import ARTISTS, HITS, LISTENS, PLAYS, RATINGS, catalog
 from tests.orchestration.test_derive_automation import Watch
 
@@ -106,3 +111,37 @@ def test_one_that_was_ended_goes_on_from_where_it_was(store, watch):
     assert rest[-1].total < 4 * 7 + 1
     assert done + rest[-1].total >= 4 * 7 + 1
     assert watch.tick() == {}
+
+
+def test_a_day_that_a_run_writes_meanwhile_is_that_runs_to_report(store, watch):
+    steps = reindex(watch.instance, CATALOG, store, today=TODAY)
+    next(steps)
+    day = ago(1).isoformat()
+    watch.instance.report_runless_asset_event(
+        dg.AssetMaterialization(asset_key=PLAYS, partition=day, metadata={"by": "a run"})
+    )
+
+    list(steps)
+
+    events = watch.instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=dg.AssetKey(PLAYS), asset_partitions=[day]), limit=9
+    ).records
+    assert [one.asset_materialization.metadata["by"].value for one in events] == ["a run"]
+
+
+@pytest.mark.usefixtures("store")
+def test_killed_ones_lose_no_day_and_record_none_twice(bucket, tmp_path):
+    env = {**os.environ, **settings_of(bucket), "DAGSTER_HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "tests.orchestration.reindex_process"]
+    for days, code in (("5", -signal.SIGKILL), ("6", -signal.SIGKILL), ("0", 0)):
+        assert subprocess.run([*command, days], env=env, check=False).returncode == code
+
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        for partition in (PLAYS, RATINGS):
+            records = instance.fetch_materializations(dg.AssetKey([partition]), limit=99).records
+            assert sorted(one.partition_key for one in records) == sorted(
+                ago(back).isoformat() for back in range(1, 8)
+            )
+        for partition in (LISTENS, HITS):
+            assert len(materialized(instance, partition)) == 7
+        assert not is_reindexing(instance)

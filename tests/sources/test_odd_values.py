@@ -5,8 +5,10 @@ from datetime import timedelta
 
 import pytest
 
+from lake_assets.catalog import load_catalog
 from lake_assets.sources.errors import FieldMismatch
 from lake_assets.sources.fitting import Fitting
+from lake_assets.storage.day_facts import read_facts
 from tests.fakes import base
 from tests.fakes.cdtfa import FakeCdtfa
 from tests.fakes.census import FakeCensus
@@ -126,6 +128,12 @@ def test_an_odd_value_loses_no_row_and_is_counted(collecting, case):
     assert result.success, failure(result)
     assert len(lake.rows(day)) == rows
     assert metadata(result)[f"{day}"]["odd_values"] == odd
+    # Values that became null fail a check, so that answers over the day warn of them as well.
+    failed = read_facts(lake.store, load_catalog()[partition])[day].failed
+    assert ("unfit_values" in failed) == (None in stored.values() or not stored)
+    for column, value in stored.items():
+        if value is None:
+            assert f"`{column}`: 1 value of another type, stored as null" in failed["unfit_values"]
     for column, value in stored.items():
         assert value in [row[column] for row in lake.rows(day)]
 

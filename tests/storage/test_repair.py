@@ -1,6 +1,9 @@
 """Days whose columns of floats have statistics are found, and written again with the same rows."""
 
 import math
+import multiprocessing
+import os
+import signal
 import struct
 from datetime import UTC, date, datetime, timedelta
 
@@ -10,7 +13,12 @@ import pytest
 
 from lake_assets.catalog import data_key, event, version_key
 from lake_assets.storage import repair as repairing
-from lake_assets.storage.day_facts import DayFacts, merge_facts, read_facts
+from lake_assets.storage.day_facts import (
+    DayFacts,
+    merge_facts,
+    merge_facts_of_stored,
+    read_facts,
+)
 from lake_assets.storage.repair import misread_columns, repair_dataset
 from lake_assets.storage.schema import arrow_schema
 from lake_assets.storage.store import LakeStore
@@ -208,3 +216,55 @@ def test_floats_of_any_width_and_depth_are_found():
     pq.write_table(rows, sink)
     found = misread_columns(pq.read_metadata(pa.BufferReader(sink.getvalue())))
     assert found == ("half", "single", "inside.a.list.element")
+
+
+def _repair_until_killed(location, puts: int) -> None:
+    """Repair in a process that ends by SIGKILL after its `puts`-th request that writes."""
+    put = LakeStore._put
+
+    def counted(self, key, content, *, mode):
+        nonlocal puts
+        etag = put(self, key, content, mode=mode)
+        puts -= 1
+        if not puts:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return etag
+
+    LakeStore._put = counted
+    repair_dataset(LakeStore(location), SCORES)
+
+
+def test_killed_repairs_beside_a_writer_lose_and_double_nothing(bucket, store):
+    """Whatever the moment: each day has its old rows or the writer's, and a verdict about them."""
+    days = [FIRST + timedelta(days=number) for number in range(12)]
+    merge_facts(
+        store,
+        SCORES,
+        {
+            day: DayFacts(etag=put_old(store, day, table(day)), rows=9, failed={"volume": "odd"})
+            for day in days
+        },
+    )
+    writer = PartitionWriter(store, run_id="new", code_version="v", allow_shrink=True)
+    written = days[1::4]
+    context = multiprocessing.get_context("spawn")
+    for day, puts in zip([*written, None], (1, 4, 9, 0), strict=True):
+        process = context.Process(target=_repair_until_killed, args=(bucket, puts))
+        process.start()
+        if day is not None:
+            # A run of this day, at the same time.
+            rows = table(day, [1.5, math.nan]).to_batches()
+            etag = writer.write(SCORES, day, rows).etag
+            merge_facts_of_stored(store, SCORES, {day: DayFacts(etag=etag, rows=2)})
+        process.join()
+        assert process.exitcode == (-signal.SIGKILL if puts else 0)
+
+    assert sorted(store.etags(SCORES)) == days
+    facts = read_facts(store, SCORES)
+    for day in days:
+        rows, metadata = stored(store, day)
+        values = [1.5, math.nan] if day in written else VALUES
+        assert bits(rows["score"]) == bits(pa.array(values))
+        assert misread_columns(metadata) == ()
+        assert facts[day].etag == bare(store, day)
+        assert facts[day].failed == ({} if day in written else {"volume": "odd"})
