@@ -26,7 +26,7 @@ from lake_api.nearest import did_you_mean
 from lake_api.tasks.dagster import TASK_TAG
 from lake_assets.catalog import Catalog, Dataset, ExternalSource, load_catalog
 from lake_assets.catalog.due import due_days
-from lake_assets.sources.config import UPSTREAMS
+from lake_assets.sources.config import upstream_of
 
 DEFAULT_DAYS = 30
 _LOGS = "`lake logs dagster-webserver` says what Dagster does."
@@ -75,10 +75,9 @@ def run_backfill(wanted: Wanted, *, dry_run: bool, wait: bool, as_json: bool) ->
     catalog, now = load_catalog(), datetime.now(tz=UTC)
     last = wanted.last or now.date()
     first = wanted.first or last - timedelta(days=DEFAULT_DAYS)
-    refused = _not_configured(state.settings)
-    chosen = list(_chosen(catalog, wanted))
-    datasets = [dataset for dataset in chosen if _upstream(dataset) not in refused]
-    _print_left_out(chosen, refused)
+    chosen = [(dataset, _why_not(dataset, state.settings)) for dataset in _chosen(catalog, wanted)]
+    datasets = [dataset for dataset, reason in chosen if not reason]
+    _print_left_out(chosen)
     with DagsterHttp(state.dagster_url, hint=_LOGS) as dagster, live_line(tables.stderr()) as line:
         there = stored_days(state.settings, datasets)
         under_way = _days_under_way(dagster, datasets)
@@ -95,22 +94,19 @@ def run_backfill(wanted: Wanted, *, dry_run: bool, wait: bool, as_json: bool) ->
             _wait(client, missing)
 
 
-def _not_configured(settings: Mapping[str, str]) -> Mapping[str, str]:
-    """The outside sources that can't be asked, and why."""
-    reasons = {upstream.name: upstream.why_not(settings) for upstream in UPSTREAMS}
-    return {name: reason for name, reason in reasons.items() if reason}
+def _why_not(dataset: Dataset, settings: Mapping[str, str]) -> str:
+    """Why the outside source of a dataset can't be asked; empty where it can, or there is none."""
+    if not isinstance(dataset.source, ExternalSource):
+        return ""
+    upstream = upstream_of(dataset.source.upstream)
+    return upstream.why_not(settings) if upstream else ""
 
 
-def _upstream(dataset: Dataset) -> str:
-    """The outside source of a dataset; empty where it has another one."""
-    return dataset.source.upstream if isinstance(dataset.source, ExternalSource) else ""
-
-
-def _print_left_out(chosen: Sequence[Dataset], refused: Mapping[str, str]) -> None:
+def _print_left_out(chosen: Sequence[tuple[Dataset, str]]) -> None:
     """Say on stderr which datasets have no configured source: a run of them would write nothing."""
     by_reason: dict[str, list[str]] = {}
-    for dataset in chosen:
-        if reason := refused.get(_upstream(dataset)):
+    for dataset, reason in chosen:
+        if reason:
             by_reason.setdefault(reason, []).append(dataset.partition)
     for reason, names in by_reason.items():
         click.echo(f"unconfigured, left out: {', '.join(names)} ({reason})", err=True)

@@ -273,7 +273,7 @@ def test_up_refuses_a_database_that_is_no_postgres(
 ):
     monkeypatch.setenv("PLATFORM_DATABASE_URL", url)
     result = lake("up")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "PLATFORM_DATABASE_URL: must be the URL of a Postgres database" in result.output
     assert "hush" not in result.output
     assert not home.exists(), "nothing was started"

@@ -60,6 +60,7 @@ __all__ = [
     "Upstream",
     "listed",
     "setting_names",
+    "upstream_of",
 ]
 
 UPSTREAMS: tuple[Upstream, ...] = (
@@ -81,6 +82,13 @@ UPSTREAMS: tuple[Upstream, ...] = (
     DEALROOM,
 )
 """Every outside source, in the order in which people read of them."""
+
+
+def upstream_of(feed: str) -> Upstream | None:
+    """The service that a dataset's outside source names; None where no service is declared."""
+    found = (one for one in UPSTREAMS if feed in (one.feeds or (one.name,)))
+    return next(found, None)
+
 
 HTTP = Upstream(
     name="http",

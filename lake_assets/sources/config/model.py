@@ -27,7 +27,8 @@ class Upstream:
     """One outside service: what people call it, and its settings.
 
     Of the settings named in `one_of` at least one must be set. With `one_queue`, its pace counts
-    requests to all of its hosts together.
+    requests to all of its hosts together. `feeds` are the names that declarations of datasets have
+    for what comes from it, where these are not its own name.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Upstream:
     settings: tuple[SourceSetting, ...]
     one_of: tuple[str, ...] = ()
     one_queue: bool = False
+    feeds: tuple[str, ...] = ()
 
     def missing(self, env: Mapping[str, str]) -> tuple[str, ...]:
         """What a person has to set before this source can be asked; empty if nothing."""

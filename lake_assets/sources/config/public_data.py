@@ -5,6 +5,7 @@ from lake_assets.sources.config.model import SourceSetting, Upstream, base_url, 
 EDD = Upstream(
     name="edd",
     title="California EDD (data.ca.gov)",
+    feeds=("data.ca.gov-ckan",),
     settings=(
         base_url("EDD_BASE_URL", "https://data.ca.gov"),
         pace("EDD_REQUESTS_PER_S", "2"),
@@ -62,6 +63,11 @@ FRED = Upstream(
 SEC = Upstream(
     name="sec",
     title="SEC EDGAR",
+    feeds=(
+        "sec-companyfacts",
+        "sec-daily-index+primary_doc.xml",
+        "sec-daily-index+submissions",
+    ),
     one_queue=True,
     settings=(
         SourceSetting(
@@ -108,6 +114,7 @@ SEC = Upstream(
 IRS = Upstream(
     name="irs",
     title="IRS Statistics of Income",
+    feeds=("irs-soi-csv",),
     settings=(
         base_url("IRS_BASE_URL", "https://www.irs.gov"),
         pace("IRS_REQUESTS_PER_S", "1"),
@@ -138,6 +145,7 @@ IRS = Upstream(
 CDTFA = Upstream(
     name="cdtfa",
     title="CDTFA (California sales taxes)",
+    feeds=("cdtfa-odata",),
     settings=(
         base_url("CDTFA_BASE_URL", "https://cdtfa.ca.gov"),
         pace("CDTFA_REQUESTS_PER_S", "1"),
@@ -177,6 +185,10 @@ USASPENDING = Upstream(
 CENSUS = Upstream(
     name="census",
     title="US Census Bureau",
+    feeds=(
+        "census-acs",
+        "census-cbp",
+    ),
     settings=(
         SourceSetting(
             name="CENSUS_API_KEY",

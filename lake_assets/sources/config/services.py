@@ -5,6 +5,7 @@ from lake_assets.sources.config.model import SourceSetting, Upstream, base_url, 
 PACKAGES = Upstream(
     name="packages",
     title="npm and PyPI downloads",
+    feeds=("npm-downloads+pypistats",),
     settings=(
         SourceSetting(name="NPM_PACKAGES", sentence="npm packages to count, with their scope."),
         SourceSetting(name="PYPI_PACKAGES", sentence="PyPI packages to count."),
@@ -18,6 +19,7 @@ PACKAGES = Upstream(
 GITHUB = Upstream(
     name="github",
     title="GitHub",
+    feeds=("github-rest",),
     settings=(
         SourceSetting(
             name="GITHUB_TOKEN",
@@ -39,6 +41,7 @@ GITHUB = Upstream(
 SLACK = Upstream(
     name="slack",
     title="Slack",
+    feeds=("slack-web",),
     settings=(
         SourceSetting(
             name="SLACK_BOT_TOKEN",
@@ -62,6 +65,7 @@ SLACK = Upstream(
 EMAIL = Upstream(
     name="email",
     title="E-mail provider",
+    feeds=("email-provider",),
     settings=(
         SourceSetting(
             name="EMAIL_PROVIDER", sentence="Who sends the mail: resend or postmark.", required=True
@@ -129,6 +133,7 @@ CHATWOOT = Upstream(
 STRIPE = Upstream(
     name="stripe",
     title="Stripe",
+    feeds=("stripe-events",),
     settings=(
         SourceSetting(
             name="STRIPE_API_KEY",
@@ -144,6 +149,7 @@ STRIPE = Upstream(
 KONG = Upstream(
     name="kong",
     title="Kong",
+    feeds=("kong-prometheus",),
     settings=(
         SourceSetting(
             name="KONG_BASE_URL",
