@@ -2,7 +2,7 @@
 
 import os
 
-from lake_api.cli.failure import BAD_SETTING, CommandFailed
+from lake_api.cli.failure import SettingRefused
 from lake_api.settings import SettingsError, all_names, check_environment
 from lake_assets.catalog import LakeLocation
 from lake_assets.catalog.settings import check_names, platform_database_url
@@ -12,21 +12,19 @@ def require_known_settings() -> None:
     """Refuse an environment with a setting of the lake that nothing reads.
 
     Raises:
-        CommandFailed: there is one; the message names it and the nearest that exists.
+        SettingRefused: there is one; the message names it and the nearest that exists.
     """
     try:
         check_names(os.environ, all_names())
     except SettingsError as error:
-        raise CommandFailed(
-            str(error), hint="Unset it, or correct its name.", exit_code=BAD_SETTING
-        ) from error
+        raise SettingRefused(str(error), hint="Unset it, or correct its name.") from error
 
 
 def require_usable_settings() -> None:
     """Refuse what a part of the stack would end with later.
 
     Raises:
-        CommandFailed: a value is not what its setting takes, or S3 of one's own has no reader.
+        SettingRefused: a value is not what its setting takes, or S3 of one's own has no reader.
     """
     try:
         check_environment(os.environ)
@@ -35,6 +33,4 @@ def require_usable_settings() -> None:
             LakeLocation.from_mapping(os.environ)
             LakeLocation.from_mapping(os.environ, reader=True)
     except SettingsError as error:
-        raise CommandFailed(
-            str(error), hint="README.md lists the settings.", exit_code=BAD_SETTING
-        ) from error
+        raise SettingRefused(str(error), hint="README.md lists the settings.") from error

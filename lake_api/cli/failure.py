@@ -11,18 +11,14 @@ import click
 
 from lake_api.stack.errors import StackError
 
-BAD_SETTING = 2
-"""The exit code where a setting can't be used, as of a wrong option; the service has the same."""
-
 
 class CommandFailed(click.ClickException):
     """One red line says what, the next what to do; `details` stand between them."""
 
-    def __init__(self, message: str, *, hint: str, details: str = "", exit_code: int = 1) -> None:
+    def __init__(self, message: str, *, hint: str, details: str = "") -> None:
         super().__init__(message)
         self.hint = hint
         self.details = details
-        self.exit_code = exit_code
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print to stderr."""
@@ -30,6 +26,12 @@ class CommandFailed(click.ClickException):
         if self.details:
             click.echo(self.details, file=file, err=True)
         click.echo(f"  {self.hint}", file=file, err=True)
+
+
+class SettingRefused(CommandFailed):
+    """A setting can't be used: the exit code is that of a wrong option, and of the service."""
+
+    exit_code = 2
 
 
 class LakeGroup(click.Group):
