@@ -5,20 +5,26 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
+import dagster as dg
 import numpy
 import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
-from lake_assets.catalog import Column, ColumnType, Dataset, snapshot
+from lake_assets.catalog import Catalog, Column, ColumnType, Dataset, data_key, snapshot
+from lake_assets.orchestration.build import build_defs
 from lake_assets.sources.errors import SourceMismatch
 from lake_assets.sources.platform import open_export
 from lake_assets.sources.postgres_types import READINGS, policy_rows, reading_of
 from lake_assets.storage.conform import SchemaMismatch, conform
+from lake_assets.storage.day_facts import read_facts
+from lake_assets.storage.store import LakeStore
+from tests.conftest import settings_of
 
 DAY = date(2026, 11, 23)
 NUMBERS = ["0", "-1", "NaN", "Infinity", "-Infinity", "1e400", "1e-400", "0.1234567", "12.50"]
@@ -476,3 +482,51 @@ def test_policies_are_sentences_about_every_declared_type():
     rows = list(policy_rows())
     assert {row[0] for row in rows} == {f"`{declared.value}`" for declared in ColumnType}
     assert all(row[1] and row[2] for row in rows)
+
+
+_OWN_TYPE = {
+    "timestamptz": ColumnType.TIMESTAMP,
+    "timestamp": ColumnType.TIMESTAMP,
+    "date": ColumnType.DATE,
+    "json": ColumnType.JSON,
+    "jsonb": ColumnType.JSON,
+    "bool": ColumnType.BOOL,
+    "float8": ColumnType.FLOAT64,
+    "float4": ColumnType.FLOAT64,
+}
+
+
+def test_a_run_stores_every_column_as_it_was_read_and_tells_what_became_null(zoo, bucket):
+    """From Postgres through Dagster, Parquet and S3: every type, declared as close as it can be."""
+    dataset = zoo.dataset(
+        [column(name, _OWN_TYPE.get(base, ColumnType.STRING)) for name, base in zoo.bases.items()]
+    )
+    read, nulled = zoo.export(dataset)
+    env = settings_of(bucket) | {"PLATFORM_DATABASE_URL": zoo.url}
+    now = datetime(DAY.year, DAY.month, DAY.day, 5, tzinfo=UTC)
+    defs = build_defs(catalog=Catalog([dataset]), env=env, clock=lambda: now)
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = defs.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=instance, partition_key=DAY.isoformat(), raise_on_error=False
+        )
+
+    assert result.success
+    with LakeStore(bucket).open(data_key(dataset, DAY)) as file:
+        stored = pq.read_table(file).sort_by("id")
+    read = read.sort_by("id")
+    for name in zoo.bases:
+        mine, other = stored[name], read[name]
+        if pa.types.is_floating(mine.type):
+            # A NaN is not the same as itself.
+            mine, other = pc.cast(mine, pa.string()), pc.cast(other, pa.string())
+        assert mine.equals(other), zoo.types[name]
+    assert nulled
+    (event,) = result.get_asset_materialization_events()
+    assert event.materialization.metadata["unfit_values"].value == nulled
+    (told,) = [
+        one for one in result.get_asset_check_evaluations() if one.check_name == "unfit_values"
+    ]
+    assert not told.passed
+    assert all(f"`{name}` has {count} value" in told.description for name, count in nulled.items())
+    facts = read_facts(LakeStore(bucket), dataset)[DAY]
+    assert all(f"`{name}`" in facts.failed["unfit_values"] for name in nulled)
