@@ -165,7 +165,7 @@ def test_what_is_not_configured_is_told_and_left_out(service: Service):
     looked = lake("backfill", "--missing", *named, "--dry-run", "--json")
     assert looked.exit_code == 0, looked.stderr
     assert {one["dataset"] for one in json.loads(looked.stdout)} == {RUNS}
-    assert "unconfigured, left out: external/slack (Slack: " in looked.stderr
+    assert "unconfigured, left out: external/slack (Slack is not configured: " in looked.stderr
 
 
 @pytest.mark.usefixtures("stored")

@@ -130,10 +130,10 @@ def test_a_day_that_a_run_writes_meanwhile_is_that_runs_to_report(store, watch):
 
 
 @pytest.mark.usefixtures("store")
-def test_killed_ones_lose_no_day_and_record_none_twice(bucket, tmp_path):
+def test_a_killed_one_loses_no_day_and_the_next_records_none_twice(bucket, tmp_path):
     env = {**os.environ, **settings_of(bucket), "DAGSTER_HOME": str(tmp_path)}
     command = [sys.executable, "-m", "tests.orchestration.reindex_process"]
-    for days, code in (("5", -signal.SIGKILL), ("6", -signal.SIGKILL), ("0", 0)):
+    for days, code in (("9", -signal.SIGKILL), ("0", 0)):
         assert subprocess.run([*command, days], env=env, check=False).returncode == code
 
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
