@@ -207,6 +207,29 @@ def test_a_source_reaches_sql_over_http_with_every_row(walked, dataset):
     assert walked.ask(f"SELECT * FROM {dataset.sql_name}")
 
 
+@pytest.mark.parametrize(
+    ("table", "columns"),
+    [
+        ("external_scc_sec_filings", "accepted_at, accepted_at_source"),
+        ("external_scc_sec_form_d", "is_amendment, previous_accession_number"),
+        ("external_scc_sec_xbrl", "value, value_exact"),
+    ],
+)
+def test_columns_that_say_what_is_exact_and_what_is_in_doubt_have_values(walked, table, columns):
+    """Read as a caller reads them: over HTTP, with the values of the stored objects."""
+    dataset = next(each for each in EXTERNAL if each.sql_name == table)
+    names = columns.split(", ")
+    answered = walked.ask(f"SELECT {columns} FROM {table}")
+    has_value = [row for row in answered if all(value is not None for value in row)]
+    assert has_value
+    stored = [
+        row[names[1]]
+        for one in walked.tables(dataset).values()
+        for row in one.select(names).to_pylist()
+    ]
+    assert sorted(row[1] or "" for row in answered) == sorted(value or "" for value in stored)
+
+
 def texts(walked: Walked, dataset: Dataset) -> Iterator[tuple[str, str]]:
     for table in walked.tables(dataset).values():
         for name in table.column_names:
