@@ -329,10 +329,14 @@ class Dataset:
         """How much of a stored day may be lost when it is written again."""
         if self.declared_shrink is not None:
             return self.declared_shrink
-        is_past = self.kind is Kind.EVENT or (
+        return _SHRINK_OF_PAST if self.is_of_past else _SHRINK_OF_STATE
+
+    @property
+    def is_of_past(self) -> bool:
+        """Whether a row of a day is a fact that stays; else it is part of a state that changes."""
+        return self.kind is Kind.EVENT or (
             self.kind is Kind.EXTERNAL and self.schedule.newest_lag_d > 0
         )
-        return _SHRINK_OF_PAST if is_past else _SHRINK_OF_STATE
 
     @property
     def upstreams(self) -> tuple[str, ...]:

@@ -67,8 +67,9 @@ def loss(dataset: Dataset, stored: StoredFacts, new: RowMeasure, inputs: DayInpu
     before = stored.fullest or Fullest(rows=stored.rows, gone=0, filled=stored.filled)
     most = {name: max(count, before.filled.get(name, 0)) for name, count in stored.filled.items()}
     most_rows = max(stored.rows, before.rows)
-    # Rows without a key are only counted: fewer than at the fullest is all that can be said.
-    gone = max(before.gone + lost if stored.keys is not None else 0, most_rows - new.rows, lost)
+    # Of a state, others take the place of rows that go. Rows without a key are only counted.
+    adds_up = dataset.is_of_past and stored.keys is not None
+    gone = max(before.gone + lost if adds_up else lost, most_rows - new.rows)
 
     def lessened(counts: Mapping[str, int]) -> Mapping[str, tuple[int, int]]:
         return {

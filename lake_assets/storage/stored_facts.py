@@ -51,7 +51,8 @@ class DayInputs:
 class Fullest(msgspec.Struct, frozen=True):
     """The most that a version of the day had: rows, values by column. `gone` rows went since.
 
-    A row that went and came back counts as gone: keys of rows that went are not stored.
+    A row that went and came back counts as gone: keys of rows that went are not stored. Of a day
+    that shows a state, whose rows are replaced by others, `gone` is how many are fewer.
     """
 
     rows: int

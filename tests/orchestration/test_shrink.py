@@ -370,6 +370,29 @@ def test_a_snapshot_of_the_running_day_may_change_but_not_vanish(music):
     assert "the new one has none" in first_error(artists())
 
 
+def test_a_state_may_change_again_and_again_but_not_shrink_bit_by_bit(music):
+    def artists():
+        return music.materialize("music/artists", "2026-11-23")
+
+    def rows(first: int, last: int) -> None:
+        music.sql(f"DELETE FROM {music.schema}.artists")
+        music.sql(
+            f"INSERT INTO {music.schema}.artists SELECT i, now()"
+            f" FROM generate_series({first}, {last}) i"
+        )
+        assert artists().success
+
+    for first in (1, 41, 81, 121):
+        rows(first, first + 99)
+    rows(121, 180)
+    music.sql(f"DELETE FROM {music.schema}.artists WHERE artist_id::int > 160")
+
+    said = first_error(artists())
+
+    assert "the stored day has 60 rows and had 100 rows at its fullest" in said
+    assert "the new one has 40 rows" in said
+
+
 def test_a_day_that_another_run_wrote_meanwhile_is_read_again(music, monkeypatch):
     """The step that lost comes back with what the source has by now."""
     insert(music, 1, 10)

@@ -349,10 +349,13 @@ class Soak:
                 is_renamed = name == "score" and dataset.partition in self.renamed
                 assert not is_renamed, f"{where}: `{name}` has another name, and lost its values"
             return
-        lost = fullest.keys() - now.keys()
-        assert len(lost) <= dataset.shrink.share * len(fullest), (
+        share = dataset.shrink.share
+        lost = (fullest if dataset.is_of_past else before).keys() - now.keys()
+        assert len(lost) <= share * max(len(fullest), len(before)), (
             f"{where}: {len(lost)} rows lost of {len(fullest)}"
         )
+        fewer = len(fullest) - len(now)
+        assert fewer <= share * len(fullest), f"{where}: {fewer} rows fewer than {len(fullest)}"
         assert now or not before, f"{where}: it became empty"
         for place in emptied:
             raise AssertionError(f"{where}: `{COLUMNS[place]}` lost its values")
