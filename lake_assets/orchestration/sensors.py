@@ -4,7 +4,8 @@ Belongs here: the sensors that tell, and what each finds worth a message.
 Does not belong here: messages and their delivery (`alerts`), running what is missing (`catch_up`).
 
 One message per dataset that fails, not one per run or day: the next comes when it has been well in
-between. A run that Dagster will start again by itself is not told of; its last retry is.
+between. A run that Dagster will start again by itself is not told of; its last retry is. Nor is a
+run that somebody terminated; one that Dagster ended because it took too long is.
 
 There is no sensor for new releases of slow sources: their schedules ask, and a release that is no
 news writes nothing.
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
-from dagster._core.storage.tags import WILL_RETRY_TAG
+from dagster._core.storage.tags import MAX_RUNTIME_SECONDS_TAG, WILL_RETRY_TAG
 
 from lake_assets.catalog import Dataset
 from lake_assets.orchestration.alerts import (
@@ -46,7 +47,11 @@ _EVENTS = {
     dg.DagsterEventType.RUN_FAILURE,
     dg.DagsterEventType.STEP_FAILURE,
 }
-_ENDED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS]
+_ENDED = [
+    dg.DagsterRunStatus.FAILURE,
+    dg.DagsterRunStatus.SUCCESS,
+    dg.DagsterRunStatus.CANCELED,
+]
 
 Find = Callable[[dg.DagsterInstance, Memory, datetime], Iterator[Alert]]
 
@@ -141,7 +146,12 @@ def _failed_datasets(
         if awaits_retry(instance, run):
             continue
         memory.seen = [*memory.seen, run.run_id][-_SEEN_RUNS:]
-        outcome = _outcome(instance, run)
+        why_canceled = ""
+        if run.status is dg.DagsterRunStatus.CANCELED:
+            why_canceled = _why_too_long(instance, record)
+            if not why_canceled:
+                continue
+        outcome = _outcome(instance, run, why_canceled)
         for partition, (event, reason) in outcome.items():
             if partition not in catalog:
                 continue
@@ -152,7 +162,19 @@ def _failed_datasets(
                 yield _alert(event, catalog[partition], without_secrets(reason, env), now, run)
 
 
-def _outcome(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Mapping[str, tuple[str, str]]:
+def _why_too_long(instance: dg.DagsterInstance, record: dg.RunRecord) -> str:
+    """What to say of a run that took longer than it may; empty where it did not."""
+    tag = record.dagster_run.tags.get(MAX_RUNTIME_SECONDS_TAG, "")
+    limit_s = int(tag) if tag.isdecimal() else instance.run_monitoring_max_runtime_seconds
+    if not limit_s or record.start_time is None or record.end_time is None:
+        return ""
+    took_s = record.end_time - record.start_time
+    return f"the run took longer than {limit_s:,} s and was ended" if took_s >= limit_s else ""
+
+
+def _outcome(
+    instance: dg.DagsterInstance, run: dg.DagsterRun, why_canceled: str
+) -> Mapping[str, tuple[str, str]]:
     """By dataset of a run: what happened and why; two empty texts where all is well."""
     planned: set[str] = set()
     found: dict[str, tuple[str, str]] = {}
@@ -166,6 +188,9 @@ def _outcome(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Mapping[str, t
         elif event.event_type is dg.DagsterEventType.STEP_FAILURE:
             error = event.step_failure_data.error
             said = error.cause.message if error and error.cause else error and error.message
+            if why_canceled:
+                # That it was interrupted says nothing; what was not written is found below.
+                continue
             # A step is called after its asset, with `__` for `/`.
             found[(event.step_key or "").replace("__", "/")] = ("dataset_failed", said or "")
         elif event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
@@ -180,10 +205,11 @@ def _outcome(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Mapping[str, t
             else:
                 found.setdefault(partition, ("", ""))
     has_reason = any(event == "dataset_failed" for event, _ in found.values())
-    if run.status is dg.DagsterRunStatus.FAILURE and not has_reason:
-        # The process was lost: what was not written by then is not written.
+    if run.status is not dg.DagsterRunStatus.SUCCESS and not has_reason:
+        # The process was lost or ended: what was not written by then is not written.
+        reason = why_canceled or why_run_failed or "the run failed"
         for partition in planned:
-            found.setdefault(partition, ("dataset_failed", why_run_failed or "the run failed"))
+            found.setdefault(partition, ("dataset_failed", reason))
     return found
 
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -9,6 +10,7 @@ from threading import Thread
 
 import dagster as dg
 import pytest
+from dagster._core.events import DagsterEvent
 
 from lake_assets.catalog import data_key
 from lake_assets.orchestration.alerts import (
@@ -161,6 +163,29 @@ def test_a_dataset_that_fails_is_told_once_until_it_is_well(music):
     assert (message["event"], message["reason"]) == (
         "check_failed", "unique_key: 2026-11-21: 1 rows repeat a key",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("limit_s", [0, 3600], ids=["took too long", "was terminated"])
+def test_a_run_that_took_too_long_is_told_and_one_that_somebody_ended_is_not(music, limit_s):
+    _, cursor = evaluate(music, FAILED_SENSOR, None)
+    job = music.defs.resolve_implicit_global_asset_job_def()
+    run = music.instance.create_run_for_job(
+        job.get_subset(asset_selection={dg.AssetKey(["music", "plays"])}),
+        tags={"dagster/partition": "2026-11-21", "dagster/max_runtime": str(limit_s or 1)},
+    )
+    music.instance.report_run_canceling(run)
+    for event_type, message in (
+        (dg.DagsterEventType.RUN_START, "began"),
+        (dg.DagsterEventType.RUN_CANCELED, "ended"),
+    ):
+        event = DagsterEvent(event_type.value, job_name=run.job_name, message=message)
+        moment = time.time() + (0 if message == "began" else 2)
+        music.instance.report_dagster_event(event, run.run_id, timestamp=moment)
+
+    told, _ = evaluate(music, FAILED_SENSOR, cursor)
+
+    expected = [] if limit_s else [("music/plays", "the run took longer than 1 s and was ended")]
+    assert [(one["dataset"], one["reason"]) for one in told] == expected
 
 
 def test_a_stale_dataset_is_told_once_until_its_newest_day_is_there(music):
