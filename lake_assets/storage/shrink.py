@@ -68,7 +68,7 @@ def loss(dataset: Dataset, stored: StoredFacts, new: RowMeasure, inputs: DayInpu
     most = {name: max(count, before.filled.get(name, 0)) for name, count in stored.filled.items()}
     most_rows = max(stored.rows, before.rows)
     # Of a state, others take the place of rows that go. Rows without a key are only counted.
-    adds_up = dataset.is_of_past and stored.keys is not None
+    adds_up = dataset.is_of_past and bool(dataset.key)
     gone = max(before.gone + lost if adds_up else lost, most_rows - new.rows)
 
     def lessened(counts: Mapping[str, int]) -> Mapping[str, tuple[int, int]]:
