@@ -24,6 +24,7 @@ from lake_assets.orchestration.alerts import (
     without_secrets,
 )
 from lake_assets.orchestration.build import build_defs
+from lake_assets.orchestration.history import prune
 from lake_assets.orchestration.sensors import FAILED_SENSOR, STALE_SENSOR
 from tests.conftest import settings_of
 from tests.orchestration.test_exports import insert_plays, utc
@@ -163,6 +164,34 @@ def test_a_dataset_that_fails_is_told_once_until_it_is_well(music):
     assert (message["event"], message["reason"]) == (
         "check_failed", "unique_key: 2026-11-21: 1 rows repeat a key",
     )  # fmt: skip
+
+
+def test_pruning_repeats_no_alarm_and_loses_none(music, tmp_path):
+    """The storage forgets between two ticks, also of a failure that no tick has seen yet."""
+    home = tmp_path / "dagster"
+    home.mkdir()
+    quiet = {"telemetry": {"enabled": False}}
+    with dg.DagsterInstance.local_temp(str(home), overrides=quiet) as instance:
+        music.instance = instance
+        _, cursor = evaluate(music, FAILED_SENSOR, None)
+        insert_plays(music, (1, utc(21)))
+        music.sql(f"ALTER TABLE {music.schema}.plays RENAME TO gone")
+        assert not music.materialize("music/plays", "2026-11-21").success
+        assert prune(instance, before=datetime.now(tz=UTC) + timedelta(days=1)).runs == 1
+
+        (message,), cursor = evaluate(music, FAILED_SENSOR, cursor)
+        assert "the platform database has no table" in message["reason"]
+        prune(instance, before=datetime.now(tz=UTC) + timedelta(days=1))
+        assert evaluate(music, FAILED_SENSOR, cursor)[0] == []
+
+        music.sql(f"ALTER TABLE {music.schema}.gone RENAME TO plays")
+        assert music.materialize("music/plays", "2026-11-21").success
+        messages, cursor = evaluate(music, FAILED_SENSOR, cursor)
+        assert messages == []
+        prune(instance, before=datetime.now(tz=UTC) + timedelta(days=1))
+        music.sql(f"ALTER TABLE {music.schema}.plays RENAME TO gone")
+        assert not music.materialize("music/plays", "2026-11-21").success
+        assert len(evaluate(music, FAILED_SENSOR, cursor)[0]) == 1
 
 
 @pytest.mark.parametrize("limit_s", [0, 3600], ids=["took too long", "was terminated"])
