@@ -11,7 +11,7 @@ its last, or the day is one of an incident of all or a public holiday.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 
@@ -96,7 +96,7 @@ def _of_seed(seed: int, evaluated: int) -> Verdict:
     measured = measures(rows(made, effects), Span(last=LAST_DAY, days=DAYS))
     by_day: dict[int, Sequence[Finding]] = {}
     for day in range(DAYS - evaluated, DAYS):
-        span = Span(last=made.first_day + (LAST_DAY - made.first_day) * day // (DAYS - 1), days=WINDOW_DAYS)
+        span = Span(last=made.first_day + timedelta(days=day), days=WINDOW_DAYS)
         seen = [until(measure, day, WINDOW_DAYS) for measure in measured]
         by_day[day] = findings([(each, score(each)) for each in seen], span)
     special = {each.first for each in incidents if not each.agent} | set(HOLIDAYS)

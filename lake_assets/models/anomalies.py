@@ -20,19 +20,28 @@ import pyarrow as pa
 from lake_assets.models.anomaly_alarms import Finding, findings
 from lake_assets.models.anomaly_baseline import LEAST_DAYS, score
 from lake_assets.models.anomaly_measures import COLUMNS, measures
+from lake_assets.models.anomaly_thresholds import FALSE_ALARM_RATE
 from lake_assets.models.derivation import Derivation, Window
 from lake_assets.models.series import Span
 
 DETECTOR = "robust-weekly-baseline"
 DETECTOR_VERSION = "1"
 WINDOW_DAYS = 70
-FALSE_ALARM_RATE = 0.001
 
 _CALLED: Mapping[str, str] = {
     "runs": "runs",
     "requests": "gateway requests",
     "tokens": "tokens",
+    "calls": "model calls",
     "cost_usd": "cost",
+    "tokens_per_call": "tokens",
+    "usd_per_million_tokens": "tokens",
+    "timeout_rate": "",
+    "cancelled_rate": "",
+    "unfinished_rate": "",
+    "call_error_rate": "",
+    "slow_latency_ms": "",
+    "slow_duration_ms": "",
     "error_rate": "the share of failed runs",
     "request_error_rate": "the share of failed requests",
     "latency_ms": "typical latency of model calls",

@@ -5,8 +5,9 @@ Does not belong here: scores (`anomaly_baseline`), rows and sentences (`anomalie
 
 Of the metrics of a family that are off for an agent to the same side, one is the alarm: the first
 in the order of cause and effect (runs before requests before tokens before cost) whose score is at
-least half the greatest. The others are merged into it. Where half of all agents, and at least
-four, have the same alarm, the strongest stands for them all.
+least half the greatest. The others are merged into it. Where all agents are off together, such as
+on a day that is not complete or a public holiday, a row about all of them is the alarm, and those
+that are off no more than the others are merged into it.
 """
 
 import math
@@ -14,19 +15,38 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
+import numpy as np
+
 from lake_assets.models.anomaly_baseline import Scores
 from lake_assets.models.anomaly_measures import Measure
-from lake_assets.models.series import Span
+from lake_assets.models.series import Flags, Span
+
+ALL_AGENTS = "(all)"
+"""The agent of rows about all agents together."""
 
 FAMILIES: Sequence[tuple[str, ...]] = (
-    ("runs", "requests", "tokens", "cost_usd"),
-    ("error_rate", "request_error_rate"),
-    ("latency_ms", "duration_ms"),
+    (
+        "runs",
+        "requests",
+        "calls",
+        "tokens",
+        "tokens_per_call",
+        "usd_per_million_tokens",
+        "cost_usd",
+    ),
+    (
+        "error_rate",
+        "timeout_rate",
+        "unfinished_rate",
+        "cancelled_rate",
+        "call_error_rate",
+        "request_error_rate",
+    ),
+    ("latency_ms", "duration_ms", "slow_latency_ms", "slow_duration_ms"),
 )
 """Metrics that tell of the same thing, causes before effects."""
 
 SEVERITIES = ((10.0, "critical"), (7.0, "high"), (5.0, "medium"), (0.0, "low"))
-_LEAST_FLEET = 4
 _LONGEST_LULL_D = 2
 """Days from one flagged day to the next of the same episode."""
 
@@ -50,6 +70,12 @@ class Finding:
     upper: float = 0.0
     flagged: bool = False
     episode_start: date | None = None
+    changed_on: date | None = None
+    """The first day of a lasting change, where it is that which is flagged."""
+    is_shared: bool = False
+    is_idle: bool = False
+    agents: int = 1
+    """Agents that the row is about."""
     merged_into: str = ""
     also: tuple[str, ...] = ()
     rank: int | None = None
@@ -58,6 +84,20 @@ class Finding:
     def is_alarm(self) -> bool:
         """Whether it is reported: off, and not part of another alarm."""
         return self.flagged and not self.merged_into
+
+    @property
+    def is_of_all(self) -> bool:
+        """Whether it is about all agents together."""
+        return self.agent == ALL_AGENTS
+
+    @property
+    def test(self) -> str | None:
+        """What found it: a word of the column `detected_by`."""
+        if not self.flagged:
+            return None
+        if self.is_of_all or self.is_shared:
+            return "all_agents"
+        return "day" if self.changed_on is None else "lasting"
 
     @property
     def severity(self) -> str:
@@ -78,8 +118,9 @@ def findings(scored: Iterable[tuple[Measure, Scores]], span: Span) -> list[Findi
     for measure, scores in scored:
         if measure.present[-1]:
             found += _of_measure(measure, scores, span)
-    by_family = _merged_metrics(found)
-    return _ranked(_merged_agents(by_family))
+            if ALL_AGENTS not in measure.agents:
+                found += _of_all(measure, scores, span)
+    return _ranked(_merged_agents(_merged_metrics(found)))
 
 
 def _of_measure(measure: Measure, scores: Scores, span: Span) -> Iterable[Finding]:
@@ -100,6 +141,7 @@ def _of_measure(measure: Measure, scores: Scores, span: Span) -> Iterable[Findin
             yield finding
             continue
         flagged = bool(scores.flagged[index, -1])
+        lasts = int(scores.lasts[index, -1])
         yield replace(
             finding,
             expected=float(scores.expected[index, -1]),
@@ -107,59 +149,99 @@ def _of_measure(measure: Measure, scores: Scores, span: Span) -> Iterable[Findin
             lower=float(scores.lower[index, -1]),
             upper=float(scores.upper[index, -1]),
             flagged=flagged,
-            episode_start=_episode_start(measure, scores, index, span) if flagged else None,
+            is_shared=bool(scores.is_shared[index, -1]),
+            is_idle=bool(scores.is_idle[index, -1]),
+            changed_on=span.day(span.days - lasts) if flagged and lasts else None,
+            episode_start=_start_of(measure, scores, index, span) if flagged else None,
         )
 
 
-def _episode_start(measure: Measure, scores: Scores, index: int, span: Span) -> date:
+def _start_of(measure: Measure, scores: Scores, index: int, span: Span) -> date:
+    side = np.sign(scores.z[index])
+    return _episode_start(measure, scores.flagged[index] & (side == side[-1]), span)
+
+
+def _of_all(measure: Measure, scores: Scores, span: Span) -> Iterable[Finding]:
+    last = span.days - 1
+    shared = scores.shared.get(last)
+    if shared is None:
+        return
+    off = np.zeros(span.days, dtype=np.bool_)
+    for day, each in scores.shared.items():
+        off[day] = each.flagged and (each.z > 0) == (shared.z > 0)
+    yield Finding(
+        agent=ALL_AGENTS,
+        metric=measure.metric,
+        observed=shared.observed,
+        trials=int(measure.trials[:, -1].sum()),
+        baseline_days=int(scores.baseline_days[:, -1].max()),
+        expected=shared.expected,
+        z=shared.z,
+        lower=shared.lower,
+        upper=shared.upper,
+        flagged=shared.flagged,
+        agents=shared.agents,
+        episode_start=_episode_start(measure, off, span) if shared.flagged else None,
+    )
+
+
+def _episode_start(measure: Measure, off: Flags, span: Span) -> date:
     """The first of the flagged days to the same side that lead to the last day."""
-    start = last = span.days - 1
-    side = scores.z[index, last] > 0
+    start = span.days - 1
     for day in range(span.days - 2, -1, -1):
         if not measure.present[day]:
             continue
         if start - day > _LONGEST_LULL_D:
             break
-        if scores.flagged[index, day] and (scores.z[index, day] > 0) == side:
+        if off[day]:
             start = day
     return span.day(start)
+
+
+def _family(metric: str) -> int:
+    return next(place for place, names in enumerate(FAMILIES) if metric in names)
 
 
 def _merged_metrics(found: Sequence[Finding]) -> list[Finding]:
     groups: dict[tuple[str, int, bool], list[Finding]] = {}
     for finding in found:
         if finding.flagged:
-            family = next(n for n, names in enumerate(FAMILIES) if finding.metric in names)
-            groups.setdefault((finding.agent, family, finding.z > 0), []).append(finding)
+            key = finding.agent, _family(finding.metric), finding.z > 0
+            groups.setdefault(key, []).append(finding)
     merged = {finding.label: finding for finding in found}
     for (_, family, _), group in groups.items():
-        strongest = max(abs(finding.z) for finding in group)
-        ordered = sorted(group, key=lambda each: FAMILIES[family].index(each.metric))
+        # What is off by itself leads, then what is off as all agents are.
+        leads = [finding for finding in group if not finding.is_shared] or group
+        strongest = max(abs(finding.z) for finding in leads)
+        ordered = sorted(leads, key=lambda each: FAMILIES[family].index(each.metric))
         lead = next(finding for finding in ordered if abs(finding.z) >= strongest / 2)
-        _merge(merged, lead, [finding for finding in ordered if finding is not lead])
+        _merge(merged, lead, [finding for finding in group if finding is not lead])
     return list(merged.values())
 
 
 def _merged_agents(found: Sequence[Finding]) -> list[Finding]:
-    scored: dict[str, int] = {}
-    groups: dict[tuple[str, bool], list[Finding]] = {}
-    for finding in found:
-        scored[finding.metric] = scored.get(finding.metric, 0) + (finding.expected is not None)
-        if finding.is_alarm:
-            groups.setdefault((finding.metric, finding.z > 0), []).append(finding)
+    """Agents that are off as all agents are become part of the alarm about all."""
     merged = {finding.label: finding for finding in found}
-    for (metric, _), group in groups.items():
-        if len(group) >= max(_LEAST_FLEET, scored[metric] / 2):
-            first, *others = sorted(group, key=_strength)
-            _merge(merged, first, others)
+    for lead in [finding for finding in found if finding.is_of_all and finding.is_alarm]:
+        family, is_above = _family(lead.metric), lead.z > 0
+        members = [
+            finding
+            for finding in found
+            if finding.flagged
+            and not finding.is_of_all
+            and (_family(finding.metric), finding.z > 0) == (family, is_above)
+        ]
+        off_by_itself = {each.agent for each in members if each.is_alarm and not each.is_shared}
+        others = [each for each in members if each.agent not in off_by_itself]
+        _merge(merged, lead, sorted(others, key=_strength))
     return list(merged.values())
 
 
 def _merge(merged: dict[str, Finding], lead: Finding, others: Sequence[Finding]) -> None:
     also = (*lead.also, *(finding.label for finding in others))
-    merged[lead.label] = replace(lead, also=also)
+    merged[lead.label] = replace(merged[lead.label], also=also)
     for finding in others:
-        merged[finding.label] = replace(finding, merged_into=lead.label)
+        merged[finding.label] = replace(finding, merged_into=lead.label, also=())
 
 
 def _strength(finding: Finding) -> tuple[float, str, str]:

@@ -1,58 +1,66 @@
-"""What is usual for an agent's metric on a day, and how far off the day is.
+"""How far off an agent's metric is on a day, by three tests, with what was known before.
 
-Belongs here: the baseline from earlier days, its noise, scores, the range that is no alarm.
-Does not belong here: what becomes of scores (`anomaly_alarms`).
+Belongs here: noise, scores, the range that is no alarm, what later baselines leave out.
+Does not belong here: expectations (`anomaly_scales`), what becomes of scores (`anomaly_alarms`).
 
 Every day of the window is scored with what was known before it, oldest first:
 
-1. **Expected.** Amounts and geometric means: level, trend and weekday on the logarithm, by
-   regression with weights that halve every `HALF_LIFE_D` days and Tukey's bisquare against
-   outliers. Weekdays are shrunk towards those of the median agent, and those towards none, so
-   that a new agent has a rhythm after a week. Rates: a share with the same weights, shrunk
-   towards that of all agents.
-2. **Noise.** On a scale where chance alone gives a standard deviation of 1: twice the square root
-   of an amount counted in its usual rows (Anscombe), twice the arcsine of the root of a rate times
-   the root of its trials, a log mean over its standard error. Real days vary more: residuals are
-   divided by their own robust spread (of median and 80 % quantile the larger), shrunk towards that
-   of all agents, never below 1. It is taken from forecasts of days that were unknown when they
-   were forecast, so that it has the errors of the baseline in it.
-3. **Score.** Student's t with as many degrees of freedom as residuals stand behind the spread,
+1. **Noise.** Real days vary more than chance: residuals are divided by their own robust spread (of
+   median and 80 % quantile the larger), shrunk towards that of all agents. It is below 1 only where
+   an agent's own days prove to vary less than chance. It is taken from forecasts of days that were
+   unknown when they were forecast, so that it has the errors of the baseline in it.
+2. **The day.** Student's t with as many degrees of freedom as residuals stand behind the spread,
    told as the standard deviations of a normal distribution with the same tail.
-4. **Memory.** A flagged day is left out of later baselines; after `NEW_NORMAL_D` flagged days in a
-   row the new level is taken for what is usual, and what lies before it is left out instead.
+3. **A lasting change.** Residuals of the last `LASTING_D` days against the baseline of before them,
+   each clipped so that no single day is a lasting change, added up, over the usual size of that
+   sum. What is slow or small for one day shows here.
+4. **All agents.** The mean of all agents' residuals, clipped likewise, over its usual size. Agents
+   that are off no more than the others are part of that one change.
+5. **Memory.** A flagged day is left out of later baselines; after `NEW_NORMAL_D` flagged days in a
+   row, or three flagged weeks of the same weekday, the new level is taken for what is usual.
 """
 
 import importlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from lake_assets.models.anomaly_measures import Kind, Measure
+from lake_assets.models.anomaly_scales import HALF_LIFE_D, SCALES, row_quantile
+from lake_assets.models.anomaly_thresholds import FLEET, LEAST_FLEET, THRESHOLDS
 from lake_assets.models.series import Flags, Floats
 
-HALF_LIFE_D = 14.0
 LEAST_DAYS = 7
 SCORED_DAYS = 42
 """Days that are scored for their residuals and streaks; the ones before only inform baselines."""
 NEW_NORMAL_D = 10
-THRESHOLD = 4.0
-"""Scores from here on are alarms: 1 in 16,000 by chance, if chance were normal."""
+LASTING_D = (3, 7, 14)
 FLEET_RESIDUALS = 8.0
 """Residuals that the spread of all agents counts for beside an agent's own."""
 
 _MOST_Z = 37.0
-_WEEKDAY_SHRINK = 1.0
-_FLEET_WEEKDAY_SHRINK = 0.3
-_TREND_SHRINK = 3.0
-_RATE_PRIOR_TRIALS = 20.0
+_WEEK_D = 7
+_CLIP = 2.5
+_FLEET_CLIP = 3.0
+_LEAST_SPREAD = 0.3
+_SAME_SIDE = 0.7
+_STILL_OFF = 0.5
+_SHARING = {Kind.AMOUNT: 0.6, Kind.TYPICAL: 0.6, Kind.RATE: 0.35}
+"""Share of agents that are off to one side where the change is that of all."""
 
-_LEAST_RATIO = {Kind.AMOUNT: 1.3, Kind.TYPICAL: 1.15}
-"""Changes below it are no alarm, however certain."""
-_LEAST_RATE_RISE = 0.05
-_LEAST_HITS = 3.0
-_LEAST_ROWS = 5.0
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """All agents on one day: what came, what was expected, the score of what they share."""
+
+    observed: float
+    expected: float
+    lower: float
+    upper: float
+    z: float
+    agents: int
+    flagged: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,11 +73,34 @@ class Scores:
     upper: Floats
     flagged: Flags
     baseline_days: Floats
+    lasts: Floats
+    """Days of the lasting change that is flagged, 0 where the day itself is."""
+    is_shared: Flags
+    """Flagged, and off no more than all agents are."""
+    is_idle: Flags
+    """An intermittent agent that does nothing, as it often does."""
+    shared: dict[int, Shared] = field(default_factory=dict[int, Shared])
+    """By day, where there are enough agents."""
 
 
 def score(measure: Measure) -> Scores:
     """Score every agent on every day with what was known before it."""
-    return _Scoring(measure).run()
+    # Numbers that are near the largest there are overflow to infinity, which is clipped.
+    with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
+        return _Scoring(measure).run()
+
+
+@dataclass(slots=True, kw_only=True)
+class _Day:
+    """What is known of a day while it is scored; arrays have a place per agent."""
+
+    day: int
+    ready: Flags
+    expected: Floats
+    residual: Floats
+    spread: Floats
+    degrees: Floats
+    z: Floats
 
 
 class _Scoring:
@@ -77,12 +108,22 @@ class _Scoring:
 
     def __init__(self, measure: Measure) -> None:
         self._measure = measure
+        self._limits = THRESHOLDS[measure.metric]
         shape = measure.values.shape
-        self._scale = _SCALES[measure.kind](measure)
+        self._scale = SCALES[measure.kind](measure)
         seen = np.cumsum(np.nan_to_num(measure.trials) > 0, axis=1) > 0
         self._valid = seen & measure.present & ~np.isnan(measure.values)
         self._left_out = np.zeros(shape, dtype=np.bool_)
+        self._off = np.zeros(shape)
+        """Side to which each day is flagged; 0 where it is not."""
         self._residual = np.full(shape, np.nan)
+        self._paths: dict[int, tuple[Floats, Floats]] = {}
+        """By the day they begin: expectations and clipped residuals of the days after it."""
+        self._sums = {days: np.full(shape, np.nan) for days in LASTING_D}
+        self._common = np.full(shape[1], np.nan)
+        self._ratio = np.full(shape[1], np.nan)
+        self._apart = np.zeros(shape[1], dtype=np.bool_)
+        """Days on which all agents are off: they tell nothing of a single one."""
         self._streak = np.zeros(shape[0], dtype=np.int64)
         self._side = np.zeros(shape[0])
 
@@ -96,6 +137,9 @@ class _Scoring:
             upper=np.full(shape, np.nan),
             flagged=np.zeros(shape, dtype=np.bool_),
             baseline_days=np.zeros(shape),
+            lasts=np.zeros(shape),
+            is_shared=np.zeros(shape, dtype=np.bool_),
+            is_idle=np.zeros(shape, dtype=np.bool_),
         )
         for day in range(max(1, shape[1] - SCORED_DAYS), shape[1]):
             if self._measure.present[day] and shape[0]:
@@ -106,63 +150,193 @@ class _Scoring:
         usable = self._valid[:, :day] & ~self._left_out[:, :day]
         days = usable.sum(axis=1)
         ages = day - np.arange(day)
-        expected = self._scale.expected(day, usable * 0.5 ** (ages / HALF_LIFE_D))
-        residual = self._scale.residual(day, expected)
-        ready = self._valid[:, day] & (days >= LEAST_DAYS)
+        ahead = min(LASTING_D[-1], self._measure.values.shape[1] - day)
+        path = self._scale.expected(day, usable * 0.5 ** (ages / HALF_LIFE_D), ahead)
+        residuals = self._scale.residual(day, path)
         spread, degrees = _spread(self._residual[:, :day])
-        z = _as_normal(residual / spread, degrees)
-        low, high = self._scale.bounds(day, expected, spread * _t_quantile(THRESHOLD, degrees))
-        matters = self._scale.matters(day, expected)
-        flagged = ready & (np.abs(z) >= THRESHOLD) & matters
-        out.expected[ready, day] = self._scale.told(expected)[ready]
-        out.z[ready, day] = z[ready]
-        out.lower[ready, day] = low[ready]
-        out.upper[ready, day] = high[ready]
+        self._paths[day] = path, np.clip(residuals / spread[:, np.newaxis], -_CLIP, _CLIP)
+        now = _Day(
+            day=day,
+            ready=self._valid[:, day] & (days >= LEAST_DAYS),
+            expected=path[:, 0],
+            residual=residuals[:, 0],
+            spread=spread,
+            degrees=degrees,
+            z=_as_normal(residuals[:, 0] / spread, degrees),
+        )
+        gap = self._scale.idle(day, usable)
+        idle = ~np.isnan(gap)
+        now.z[idle] = np.maximum(_special().ndtri_exp(gap[idle]), -_MOST_Z)
+        flagged = now.ready & self._beyond(now.z) & self._scale.matters(day, now.expected)
+        self._write(now, out)
+        out.lower[idle & now.ready, day] = 0.0
+        out.is_idle[:, day] = idle
+        self._lasting(now, flagged, idle, out)
+        shared = self._all_agents(now, flagged, idle, out)
         out.flagged[:, day] = flagged
         out.baseline_days[:, day] = days
-        usual = self._valid[:, day] & (days >= 3)
+        usual = self._valid[:, day] & (days >= 3) & ~idle
         # A flagged day says little of ordinary noise, but that noise may be larger than thought.
-        kept = np.where(flagged, np.clip(residual, -2.0 * spread, 2.0 * spread), residual)
-        self._residual[usual, day] = kept[usual]
-        self._remember(day, flagged, np.sign(residual))
+        kept = np.where(flagged, np.clip(now.residual, -2 * spread, 2 * spread), now.residual)
+        if not self._apart[day]:
+            self._residual[usual, day] = kept[usual]
+        side = np.sign(np.where(flagged, out.z[:, day], now.residual))
+        self._remember(day, flagged | shared, side)
 
-    def _remember(self, day: int, flagged: Flags, side: Floats) -> None:
-        self._left_out[flagged, day] = True
-        lasts = flagged & ((self._side == side) | (self._streak == 0))
-        self._streak = np.where(lasts, self._streak + 1, np.where(flagged, 1, 0))
-        self._side = np.where(flagged, side, 0.0)
+    def _beyond(self, z: Floats) -> Flags:
+        return (z >= self._limits.above) | (z <= -self._limits.below)
+
+    def _write(self, now: _Day, out: Scores) -> None:
+        above = now.spread * _t_quantile(self._limits.above, now.degrees)
+        below = now.spread * _t_quantile(self._limits.below, now.degrees)
+        low, high = self._scale.bounds(now.day, now.expected, below, above)
+        ready, day = now.ready, now.day
+        out.expected[ready, day] = self._scale.told(now.expected)[ready]
+        out.z[ready, day] = now.z[ready]
+        out.lower[ready, day] = low[ready]
+        out.upper[ready, day] = high[ready]
+
+    def _lasting(self, now: _Day, flagged: Flags, idle: Flags, out: Scores) -> None:
+        """Flag what has been off for some days, where the day by itself is not flagged."""
+        day = now.day
+        best = np.zeros(len(flagged))
+        for length in LASTING_D:
+            first = day - length + 1
+            if first not in self._paths:
+                continue
+            days = slice(first, day + 1)
+            path, scaled = (each[:, :length] for each in self._paths[first])
+            used = self._valid[:, days] & ~self._apart[days] & (path.shape[1] == length)
+            used[:, -1] &= ~idle
+            count = used.sum(axis=1)
+            total = np.where(used, scaled, 0.0).sum(axis=1) / np.sqrt(np.maximum(count, 1))
+            enough = now.ready & (count >= 0.6 * length)
+            z = total / _sum_spread(self._sums[length][:, :day], length)
+            self._sums[length][enough & ~flagged, day] = total[enough & ~flagged]
+            side = np.sign(z)
+            same = (used & (np.sign(scaled) == side[:, np.newaxis])).sum(axis=1)
+            last = used[:, -1] & (scaled[:, -1] * side >= _STILL_OFF)
+            found = (
+                enough & ~flagged & last & (np.abs(z) >= self._limits.lasting)
+                & (same >= _SAME_SIDE * count) & (np.abs(z) > np.abs(best))
+                & self._scale.lasting_matters(days, path, used)
+            )
+            best[found] = z[found]
+            out.z[found, day] = np.clip(z[found], -_MOST_Z, _MOST_Z)
+            out.lasts[found, day] = length
+            out.expected[found, day] = self._scale.told(path[:, -1])[found]
+        flagged |= best != 0
+
+    def _all_agents(self, now: _Day, flagged: Flags, idle: Flags, out: Scores) -> Flags:
+        """Judge all agents together; agents that are off as all are."""
+        day, nobody = now.day, np.zeros(len(flagged), dtype=np.bool_)
+        used = now.ready & ~idle
+        if used.sum() < LEAST_FLEET:
+            return nobody
+        scaled = now.residual / now.spread
+        common = float(np.clip(scaled[used], -_FLEET_CLIP, _FLEET_CLIP).mean())
+        side = np.sign(common)
+        spread, degrees = _common_spread(self._common[:day], int(used.sum()))
+        z = float(_as_normal(np.array([common / spread]), np.array([degrees]))[0])
+        sharing = float((scaled[used] * side >= _STILL_OFF).mean())
+        observed, expected, ratio = self._scale.together(day, now.expected, used)
+        off = used & flagged & (np.sign(out.z[:, day]) == side)
+        most = off.sum() >= max(LEAST_FLEET, used.sum() / 2)
+        proven = abs(z) >= FLEET and sharing >= _SHARING[self._measure.kind]
+        if self._measure.kind is Kind.RATE:
+            proven &= side > 0
+        is_off = bool((proven or most) and self._scale.shared_matters(observed, expected, ratio))
+        if is_off and abs(z) < FLEET:
+            z = FLEET * float(side)
+        usual = self._ratio[:day][~np.isnan(self._ratio[:day])]
+        swing = FLEET * (float(np.median(np.abs(np.log(usual)))) / 0.6745 if len(usual) else 0.1)
+        out.shared[day] = Shared(
+            observed=observed,
+            expected=expected,
+            lower=expected * min(np.exp(-swing), 0.8),
+            upper=expected * max(np.exp(swing), 1.25),
+            z=z,
+            agents=int(used.sum()),
+            flagged=is_off,
+        )
+        if not is_off:
+            self._common[day], self._ratio[day] = common, ratio
+            return nobody
+        self._apart[day] = True
+        moved = self._scale.shifted(now.expected, ratio)
+        rest = self._scale.residual(day, moved[:, np.newaxis])[:, 0] / now.spread
+        middle = np.median(rest[used])
+        width = max(1.0, float(np.median(np.abs(rest[used] - middle))) / 0.6745)
+        # What is off by far more than the others is an incident of its own.
+        own = (rest * side / width > max(self._limits.above, self._limits.below) + 1.0) & flagged
+        out.is_shared[:, day] = flagged & ~own & (np.sign(out.z[:, day]) == side)
+        return used & (np.sign(now.residual) == side)
+
+    def _remember(self, day: int, off: Flags, side: Floats) -> None:
+        self._left_out[off, day] = True
+        self._off[off, day] = side[off]
+        lasts = off & ((self._side == side) | (self._streak == 0))
+        self._streak = np.where(lasts, self._streak + 1, np.where(off, 1, 0))
+        self._side = np.where(off, side, 0.0)
         for agent in np.flatnonzero(self._streak >= NEW_NORMAL_D):
             start = day + 1 - NEW_NORMAL_D
             self._left_out[agent, :start] = True
             self._left_out[agent, start : day + 1] = False
             self._streak[agent] = 0
+        if day >= 2 * _WEEK_D:
+            weeks = self._off[:, day - 2 * _WEEK_D : day + 1 : _WEEK_D]
+            weekly = off & (weeks == weeks[:, -1:]).all(axis=1)
+            for at in range(day % _WEEK_D, day + 1, _WEEK_D):
+                self._left_out[weekly, at] = at < day - 2 * _WEEK_D
 
 
 def _spread(residuals: Floats) -> tuple[Floats, Floats]:
-    """The spread of each agent's residuals, never below 1, and its degrees of freedom."""
+    """The spread of each agent's residuals, and its degrees of freedom."""
     counted = (~np.isnan(residuals)).sum(axis=1).astype(np.float64)
     sizes = np.abs(residuals)
     own = np.ones(len(residuals))
     enough = counted >= 3
     if enough.any():
-        middle = _row_quantile(sizes[enough], 0.5) / 0.6745
-        outer = _row_quantile(sizes[enough], 0.8) / 1.2816
+        middle = row_quantile(sizes[enough], 0.5) / 0.6745
+        outer = row_quantile(sizes[enough], 0.8) / 1.2816
         own[enough] = np.maximum(middle, outer)
     fleet = float(np.median(own[enough])) if enough.any() else 1.5
     weight = np.where(enough, counted, 0.0)
+    variance = (weight * own**2 + FLEET_RESIDUALS * max(fleet, 1.0) ** 2) / (
+        weight + FLEET_RESIDUALS
+    )
+    # By chance the spread of few residuals may be small: below 1 counts what is surely below it.
+    surely = own * (1.0 + 2.5 / np.sqrt(np.maximum(weight, 1.0)))
+    floor = np.where(weight >= 14, np.clip(surely, _LEAST_SPREAD, 1.0), 1.0)
+    steady = floor < 1.0
+    return np.where(steady, floor, np.sqrt(np.maximum(variance, 1.0))), weight + FLEET_RESIDUALS
+
+
+def _sum_spread(sums: Floats, length: int) -> Floats:
+    """The usual size of each agent's sum over `length` days."""
+    counted = (~np.isnan(sums)).sum(axis=1).astype(np.float64)
+    enough = counted >= length
+    own = np.ones(len(sums))
+    if enough.any():
+        sizes = np.abs(sums[enough])
+        own[enough] = np.maximum(
+            row_quantile(sizes, 0.5) / 0.6745, row_quantile(sizes, 0.8) / 1.2816
+        )
+    fleet = float(np.median(own[enough])) if enough.any() else 1.0 + 0.1 * length
+    # Sums over days that overlap are no independent evidence.
+    weight = np.where(enough, 2.0 * counted / length, 0.0)
     variance = (weight * own**2 + FLEET_RESIDUALS * fleet**2) / (weight + FLEET_RESIDUALS)
-    return np.sqrt(np.maximum(variance, 1.0)), weight + FLEET_RESIDUALS
+    return np.sqrt(np.maximum(variance, 1.0))
 
 
-def _row_quantile(values: Floats, share: float) -> Floats:
-    """A quantile of each row without its NaN; every row must have a number."""
-    ordered = np.sort(values, axis=1)  # NaN come last
-    place = share * ((~np.isnan(ordered)).sum(axis=1) - 1)
-    below = np.floor(place).astype(np.int64)
-    above = np.ceil(place).astype(np.int64)
-    rows = np.arange(len(ordered))
-    first = ordered[rows, below]
-    return first + (place - below) * (ordered[rows, above] - first)
+def _common_spread(means: Floats, agents: int) -> tuple[float, float]:
+    """The usual size of the mean of all agents, and its degrees of freedom."""
+    known = np.abs(means[~np.isnan(means)])
+    chance = 1.0 / np.sqrt(agents)
+    if len(known) < 3:
+        return max(2.0 * chance, 0.3), FLEET_RESIDUALS
+    own = max(float(np.median(known)) / 0.6745, float(np.quantile(known, 0.8)) / 1.2816)
+    return max(own, chance), len(known) + 4.0
 
 
 def _special() -> Any:
@@ -178,171 +352,3 @@ def _as_normal(t: Floats, degrees: Floats) -> Floats:
 def _t_quantile(z: float, degrees: Floats) -> Floats:
     special = _special()
     return -special.stdtrit(degrees, float(special.ndtr(-z)))
-
-
-class _LogScale:
-    """Amounts and geometric means: regression on the logarithm."""
-
-    def __init__(self, measure: Measure) -> None:
-        self._amount = measure.kind is Kind.AMOUNT
-        self._values = measure.values
-        self._spread = np.maximum(measure.spread, 0.05)
-        self._trials = measure.trials
-        self._kind = measure.kind
-        with np.errstate(invalid="ignore", divide="ignore"):
-            each = np.where(measure.trials > 0, measure.values / measure.trials, np.nan)
-        each = np.where(each > 0, each, np.nan)
-        has = ~np.isnan(each).all(axis=1)
-        self._unit = np.ones(len(each))
-        if has.any():
-            self._unit[has] = np.nanmedian(each[has], axis=1)
-        counted = measure.values / self._unit[:, np.newaxis]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            self._logs = np.log(counted + 0.5 if self._amount else measure.values)
-        self._logs = np.where(np.isfinite(self._logs), self._logs, np.nan)
-
-    def expected(self, day: int, weights: Floats) -> Floats:
-        logs = self._logs[:, :day]
-        fleet = _fleet_rhythm(logs, weights, day)
-        return _regressed(logs, weights, day, fleet)
-
-    def residual(self, day: int, expected: Floats) -> Floats:
-        if self._amount:
-            counted = self._values[:, day] / self._unit
-            return 2.0 * (np.sqrt(np.nan_to_num(counted) + 0.375) - self._root(expected))
-        error = self._spread / np.sqrt(np.maximum(self._trials[:, day], 1.0))
-        return np.nan_to_num(self._logs[:, day] - expected) / error
-
-    def bounds(self, day: int, expected: Floats, half: Floats) -> tuple[Floats, Floats]:
-        if self._amount:
-            root = self._root(expected)
-            low = np.maximum(root - half / 2.0, np.sqrt(0.375)) ** 2 - 0.375
-            high = (root + half / 2.0) ** 2 - 0.375
-            return low * self._unit, high * self._unit
-        error = half * self._spread / np.sqrt(np.maximum(self._trials[:, day], 1.0))
-        return np.exp(expected - error), np.exp(np.minimum(expected + error, 700.0))
-
-    def told(self, expected: Floats) -> Floats:
-        return self._count(expected) * self._unit if self._amount else np.exp(expected)
-
-    def matters(self, day: int, expected: Floats) -> Flags:
-        least = _LEAST_RATIO[self._kind]
-        told = self.told(expected)
-        value = np.nan_to_num(self._values[:, day])
-        far = (value >= told * least) | (value <= told / least)
-        if self._amount:
-            return far & (np.abs(value - told) >= _LEAST_ROWS * self._unit)
-        return far & (self._trials[:, day] >= _LEAST_ROWS)
-
-    def _count(self, expected: Floats) -> Floats:
-        return np.maximum(np.exp(np.minimum(expected, 700.0)) - 0.5, 0.0)
-
-    def _root(self, expected: Floats) -> Floats:
-        return np.sqrt(self._count(expected) + 0.375)
-
-
-def _design(day: int, last: int) -> Floats:
-    """Level, trend per four weeks and weekday for the days before `last`, or for `day` alone."""
-    at = np.arange(last) if last else np.array([day])
-    columns = [np.ones(len(at)), (at - day) / 28.0]
-    columns += [(at % 7 == weekday).astype(np.float64) for weekday in range(7)]
-    return np.stack(columns, axis=1)
-
-
-def _fleet_rhythm(logs: Floats, weights: Floats, day: int) -> Floats:
-    """The weekday effects of the median agent."""
-    used = np.where(weights > 0, logs, np.nan)
-    known_agents = (~np.isnan(used)).sum(axis=1) >= 3
-    if not known_agents.any():
-        return np.zeros(7)
-    used = used[known_agents]
-    centred = used - _row_quantile(used, 0.5)[:, np.newaxis]
-    has = ~np.isnan(centred).all(axis=0)
-    middle = np.zeros(day)
-    middle[has] = _row_quantile(centred[:, has].T, 0.5)
-    decay = np.where(has, 0.5 ** ((day - np.arange(day)) / HALF_LIFE_D), 0.0)
-    beta = _solve(
-        middle[np.newaxis], decay[np.newaxis], day, np.zeros(7), shrink=_FLEET_WEEKDAY_SHRINK
-    )
-    return beta[0, 2:]
-
-
-def _regressed(logs: Floats, weights: Floats, day: int, fleet: Floats) -> Floats:
-    """The expected logarithm of each agent on `day`."""
-    usable = weights * ~np.isnan(logs)
-    beta = _solve(np.nan_to_num(logs), usable, day, fleet, shrink=_WEEKDAY_SHRINK)
-    return beta @ _design(day, 0)[0]
-
-
-def _solve(targets: Floats, weights: Floats, day: int, rhythm: Floats, *, shrink: float) -> Floats:
-    """Robust ridge regression of every row; weekday effects are shrunk towards `rhythm`."""
-    design = _design(day, day)
-    prior = np.concatenate((np.zeros(2), rhythm))
-    penalty = np.diag([1e-9, _TREND_SHRINK, *([shrink] * 7)])
-    targets = targets - design @ prior
-    robust = np.ones_like(targets)
-    beta = np.zeros((len(targets), design.shape[1]))
-    for _ in range(3):
-        each = weights * robust
-        normal = np.einsum("ti,st,tj->sij", design, each, design, optimize=True) + penalty
-        moment = np.einsum("ti,st,st->si", design, each, targets, optimize=True)
-        beta = np.linalg.solve(normal, moment[..., np.newaxis])[..., 0]
-        off = np.abs(targets - beta @ design.T)
-        used = np.where(weights > 0, off, np.nan)
-        spread = np.ones(len(targets))
-        has = (weights > 0).any(axis=1)
-        spread[has] = _row_quantile(used[has], 0.5) / 0.6745
-        reach = 4.7 * np.maximum(spread, 0.02)[:, np.newaxis]
-        robust = np.square(np.clip(1.0 - np.square(off / reach), 0.0, 1.0))
-    return beta + prior
-
-
-class _RateScale:
-    """Shares of trials; only more of them than usual is an alarm."""
-
-    def __init__(self, measure: Measure) -> None:
-        self._rates = np.nan_to_num(measure.values)
-        self._trials = measure.trials
-
-    def expected(self, day: int, weights: Floats) -> Floats:
-        trials = self._trials[:, :day] * weights
-        hits = self._rates[:, :day] * trials
-        tried = trials.sum(axis=1)
-        everyone = (hits.sum() + 0.5) / (trials.sum() + 10.0)
-        prior = _RATE_PRIOR_TRIALS
-        return (hits.sum(axis=1) + prior * everyone) / (tried + prior)
-
-    def residual(self, day: int, expected: Floats) -> Floats:
-        return (self._angle(day, self._rates[:, day]) - self._angle(day, expected)) * self._root(
-            day
-        )
-
-    def bounds(self, day: int, expected: Floats, half: Floats) -> tuple[Floats, Floats]:
-        trials = self._trials[:, day]
-        angle = self._angle(day, expected) + half / self._root(day)
-        share = np.square(np.sin(np.minimum(angle, np.pi / 2)))
-        return np.zeros(len(expected)), np.clip(
-            (share * (trials + 0.75) - 0.375) / np.maximum(trials, 1.0), expected, 1.0
-        )
-
-    def told(self, expected: Floats) -> Floats:
-        return expected
-
-    def matters(self, day: int, expected: Floats) -> Flags:
-        rise = self._rates[:, day] - expected
-        hits = self._rates[:, day] * self._trials[:, day]
-        return (rise >= _LEAST_RATE_RISE) & (hits >= _LEAST_HITS)
-
-    def _angle(self, day: int, rate: Floats) -> Floats:
-        trials = self._trials[:, day]
-        return np.arcsin(np.sqrt((rate * trials + 0.375) / (trials + 0.75)))
-
-    def _root(self, day: int) -> Floats:
-        return 2.0 * np.sqrt(self._trials[:, day] + 0.5)
-
-
-_SCALES: dict[Kind, Callable[[Measure], _LogScale | _RateScale]] = {
-    Kind.AMOUNT: _LogScale,
-    Kind.TYPICAL: _LogScale,
-    Kind.RATE: _RateScale,
-}

@@ -11,8 +11,9 @@ from benchmarks.models.sample import nothing_planted, tables
 from lake_assets.catalog import load_catalog
 from lake_assets.models.anomalies import FALSE_ALARM_RATE, derive
 from lake_assets.models.anomaly_alarms import FAMILIES, findings
-from lake_assets.models.anomaly_baseline import NEW_NORMAL_D, THRESHOLD, Scores, score
+from lake_assets.models.anomaly_baseline import NEW_NORMAL_D, Scores, score
 from lake_assets.models.anomaly_measures import Kind, Measure, measures
+from lake_assets.models.anomaly_thresholds import LEAST
 from lake_assets.models.derivation import derivation_of
 from lake_assets.models.series import Span
 from lake_assets.sample_data import SampleSpec
@@ -57,7 +58,7 @@ def test_planted_events_are_alarms(
 ):
     found = alarms(days[back])[agent, metric]
     assert found["direction"] == direction
-    assert abs(found["z_score"]) >= THRESHOLD
+    assert abs(found["z_score"]) >= LEAST
     assert found["severity"] != "none"
     assert not found["lower_bound"] <= found["observed_value"] <= found["upper_bound"]
 

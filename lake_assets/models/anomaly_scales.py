@@ -1,0 +1,386 @@
+"""What a metric is expected to be on the next days, and how far off it is, on a scale of its own.
+
+Belongs here: expectations from earlier days, residuals in standard deviations of pure chance.
+Does not belong here: how much more days vary than chance, what is unusual (`anomaly_baseline`).
+
+Amounts and geometric means: level, trend and weekday on the logarithm, by regression with weights
+that halve every `HALF_LIFE_D` days and Tukey's bisquare against outliers. Weekdays are shrunk
+towards those of the median agent, and those towards none, so that a new agent has a rhythm after a
+week. Rates: a share with the same weights, shrunk towards that of all agents.
+
+Residuals have a standard deviation of 1 by chance alone: twice the square root of an amount counted
+in its usual rows (Anscombe), twice the arcsine of the root of a rate times the root of its trials,
+a log mean over its standard error.
+
+An agent that is idle on many days, in no weekly rhythm, is intermittent: its idle days say nothing
+of its level, and are judged by how long they go on.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from lake_assets.models.anomaly_measures import Kind, Measure
+from lake_assets.models.series import Flags, Floats
+
+HALF_LIFE_D = 14.0
+
+_WEEKDAY_SHRINK = 1.0
+_FLEET_WEEKDAY_SHRINK = 0.3
+_TREND_SHRINK = 3.0
+_RATE_PRIOR_TRIALS = 20.0
+_LONGEST_RHYTHM_D = 3
+"""Days that the weekdays of all agents are used for before they are computed again."""
+_MOST_LOG = 700.0
+_LEAST_IDLE = 0.1
+_LEAST_BUSY_ROWS = 3.0
+_MOST_FLEET_ROWS = 50.0
+"""Rows from which on an agent counts no more than others for the ratio of all."""
+
+_LEAST_RATIO = {Kind.AMOUNT: 1.3, Kind.TYPICAL: 1.15}
+"""Changes of a day below it are no alarm, however certain."""
+_LEAST_LASTING_RATIO = {Kind.AMOUNT: 1.2, Kind.TYPICAL: 1.12}
+_LEAST_FLEET_RATIO = {Kind.AMOUNT: 1.25, Kind.TYPICAL: 1.12}
+_LEAST_ROWS = 5.0
+_LEAST_RISE, _LEAST_TIMES, _LEAST_HITS = 0.02, 1.5, 4.0
+
+
+class Scale(Protocol):
+    """A measure's expectations and residuals; arrays are agents by days from `day` on."""
+
+    def expected(self, day: int, weights: Floats, ahead: int) -> Floats:
+        """What is expected of `day` and the days after it, as known before it."""
+        ...
+
+    def residual(self, day: int, expected: Floats) -> Floats:
+        """How far the days from `day` on are off, in standard deviations of chance."""
+        ...
+
+    def bounds(
+        self, day: int, expected: Floats, below: Floats, above: Floats
+    ) -> tuple[Floats, Floats]:
+        """The values of `day` that are so many standard deviations off."""
+        ...
+
+    def told(self, expected: Floats) -> Floats:
+        """An expectation in the metric's unit."""
+        ...
+
+    def matters(self, day: int, expected: Floats) -> Flags:
+        """Whether the change of one day is large enough to be told."""
+        ...
+
+    def lasting_matters(self, days: slice, expected: Floats, used: Flags) -> Flags:
+        """Whether the change over some days is large enough to be told."""
+        ...
+
+    def idle(self, day: int, usable: Flags) -> Floats:
+        """The score of being idle on `day`, for intermittent agents that are; else NaN."""
+        ...
+
+    def together(self, day: int, expected: Floats, used: Flags) -> tuple[float, float, float]:
+        """Of all agents: the value, the expectation, and the ratio that most of them share."""
+        ...
+
+    def shifted(self, expected: Floats, ratio: float) -> Floats:
+        """The expectation where all agents have changed by a ratio."""
+        ...
+
+    def shared_matters(self, observed: float, expected: float, ratio: float) -> bool:
+        """Whether a change of all agents is large enough to be told."""
+        ...
+
+
+class _LogScale:
+    """Amounts and geometric means: regression on the logarithm."""
+
+    def __init__(self, measure: Measure) -> None:
+        self._amount = measure.kind is Kind.AMOUNT
+        self._kind = measure.kind
+        self._values = measure.values
+        self._trials = np.nan_to_num(measure.trials)
+        self._error = np.maximum(measure.spread, 0.05)[:, np.newaxis] / np.sqrt(
+            np.maximum(self._trials, 1.0)
+        )
+        with np.errstate(invalid="ignore", divide="ignore"):
+            each = np.where(self._trials > 0, measure.values / self._trials, np.nan)
+        each = np.where(each > 0, each, np.nan)
+        has = ~np.isnan(each).all(axis=1)
+        self._unit = np.ones(len(each))
+        if has.any():
+            self._unit[has] = np.nanmedian(each[has], axis=1)
+        # A credit is no amount of rows: it counts as nothing.
+        counted = np.maximum(measure.values / self._unit[:, np.newaxis], 0.0)
+        self._counted = np.nan_to_num(counted)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            self._logs = np.log(counted + 0.5 if self._amount else measure.values)
+        self._logs = np.where(np.isfinite(self._logs), self._logs, np.nan)
+        self._zero = self._amount & (self._counted < 0.5)
+        self._rhythm = np.zeros(7)
+        self._rhythm_day = -_LONGEST_RHYTHM_D
+
+    def expected(self, day: int, weights: Floats, ahead: int) -> Floats:
+        logs = self._logs[:, :day]
+        used = weights * ~np.isnan(logs)
+        if self._amount:
+            idle = self._is_intermittent(day, weights > 0)
+            used = np.where(idle[:, np.newaxis] & self._zero[:, :day], 0.0, used)
+        if day - self._rhythm_day >= _LONGEST_RHYTHM_D:
+            self._rhythm = _fleet_rhythm(logs, used, day)
+            self._rhythm_day = day
+        beta = _solve(np.nan_to_num(logs), used, day, self._rhythm, shrink=_WEEKDAY_SHRINK)
+        return np.clip(beta @ _design(day, np.arange(day, day + ahead)).T, -_MOST_LOG, _MOST_LOG)
+
+    def residual(self, day: int, expected: Floats) -> Floats:
+        days = slice(day, day + expected.shape[1])
+        if self._amount:
+            return 2.0 * (np.sqrt(self._counted[:, days] + 0.375) - self._root(expected))
+        return np.nan_to_num(self._logs[:, days] - expected) / self._error[:, days]
+
+    def bounds(
+        self, day: int, expected: Floats, below: Floats, above: Floats
+    ) -> tuple[Floats, Floats]:
+        least = _LEAST_RATIO[self._kind]
+        told = self.told(expected)
+        if self._amount:
+            root = self._root(expected)
+            low = (np.maximum(root - below / 2.0, np.sqrt(0.375)) ** 2 - 0.375) * self._unit
+            high = ((root + above / 2.0) ** 2 - 0.375) * self._unit
+        else:
+            error = self._error[:, day]
+            low = np.exp(expected - below * error)
+            high = np.exp(np.minimum(expected + above * error, _MOST_LOG))
+        return np.maximum(np.minimum(low, told / least), 0.0), np.maximum(high, told * least)
+
+    def told(self, expected: Floats) -> Floats:
+        return self._count(expected) * self._unit if self._amount else np.exp(expected)
+
+    def matters(self, day: int, expected: Floats) -> Flags:
+        least = _LEAST_RATIO[self._kind]
+        told = self.told(expected)
+        value = np.nan_to_num(self._values[:, day])
+        far = (value >= told * least) | (value <= told / least)
+        if self._amount:
+            return far & (np.abs(value - told) >= _LEAST_ROWS * self._unit)
+        return far & (self._trials[:, day] >= _LEAST_ROWS)
+
+    def lasting_matters(self, days: slice, expected: Floats, used: Flags) -> Flags:
+        least = _LEAST_LASTING_RATIO[self._kind]
+        if self._amount:
+            came = np.where(used, self._counted[:, days], 0.0).sum(axis=1)
+            due = np.where(used, self._count(expected), 0.0).sum(axis=1)
+            return (np.abs(came - due) >= 2 * _LEAST_ROWS) & (
+                (came >= due * least) | (came <= due / least)
+            )
+        off = np.where(used, np.nan_to_num(self._logs[:, days] - expected), 0.0)
+        mean = off.sum(axis=1) / np.maximum(used.sum(axis=1), 1)
+        return np.abs(mean) >= np.log(least)
+
+    def idle(self, day: int, usable: Flags) -> Floats:
+        out = np.full(len(self._values), np.nan)
+        if not self._amount:
+            return out
+        for row in np.flatnonzero(self._is_intermittent(day, usable) & self._zero[:, day]):
+            out[row] = self._idle_tail(row, day, usable[row])
+        return out
+
+    def _idle_tail(self, row: int, day: int, usable: Flags) -> float:
+        """The logarithm of the chance to be idle for so long."""
+        weekday = np.arange(day) % 7
+        busy = usable & ~self._zero[row, :day]
+        overall = busy.sum() / max(usable.sum(), 1)
+        chance, at = 0.0, day
+        while at >= 0 and self._zero[row, at]:
+            same = usable & (weekday == at % 7)
+            share = (busy[same].sum() + 2.0 * overall) / (same.sum() + 2.0)
+            chance += float(np.log1p(-min(share, 0.99)))
+            at -= 1
+        return chance
+
+    def _is_intermittent(self, day: int, usable: Flags) -> Flags:
+        """Whether an agent is idle on days that its level and its weekdays don't explain."""
+        zero = self._zero[:, :day] & usable
+        busy = usable & ~self._zero[:, :day]
+        odd = np.zeros(len(zero))
+        for weekday in range(7):
+            idle = zero[:, weekday::7].sum(axis=1)
+            odd += np.minimum(idle, busy[:, weekday::7].sum(axis=1))
+        level = np.where(busy, self._counted[:, :day], 0.0).sum(axis=1) / np.maximum(
+            busy.sum(axis=1), 1
+        )
+        return (odd >= _LEAST_IDLE * usable.sum(axis=1)) & (odd >= 3) & (level >= _LEAST_BUSY_ROWS)
+
+    def together(self, day: int, expected: Floats, used: Flags) -> tuple[float, float, float]:
+        told = self.told(expected)[used]
+        value = np.nan_to_num(self._values[used, day])
+        if self._amount:
+            due = np.maximum(self._count(expected)[used], 1e-9)
+            off = self._counted[used, day] / due
+            ratio = _weighted_median(off, np.minimum(due, _MOST_FLEET_ROWS))
+            return float(value.sum()), float(told.sum()), max(ratio, 1e-3)
+        weights = np.minimum(self._trials[used, day], _MOST_FLEET_ROWS)
+        ratio = float(np.exp(_weighted_median(self._logs[used, day] - expected[used], weights)))
+        middle = float(np.exp(np.average(expected[used], weights=weights)))
+        return middle * ratio, middle, ratio
+
+    def shifted(self, expected: Floats, ratio: float) -> Floats:
+        if self._amount:
+            return np.log(self._count(expected) * ratio + 0.5)
+        return expected + np.log(ratio)
+
+    def shared_matters(self, observed: float, expected: float, ratio: float) -> bool:
+        least = _LEAST_FLEET_RATIO[self._kind]
+        return expected > 0 and not 1 / least < ratio < least
+
+    def _count(self, expected: Floats) -> Floats:
+        return np.maximum(np.exp(np.minimum(expected, _MOST_LOG)) - 0.5, 0.0)
+
+    def _root(self, expected: Floats) -> Floats:
+        return np.sqrt(self._count(expected) + 0.375)
+
+
+class _RateScale:
+    """Shares of trials; only more of them than usual is an alarm."""
+
+    def __init__(self, measure: Measure) -> None:
+        self._rates = np.clip(np.nan_to_num(measure.values), 0.0, 1.0)
+        self._trials = np.nan_to_num(measure.trials)
+        self._hits = self._rates * self._trials
+
+    def expected(self, day: int, weights: Floats, ahead: int) -> Floats:
+        tried = (self._trials[:, :day] * weights).sum(axis=1)
+        hits = (self._hits[:, :day] * weights).sum(axis=1)
+        everyone = (hits.sum() + 0.5) / (tried.sum() + 10.0)
+        prior = _RATE_PRIOR_TRIALS
+        share = (hits + prior * everyone) / (tried + prior)
+        return np.repeat(share[:, np.newaxis], ahead, axis=1)
+
+    def residual(self, day: int, expected: Floats) -> Floats:
+        days = slice(day, day + expected.shape[1])
+        trials = self._trials[:, days]
+        off = _angle(self._rates[:, days], trials) - _angle(expected, trials)
+        return off * 2.0 * np.sqrt(trials + 0.5)
+
+    def bounds(
+        self, day: int, expected: Floats, below: Floats, above: Floats
+    ) -> tuple[Floats, Floats]:
+        trials = self._trials[:, day]
+        angle = _angle(expected, trials) + above / (2.0 * np.sqrt(trials + 0.5))
+        share = np.square(np.sin(np.minimum(angle, np.pi / 2)))
+        share = (share * (trials + 0.75) - 0.375) / np.maximum(trials, 1.0)
+        least = np.maximum(expected + _LEAST_RISE, expected * _LEAST_TIMES)
+        return np.zeros(len(expected)), np.clip(np.maximum(share, least), expected, 1.0)
+
+    def told(self, expected: Floats) -> Floats:
+        return expected
+
+    def matters(self, day: int, expected: Floats) -> Flags:
+        return self._is_more(self._hits[:, day], self._trials[:, day], expected)
+
+    def lasting_matters(self, days: slice, expected: Floats, used: Flags) -> Flags:
+        tried = np.where(used, self._trials[:, days], 0.0).sum(axis=1)
+        hits = np.where(used, self._hits[:, days], 0.0).sum(axis=1)
+        return self._is_more(hits, tried, expected[:, 0])
+
+    def _is_more(self, hits: Floats, tried: Floats, expected: Floats) -> Flags:
+        rate = hits / np.maximum(tried, 1.0)
+        rises = (rate >= expected + _LEAST_RISE) & (rate >= expected * _LEAST_TIMES)
+        return rises & (hits >= _LEAST_HITS)
+
+    def idle(self, day: int, usable: Flags) -> Floats:
+        return np.full(len(self._rates), np.nan)
+
+    def together(self, day: int, expected: Floats, used: Flags) -> tuple[float, float, float]:
+        tried = self._trials[used, day]
+        total = max(float(tried.sum()), 1.0)
+        share = float(self._hits[used, day].sum()) / total
+        due = float((expected[used] * tried).sum()) / total
+        weights = np.minimum(tried, _MOST_FLEET_ROWS)
+        came = float((self._rates[used, day] * weights).sum())
+        usual = float((expected[used] * weights).sum())
+        return share, due, came / usual if usual > 0 else 1.0
+
+    def shifted(self, expected: Floats, ratio: float) -> Floats:
+        return np.clip(expected * ratio, 0.0, 1.0)
+
+    def shared_matters(self, observed: float, expected: float, ratio: float) -> bool:
+        return ratio >= _LEAST_TIMES and observed >= expected + _LEAST_RISE / 2
+
+
+SCALES: dict[Kind, Callable[[Measure], Scale]] = {
+    Kind.AMOUNT: _LogScale,
+    Kind.TYPICAL: _LogScale,
+    Kind.RATE: _RateScale,
+}
+
+
+def _angle(rate: Floats, trials: Floats) -> Floats:
+    return np.arcsin(np.sqrt((rate * trials + 0.375) / (trials + 0.75)))
+
+
+def _weighted_median(values: Floats, weights: Floats) -> float:
+    order = np.argsort(values, kind="stable")
+    heaped = np.cumsum(weights[order])
+    return float(values[order[np.searchsorted(heaped, heaped[-1] / 2)]])
+
+
+def row_quantile(values: Floats, share: float) -> Floats:
+    """A quantile of each row without its NaN; every row must have a number."""
+    ordered = np.sort(values, axis=1)  # NaN come last
+    place = share * ((~np.isnan(ordered)).sum(axis=1) - 1)
+    below = np.floor(place).astype(np.int64)
+    above = np.ceil(place).astype(np.int64)
+    rows = np.arange(len(ordered))
+    first = ordered[rows, below]
+    return first + (place - below) * (ordered[rows, above] - first)
+
+
+def _design(day: int, at: np.ndarray) -> Floats:
+    """Level, trend per four weeks from `day` and weekday, of the days `at`."""
+    columns = [np.ones(len(at)), (at - day) / 28.0]
+    columns += [(at % 7 == weekday).astype(np.float64) for weekday in range(7)]
+    return np.stack(columns, axis=1)
+
+
+def _fleet_rhythm(logs: Floats, weights: Floats, day: int) -> Floats:
+    """The weekday effects of the median agent."""
+    used = np.where(weights > 0, logs, np.nan)
+    known_agents = (~np.isnan(used)).sum(axis=1) >= 3
+    if not known_agents.any():
+        return np.zeros(7)
+    used = used[known_agents]
+    centred = used - row_quantile(used, 0.5)[:, np.newaxis]
+    has = ~np.isnan(centred).all(axis=0)
+    middle = np.zeros(day)
+    middle[has] = row_quantile(centred[:, has].T, 0.5)
+    decay = np.where(has, 0.5 ** ((day - np.arange(day)) / HALF_LIFE_D), 0.0)
+    beta = _solve(
+        middle[np.newaxis], decay[np.newaxis], day, np.zeros(7), shrink=_FLEET_WEEKDAY_SHRINK
+    )
+    return beta[0, 2:]
+
+
+def _solve(targets: Floats, weights: Floats, day: int, rhythm: Floats, *, shrink: float) -> Floats:
+    """Robust ridge regression of every row; weekday effects are shrunk towards `rhythm`."""
+    design = _design(day, np.arange(day))
+    size = design.shape[1]
+    products = (design[:, :, np.newaxis] * design[:, np.newaxis, :]).reshape(day, -1)
+    prior = np.concatenate((np.zeros(2), rhythm))
+    penalty = np.diag([1e-9, _TREND_SHRINK, *([shrink] * 7)])
+    targets = targets - design @ prior
+    robust = np.ones_like(targets)
+    beta = np.zeros((len(targets), size))
+    has = (weights > 0).any(axis=1)
+    for _ in range(3):
+        each = weights * robust
+        normal = (each @ products).reshape(-1, size, size) + penalty
+        moment = (each * targets) @ design
+        beta = np.linalg.solve(normal, moment[..., np.newaxis])[..., 0]
+        off = np.abs(targets - beta @ design.T)
+        used = np.where(weights > 0, off, np.nan)
+        spread = np.ones(len(targets))
+        spread[has] = row_quantile(used[has], 0.5) / 0.6745
+        reach = 4.7 * np.maximum(spread, 0.02)[:, np.newaxis]
+        robust = np.square(np.clip(1.0 - np.square(off / reach), 0.0, 1.0))
+    return beta + prior
