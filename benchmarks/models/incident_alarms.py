@@ -10,7 +10,7 @@ its last, or the day is one of an incident of all or a public holiday.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, timedelta
 
 import numpy as np
@@ -20,7 +20,7 @@ from benchmarks.models.simulated_agents import until
 from benchmarks.models.simulated_rows import fleet, rows
 from lake_assets.models.anomalies import WINDOW_DAYS
 from lake_assets.models.anomaly_alarms import Finding, findings
-from lake_assets.models.anomaly_baseline import score
+from lake_assets.models.anomaly_baseline import Scores, score
 from lake_assets.models.anomaly_measures import measures
 from lake_assets.models.series import Span
 
@@ -30,6 +30,11 @@ DAYS = 98
 EVALUATED = 21
 HOLIDAYS = (50, 85)
 AFTERMATH_D = 7
+
+CHOSEN_ON = range(1, 9)
+"""Seeds of the fleets that thresholds and tests were chosen on."""
+JUDGED_ON = range(101, 105)
+"""Seeds of the fleets that nothing was chosen on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +51,10 @@ class OrdinaryRow:
     """One judged row of an ordinary day."""
 
     metric: str
-    z: float
     flagged: bool
     finding: Finding
+    day_score: float
+    lasting_score: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,9 +83,14 @@ class Verdict:
         return sum(row.flagged for row in self.ordinary)
 
 
-def on_incidents(*, seeds: Iterable[int], evaluated: int = EVALUATED) -> Verdict:
-    """The fleets of these seeds."""
-    verdicts = [_of_seed(seed, evaluated) for seed in seeds]
+def on_incidents(*, seeds: Iterable[int], each_day_anew: bool = False) -> Verdict:
+    """The fleets of these seeds.
+
+    Scores of a day follow from the days before it, so one pass over all days has those of each.
+    With `each_day_anew` every day is derived from its own window, as in the lake: twenty times the
+    time, and nearly the same figures.
+    """
+    verdicts = [_of_seed(seed, each_day_anew=each_day_anew) for seed in seeds]
     return Verdict(
         found=tuple(each for verdict in verdicts for each in verdict.found),
         ordinary=tuple(row for verdict in verdicts for row in verdict.ordinary),
@@ -90,15 +101,25 @@ def on_incidents(*, seeds: Iterable[int], evaluated: int = EVALUATED) -> Verdict
     )
 
 
-def _of_seed(seed: int, evaluated: int) -> Verdict:
+def _of_seed(seed: int, *, each_day_anew: bool) -> Verdict:
     made = fleet(agents=AGENTS, last_day=LAST_DAY, days=DAYS, holidays=HOLIDAYS, seed=seed)
     effects, incidents = planted(made, first=DAYS - EVALUATED, seed=seed)
     measured = measures(rows(made, effects), Span(last=LAST_DAY, days=DAYS))
+    passed = [(measure, score(measure, scored_days=WINDOW_DAYS)) for measure in measured]
     by_day: dict[int, Sequence[Finding]] = {}
-    for day in range(DAYS - evaluated, DAYS):
-        span = Span(last=made.first_day + timedelta(days=day), days=WINDOW_DAYS)
-        seen = [until(measure, day, WINDOW_DAYS) for measure in measured]
-        by_day[day] = findings([(each, score(each)) for each in seen], span)
+    candidates: dict[tuple[str, str, int], tuple[float, float]] = {}
+    for day in range(DAYS - EVALUATED, DAYS):
+        if each_day_anew:
+            seen = [until(measure, day, WINDOW_DAYS) for measure in measured]
+            scored = [(measure, score(measure)) for measure in seen]
+        else:
+            scored = [(until(m, day, day + 1), _until(scores, day)) for m, scores in passed]
+        span = Span(last=made.first_day + timedelta(days=day), days=scored[0][0].values.shape[1])
+        by_day[day] = findings(scored, span)
+        for measure, scores in scored:
+            for row, agent in enumerate(measure.agents):
+                last = float(scores.day_score[row, -1]), float(scores.lasting_score[row, -1])
+                candidates[agent, measure.metric, day] = last
     special = {each.first for each in incidents if not each.agent} | set(HOLIDAYS)
     busy = {
         (each.agent, day)
@@ -107,7 +128,13 @@ def _of_seed(seed: int, evaluated: int) -> Verdict:
         if each.agent
     }
     ordinary = [
-        OrdinaryRow(metric=row.metric, z=row.z, flagged=row.flagged, finding=row)
+        OrdinaryRow(
+            metric=row.metric,
+            flagged=row.flagged,
+            finding=row,
+            day_score=candidates.get((row.agent, row.metric, day), (row.z, 0.0))[0],
+            lasting_score=candidates.get((row.agent, row.metric, day), (0.0, 0.0))[1],
+        )
         for day, found in by_day.items()
         if day not in special
         for row in found
@@ -136,3 +163,12 @@ def _delay(incident: Incident, by_day: dict[int, Sequence[Finding]]) -> int | No
             if about and row.is_alarm and row.metric in incident.metrics:
                 return day - incident.first
     return None
+
+
+def _until(scores: Scores, day: int) -> Scores:
+    cut = {
+        each.name: getattr(scores, each.name)[:, : day + 1]
+        for each in fields(scores)
+        if each.name != "shared"
+    }
+    return Scores(**cut, shared={at: each for at, each in scores.shared.items() if at <= day})

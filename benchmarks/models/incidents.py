@@ -49,6 +49,7 @@ class _Kind:
     habits: tuple[str, ...] = ("poisson", "wild", "regular")
     for_all: bool = False
     weekend: bool = False
+    error_rates: tuple[float, float] = (0.0, 1.0)
 
 
 def _factor(name: str, low: float, high: float) -> Callable[..., None]:
@@ -94,7 +95,9 @@ KINDS: Mapping[str, _Kind] = {
         metrics=_VOLUME, days=3, apply=_factor("volume", 0.5, 0.5), habits=("regular",)
     ),
     "another model's price": _Kind(metrics=_UNITS, days=5, apply=_factor("price", 1.6, 4.0)),
-    "error rate +6 points": _Kind(metrics=_FAILURES, days=3, apply=_share("failed", 0.06, 0.06)),
+    "error rate from 2 to 8 %": _Kind(
+        metrics=_FAILURES, days=3, apply=_share("failed", 0.06, 0.06), error_rates=(0.005, 0.035)
+    ),
     "latency +60 %": _Kind(metrics=_SPEED, days=3, apply=_factor("latency", 1.6, 1.6)),
     "silent agent": _Kind(
         metrics=_VOLUME, days=2, apply=_factor("volume", 0.0, 0.0), least_rate=8.0
@@ -118,7 +121,7 @@ def planted(fleet: Fleet, *, first: int, seed: int) -> tuple[Effects, list[Incid
     found: list[Incident] = []
     shared = list(fleet.holidays)
     # The kinds that few agents can have choose first.
-    for name in sorted(KINDS, key=lambda each: (len(KINDS[each].habits), -KINDS[each].least_rate)):
+    for name in sorted(KINDS, key=lambda each: _rarity(KINDS[each])):
         kind = KINDS[name]
         for _ in range(EACH):
             row = 0 if kind.for_all else _chosen(fleet, kind, free)
@@ -139,12 +142,18 @@ def planted(fleet: Fleet, *, first: int, seed: int) -> tuple[Effects, list[Incid
     return effects, found
 
 
+def _rarity(kind: _Kind) -> tuple[int, float, float]:
+    return len(kind.habits), kind.error_rates[1], -kind.least_rate
+
+
 def _chosen(fleet: Fleet, kind: _Kind, free: list[int]) -> int:
     rates = np.median(fleet.rates[:, -28:], axis=1)
 
     def fits(row: int) -> bool:
         busy = rates[row] * (fleet.weekend[row] if kind.weekend else 1.0)
-        return fleet.habits[row] in kind.habits and busy >= kind.least_rate / (
+        low, high = kind.error_rates
+        fails = low <= fleet.error_rates[row] <= high
+        return fails and fleet.habits[row] in kind.habits and busy >= kind.least_rate / (
             2 if kind.weekend else 1
         )
 

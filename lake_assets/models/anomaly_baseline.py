@@ -42,6 +42,7 @@ FLEET_RESIDUALS = 8.0
 _MOST_Z = 37.0
 _WEEK_D = 7
 _CLIP = 2.5
+_MOST_DOUBT = 9.0
 _FLEET_CLIP = 3.0
 _LEAST_SPREAD = 0.3
 _SAME_SIDE = 0.7
@@ -75,6 +76,10 @@ class Scores:
     baseline_days: Floats
     lasts: Floats
     """Days of the lasting change that is flagged, 0 where the day itself is."""
+    day_score: Floats
+    """Of the day, where the change is large enough to be told; else 0."""
+    lasting_score: Floats
+    """Of the days up to it, likewise."""
     is_shared: Flags
     """Flagged, and off no more than all agents are."""
     is_idle: Flags
@@ -83,11 +88,11 @@ class Scores:
     """By day, where there are enough agents."""
 
 
-def score(measure: Measure) -> Scores:
-    """Score every agent on every day with what was known before it."""
+def score(measure: Measure, *, scored_days: int = SCORED_DAYS) -> Scores:
+    """Score every agent on each of the last days with what was known before it."""
     # Numbers that are near the largest there are overflow to infinity, which is clipped.
     with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
-        return _Scoring(measure).run()
+        return _Scoring(measure).run(scored_days)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -127,7 +132,7 @@ class _Scoring:
         self._streak = np.zeros(shape[0], dtype=np.int64)
         self._side = np.zeros(shape[0])
 
-    def run(self) -> Scores:
+    def run(self, scored_days: int) -> Scores:
         """Go through the days."""
         shape = self._measure.values.shape
         out = Scores(
@@ -138,10 +143,12 @@ class _Scoring:
             flagged=np.zeros(shape, dtype=np.bool_),
             baseline_days=np.zeros(shape),
             lasts=np.zeros(shape),
+            day_score=np.zeros(shape),
+            lasting_score=np.zeros(shape),
             is_shared=np.zeros(shape, dtype=np.bool_),
             is_idle=np.zeros(shape, dtype=np.bool_),
         )
-        for day in range(max(1, shape[1] - SCORED_DAYS), shape[1]):
+        for day in range(max(1, shape[1] - scored_days), shape[1]):
             if self._measure.present[day] and shape[0]:
                 self._score_day(day, out)
         return out
@@ -151,9 +158,12 @@ class _Scoring:
         days = usable.sum(axis=1)
         ages = day - np.arange(day)
         ahead = min(LASTING_D[-1], self._measure.values.shape[1] - day)
-        path = self._scale.expected(day, usable * 0.5 ** (ages / HALF_LIFE_D), ahead)
+        path, unsure = self._scale.expected(day, usable * 0.5 ** (ages / HALF_LIFE_D), ahead)
         residuals = self._scale.residual(day, path)
         spread, degrees = _spread(self._residual[:, :day])
+        # The usual doubt about a day is in the residuals; a weekday seldom seen is more doubtful.
+        doubt = np.minimum((1.0 + unsure) / (1.0 + np.median(unsure)), _MOST_DOUBT)
+        spread = spread * np.sqrt(np.maximum(doubt, 1.0))
         self._paths[day] = path, np.clip(residuals / spread[:, np.newaxis], -_CLIP, _CLIP)
         now = _Day(
             day=day,
@@ -167,7 +177,9 @@ class _Scoring:
         gap = self._scale.idle(day, usable)
         idle = ~np.isnan(gap)
         now.z[idle] = np.maximum(_special().ndtri_exp(gap[idle]), -_MOST_Z)
-        flagged = now.ready & self._beyond(now.z) & self._scale.matters(day, now.expected)
+        matters = now.ready & self._scale.matters(day, now.expected)
+        out.day_score[matters, day] = now.z[matters]
+        flagged = matters & self._beyond(now.z)
         self._write(now, out)
         out.lower[idle & now.ready, day] = 0.0
         out.is_idle[:, day] = idle
@@ -181,7 +193,9 @@ class _Scoring:
         if not self._apart[day]:
             self._residual[usual, day] = kept[usual]
         side = np.sign(np.where(flagged, out.z[:, day], now.residual))
-        self._remember(day, flagged | shared, side)
+        # An agent that comes and goes is known by few days: none of them is left out.
+        off = (flagged & ~self._scale.intermittent(day, usable)) | shared
+        self._remember(day, off, side)
 
     def _beyond(self, z: Floats) -> Flags:
         return (z >= self._limits.above) | (z <= -self._limits.below)
@@ -217,10 +231,14 @@ class _Scoring:
             same = (used & (np.sign(scaled) == side[:, np.newaxis])).sum(axis=1)
             last = used[:, -1] & (scaled[:, -1] * side >= _STILL_OFF)
             found = (
-                enough & ~flagged & last & (np.abs(z) >= self._limits.lasting)
-                & (same >= _SAME_SIDE * count) & (np.abs(z) > np.abs(best))
+                enough
+                & last
+                & (same >= _SAME_SIDE * count)
+                & (np.abs(z) > np.abs(out.lasting_score[:, day]))
                 & self._scale.lasting_matters(days, path, used)
             )
+            out.lasting_score[found, day] = z[found]
+            found &= ~flagged & (np.abs(z) >= self._limits.lasting)
             best[found] = z[found]
             out.z[found, day] = np.clip(z[found], -_MOST_Z, _MOST_Z)
             out.lasts[found, day] = length

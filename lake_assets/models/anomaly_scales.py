@@ -49,8 +49,11 @@ _LEAST_RISE, _LEAST_TIMES, _LEAST_HITS = 0.02, 1.5, 4.0
 class Scale(Protocol):
     """A measure's expectations and residuals; arrays are agents by days from `day` on."""
 
-    def expected(self, day: int, weights: Floats, ahead: int) -> Floats:
-        """What is expected of `day` and the days after it, as known before it."""
+    def expected(self, day: int, weights: Floats, ahead: int) -> tuple[Floats, Floats]:
+        """What is expected of `day` and the days after it, and how unsure that is of `day`.
+
+        The latter is a variance, in those of one day's noise.
+        """
         ...
 
     def residual(self, day: int, expected: Floats) -> Floats:
@@ -73,6 +76,10 @@ class Scale(Protocol):
 
     def lasting_matters(self, days: slice, expected: Floats, used: Flags) -> Flags:
         """Whether the change over some days is large enough to be told."""
+        ...
+
+    def intermittent(self, day: int, usable: Flags) -> Flags:
+        """Whether an agent is idle on days that its level and its weekdays don't explain."""
         ...
 
     def idle(self, day: int, usable: Flags) -> Floats:
@@ -120,17 +127,20 @@ class _LogScale:
         self._rhythm = np.zeros(7)
         self._rhythm_day = -_LONGEST_RHYTHM_D
 
-    def expected(self, day: int, weights: Floats, ahead: int) -> Floats:
+    def expected(self, day: int, weights: Floats, ahead: int) -> tuple[Floats, Floats]:
         logs = self._logs[:, :day]
         used = weights * ~np.isnan(logs)
         if self._amount:
-            idle = self._is_intermittent(day, weights > 0)
+            idle = self.intermittent(day, weights > 0)
             used = np.where(idle[:, np.newaxis] & self._zero[:, :day], 0.0, used)
         if day - self._rhythm_day >= _LONGEST_RHYTHM_D:
             self._rhythm = _fleet_rhythm(logs, used, day)
             self._rhythm_day = day
-        beta = _solve(np.nan_to_num(logs), used, day, self._rhythm, shrink=_WEEKDAY_SHRINK)
-        return np.clip(beta @ _design(day, np.arange(day, day + ahead)).T, -_MOST_LOG, _MOST_LOG)
+        beta, unsure = _solve(
+            np.nan_to_num(logs), used, day, self._rhythm, shrink=_WEEKDAY_SHRINK
+        )
+        path = beta @ _design(day, np.arange(day, day + ahead)).T
+        return np.clip(path, -_MOST_LOG, _MOST_LOG), unsure
 
     def residual(self, day: int, expected: Floats) -> Floats:
         days = slice(day, day + expected.shape[1])
@@ -181,7 +191,7 @@ class _LogScale:
         out = np.full(len(self._values), np.nan)
         if not self._amount:
             return out
-        for row in np.flatnonzero(self._is_intermittent(day, usable) & self._zero[:, day]):
+        for row in np.flatnonzero(self.intermittent(day, usable) & self._zero[:, day]):
             out[row] = self._idle_tail(row, day, usable[row])
         return out
 
@@ -198,8 +208,9 @@ class _LogScale:
             at -= 1
         return chance
 
-    def _is_intermittent(self, day: int, usable: Flags) -> Flags:
-        """Whether an agent is idle on days that its level and its weekdays don't explain."""
+    def intermittent(self, day: int, usable: Flags) -> Flags:
+        if not self._amount:
+            return np.zeros(len(usable), dtype=np.bool_)
         zero = self._zero[:, :day] & usable
         busy = usable & ~self._zero[:, :day]
         odd = np.zeros(len(zero))
@@ -248,13 +259,13 @@ class _RateScale:
         self._trials = np.nan_to_num(measure.trials)
         self._hits = self._rates * self._trials
 
-    def expected(self, day: int, weights: Floats, ahead: int) -> Floats:
+    def expected(self, day: int, weights: Floats, ahead: int) -> tuple[Floats, Floats]:
         tried = (self._trials[:, :day] * weights).sum(axis=1)
         hits = (self._hits[:, :day] * weights).sum(axis=1)
         everyone = (hits.sum() + 0.5) / (tried.sum() + 10.0)
         prior = _RATE_PRIOR_TRIALS
         share = (hits + prior * everyone) / (tried + prior)
-        return np.repeat(share[:, np.newaxis], ahead, axis=1)
+        return np.repeat(share[:, np.newaxis], ahead, axis=1), np.zeros(len(share))
 
     def residual(self, day: int, expected: Floats) -> Floats:
         days = slice(day, day + expected.shape[1])
@@ -288,8 +299,11 @@ class _RateScale:
         rises = (rate >= expected + _LEAST_RISE) & (rate >= expected * _LEAST_TIMES)
         return rises & (hits >= _LEAST_HITS)
 
+    def intermittent(self, day: int, usable: Flags) -> Flags:
+        return np.zeros(len(usable), dtype=np.bool_)
+
     def idle(self, day: int, usable: Flags) -> Floats:
-        return np.full(len(self._rates), np.nan)
+        return np.full(len(usable), np.nan)
 
     def together(self, day: int, expected: Floats, used: Flags) -> tuple[float, float, float]:
         tried = self._trials[used, day]
@@ -355,14 +369,19 @@ def _fleet_rhythm(logs: Floats, weights: Floats, day: int) -> Floats:
     middle = np.zeros(day)
     middle[has] = row_quantile(centred[:, has].T, 0.5)
     decay = np.where(has, 0.5 ** ((day - np.arange(day)) / HALF_LIFE_D), 0.0)
-    beta = _solve(
+    beta, _ = _solve(
         middle[np.newaxis], decay[np.newaxis], day, np.zeros(7), shrink=_FLEET_WEEKDAY_SHRINK
     )
     return beta[0, 2:]
 
 
-def _solve(targets: Floats, weights: Floats, day: int, rhythm: Floats, *, shrink: float) -> Floats:
-    """Robust ridge regression of every row; weekday effects are shrunk towards `rhythm`."""
+def _solve(
+    targets: Floats, weights: Floats, day: int, rhythm: Floats, *, shrink: float
+) -> tuple[Floats, Floats]:
+    """Robust ridge regression of every row; weekday effects are shrunk towards `rhythm`.
+
+    Returns the coefficients, and the variance of what they say of `day`.
+    """
     design = _design(day, np.arange(day))
     size = design.shape[1]
     products = (design[:, :, np.newaxis] * design[:, np.newaxis, :]).reshape(day, -1)
@@ -372,6 +391,7 @@ def _solve(targets: Floats, weights: Floats, day: int, rhythm: Floats, *, shrink
     robust = np.ones_like(targets)
     beta = np.zeros((len(targets), size))
     has = (weights > 0).any(axis=1)
+    normal = np.zeros((len(targets), size, size))
     for _ in range(3):
         each = weights * robust
         normal = (each @ products).reshape(-1, size, size) + penalty
@@ -383,4 +403,6 @@ def _solve(targets: Floats, weights: Floats, day: int, rhythm: Floats, *, shrink
         spread[has] = row_quantile(used[has], 0.5) / 0.6745
         reach = 4.7 * np.maximum(spread, 0.02)[:, np.newaxis]
         robust = np.square(np.clip(1.0 - np.square(off / reach), 0.0, 1.0))
-    return beta + prior
+    today = _design(day, np.array([day]))[0]
+    unsure = np.linalg.solve(normal, np.broadcast_to(today, beta.shape)[..., np.newaxis])[..., 0]
+    return beta + prior, unsure @ today

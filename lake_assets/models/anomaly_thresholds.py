@@ -16,7 +16,7 @@ FALSE_ALARM_RATE = 0.001
 """Share of the rows of ordinary days that is flagged at most, over all metrics and tests."""
 SHARE = 0.0003
 """Share of ordinary rows beyond the threshold of one side of one test."""
-LEAST = 3.0
+LEAST = 2.6
 FLEET = 4.0
 """Threshold of the mean score of all agents, over how much that mean varies from day to day."""
 LEAST_FLEET = 4
