@@ -29,7 +29,7 @@ from lake_assets.sample_data.spec import SampleSpec
 from lake_assets.sample_data.world import AGENTS
 
 LAST_DAY = date(2026, 11, 22)
-DETECTORS = (f"this detector", "28-day z-score, 3", "week over week, 2")
+DETECTORS = ("this detector", "28-day z-score, 3", "week over week, 2")
 
 Alarm = tuple[str, int, int]
 """Agent, family of metrics, day."""

@@ -149,9 +149,7 @@ def _of_seed(seed: int, *, each_day_anew: bool) -> Verdict:
             Found(seed=seed, incident=each, delay_d=_delay(each, by_day)) for each in incidents
         ),
         ordinary=tuple(ordinary),
-        alarms_on_days_for_all=tuple(
-            alarms_on(each.first) for each in incidents if not each.agent
-        ),
+        alarms_on_days_for_all=tuple(alarms_on(each.first) for each in incidents if not each.agent),
         alarms_on_holidays=tuple(alarms_on(day) for day in HOLIDAYS if day in by_day),
     )
 

@@ -81,9 +81,7 @@ def _retries(effects: Effects, row: int, days: slice, rng: np.random.Generator) 
 
 KINDS: Mapping[str, _Kind] = {
     "half a day missing": _Kind(metrics=_VOLUME, days=1, apply=_factor("volume", 0.42, 0.58)),
-    "half a day missing for all": _Kind(
-        metrics=_VOLUME, days=1, apply=_half_for_all, for_all=True
-    ),
+    "half a day missing for all": _Kind(metrics=_VOLUME, days=1, apply=_half_for_all, for_all=True),
     "lasting +50 to 60 %": _Kind(metrics=_VOLUME, days=12, apply=_factor("volume", 1.5, 1.6)),
     "+3 % a day": _Kind(metrics=_VOLUME, days=14, apply=_grow),
     "8 % of calls 3.5 times slower": _Kind(
@@ -153,8 +151,10 @@ def _chosen(fleet: Fleet, kind: _Kind, free: list[int]) -> int:
         busy = rates[row] * (fleet.weekend[row] if kind.weekend else 1.0)
         low, high = kind.error_rates
         fails = low <= fleet.error_rates[row] <= high
-        return fails and fleet.habits[row] in kind.habits and busy >= kind.least_rate / (
-            2 if kind.weekend else 1
+        return (
+            fails
+            and fleet.habits[row] in kind.habits
+            and busy >= kind.least_rate / (2 if kind.weekend else 1)
         )
 
     # A fleet of few regular agents has none left: the busiest of the others takes its place.

@@ -247,9 +247,7 @@ def _logs(
     return middle[at] + rng.normal(0, 1, len(at[0])) * width[at[0]]
 
 
-def _table(
-    fleet: Fleet, at: tuple[np.ndarray, np.ndarray], **columns: pa.Array
-) -> pa.Table:
+def _table(fleet: Fleet, at: tuple[np.ndarray, np.ndarray], **columns: pa.Array) -> pa.Table:
     agent, day = at
     first = (fleet.first_day - date(1970, 1, 1)).days
     names = pa.DictionaryArray.from_arrays(pa.array(agent.astype(np.int32)), list(fleet.names))

@@ -110,7 +110,11 @@ DATASETS: tuple[Dataset, ...] = (
             "Most rows are ordinary days: filter on `is_anomaly`. An anomaly that lasts keeps its "
             "`episode_start`, so count distinct (agent_id, metric, episode_start) for incidents. "
             "Of metrics that are off together, such as tokens and their cost, one is the alarm; "
-            "the others have a `severity` and name it in `merged_into`. `false_alarm_rate` is what "
+            "the others have a `severity` and name it in `merged_into`. The agent `(all)` is all "
+            "agents together: never add its rows to those of agents. Where they are off together, "
+            "as on a day that is not complete or a public holiday, its row is the one alarm. "
+            "`slow_` metrics are of the slowest tenth of runs or calls, `tokens_per_call` and "
+            "`usd_per_million_tokens` geometric means over calls. `false_alarm_rate` is what "
             "to expect of the threshold on ordinary days, per row. Days before a week of history "
             "are not judged."
         ),
@@ -120,7 +124,7 @@ DATASETS: tuple[Dataset, ...] = (
             model_name        string!     The detector.
             model_version     string!     Version of the detector and its thresholds.
             agent_id          string!
-            metric            string!     Metric. {runs|error_rate|duration_ms|tokens|cost_usd|latency_ms|requests|request_error_rate}
+            metric            string!     Metric. {runs|error_rate|timeout_rate|cancelled_rate|unfinished_rate|duration_ms|slow_duration_ms|calls|tokens|tokens_per_call|cost_usd|usd_per_million_tokens|call_error_rate|latency_ms|slow_latency_ms|requests|request_error_rate}
             observed_date     date!       The day observed; the partition's day.
             observed_value    float64!    Value of the metric; error rates are 0 to 1.
             expected_value    float64     From trend and weekday; null without a baseline.
@@ -131,13 +135,16 @@ DATASETS: tuple[Dataset, ...] = (
             baseline_start    date        First day of the baseline; null without one.
             baseline_end      date        Last day of the baseline, before the observed day.
             details           json        Further figures of the detector, as an object.
-            lower_bound       float64     Lower end of the range that is no alarm.
-            upper_bound       float64     Upper end of the range that is no alarm.
+            lower_bound       float64     Lower end of the range that is no alarm for one day.
+            upper_bound       float64     Upper end of the range that is no alarm for one day.
             rank              int64       Place among the day's alarms, 1 worst; else null.
             episode_start     date        First day of the run of alarms; null for no alarm.
             false_alarm_rate  float64     Share of ordinary rows that the threshold flags, 0 to 1.
             merged_into       string      The alarm that stands for this row, as agent and metric.
             explanation       string!     What is unusual, in one sentence with figures.
+            detected_by       string      What is off; null if nothing is. {day|lasting|all_agents}
+            changed_on        date        About when a lasting change began; null for others.
+            excess_value      float64     Sums: value beyond the expected since it began; else null.
         """,
     ),
     derived(

@@ -18,7 +18,7 @@ from datetime import date
 import numpy as np
 
 from lake_assets.models.anomaly_baseline import Scores
-from lake_assets.models.anomaly_measures import Measure
+from lake_assets.models.anomaly_measures import Kind, Measure
 from lake_assets.models.series import Flags, Span
 
 ALL_AGENTS = "(all)"
@@ -61,6 +61,7 @@ class Finding:
 
     agent: str
     metric: str
+    day: date
     observed: float
     trials: int
     baseline_days: int
@@ -72,6 +73,8 @@ class Finding:
     episode_start: date | None = None
     changed_on: date | None = None
     """The first day of a lasting change, where it is that which is flagged."""
+    excess: float | None = None
+    """What came beyond the expected since the change or the episode began, of sums."""
     is_shared: bool = False
     is_idle: bool = False
     agents: int = 1
@@ -132,6 +135,7 @@ def _of_measure(measure: Measure, scores: Scores, span: Span) -> Iterable[Findin
         finding = Finding(
             agent=agent,
             metric=measure.metric,
+            day=span.last,
             observed=value,
             trials=int(measure.trials[index, -1]),
             baseline_days=int(scores.baseline_days[index, -1]),
@@ -142,6 +146,8 @@ def _of_measure(measure: Measure, scores: Scores, span: Span) -> Iterable[Findin
             continue
         flagged = bool(scores.flagged[index, -1])
         lasts = int(scores.lasts[index, -1])
+        start = _start_of(measure, scores, index, span) if flagged else None
+        changed_on = span.day(span.days - lasts) if flagged and lasts else None
         yield replace(
             finding,
             expected=float(scores.expected[index, -1]),
@@ -151,9 +157,21 @@ def _of_measure(measure: Measure, scores: Scores, span: Span) -> Iterable[Findin
             flagged=flagged,
             is_shared=bool(scores.is_shared[index, -1]),
             is_idle=bool(scores.is_idle[index, -1]),
-            changed_on=span.day(span.days - lasts) if flagged and lasts else None,
-            episode_start=_start_of(measure, scores, index, span) if flagged else None,
+            changed_on=changed_on,
+            episode_start=start,
+            excess=_excess(measure, scores, index, span, changed_on or start),
         )
+
+
+def _excess(
+    measure: Measure, scores: Scores, index: int, span: Span, start: date | None
+) -> float | None:
+    """What came beyond the expected from a day on, of measures that are sums."""
+    if measure.kind is not Kind.AMOUNT or start is None:
+        return None
+    days = slice((start - span.first).days, None)
+    more = measure.values[index, days] - scores.expected[index, days]
+    return float(more[~np.isnan(more)].sum())
 
 
 def _start_of(measure: Measure, scores: Scores, index: int, span: Span) -> date:
@@ -172,6 +190,7 @@ def _of_all(measure: Measure, scores: Scores, span: Span) -> Iterable[Finding]:
     yield Finding(
         agent=ALL_AGENTS,
         metric=measure.metric,
+        day=span.last,
         observed=shared.observed,
         trials=int(measure.trials[:, -1].sum()),
         baseline_days=int(scores.baseline_days[:, -1].max()),
@@ -181,6 +200,7 @@ def _of_all(measure: Measure, scores: Scores, span: Span) -> Iterable[Finding]:
         upper=shared.upper,
         flagged=shared.flagged,
         agents=shared.agents,
+        excess=shared.observed - shared.expected if measure.kind is Kind.AMOUNT else None,
         episode_start=_episode_start(measure, off, span) if shared.flagged else None,
     )
 

@@ -46,7 +46,7 @@ _MOST_DOUBT = 9.0
 _FLEET_CLIP = 3.0
 _LEAST_SPREAD = 0.3
 _SAME_SIDE = 0.7
-_STILL_OFF = 0.5
+_STILL_OFF = 0.75
 _SHARING = {Kind.AMOUNT: 0.6, Kind.TYPICAL: 0.6, Kind.RATE: 0.35}
 """Share of agents that are off to one side where the change is that of all."""
 
@@ -129,6 +129,8 @@ class _Scoring:
         self._ratio = np.full(shape[1], np.nan)
         self._apart = np.zeros(shape[1], dtype=np.bool_)
         """Days on which all agents are off: they tell nothing of a single one."""
+        self._renewed = np.full(shape[0], -1)
+        """The day on which an agent's level was last taken for the usual one."""
         self._streak = np.zeros(shape[0], dtype=np.int64)
         self._side = np.zeros(shape[0])
 
@@ -174,14 +176,17 @@ class _Scoring:
             degrees=degrees,
             z=_as_normal(residuals[:, 0] / spread, degrees),
         )
-        gap = self._scale.idle(day, usable)
+        gap = self._scale.idle(usable)
         idle = ~np.isnan(gap)
         now.z[idle] = np.maximum(_special().ndtri_exp(gap[idle]), -_MOST_Z)
         matters = now.ready & self._scale.matters(day, now.expected)
+        if self._limits.only_more:
+            matters &= now.z > 0
         out.day_score[matters, day] = now.z[matters]
         flagged = matters & self._beyond(now.z)
         self._write(now, out)
-        out.lower[idle & now.ready, day] = 0.0
+        no_lower = now.ready if self._limits.only_more else idle & now.ready
+        out.lower[no_lower, day] = 0.0
         out.is_idle[:, day] = idle
         self._lasting(now, flagged, idle, out)
         shared = self._all_agents(now, flagged, idle, out)
@@ -194,7 +199,7 @@ class _Scoring:
             self._residual[usual, day] = kept[usual]
         side = np.sign(np.where(flagged, out.z[:, day], now.residual))
         # An agent that comes and goes is known by few days: none of them is left out.
-        off = (flagged & ~self._scale.intermittent(day, usable)) | shared
+        off = (flagged & ~self._scale.intermittent(usable)) | shared
         self._remember(day, off, side)
 
     def _beyond(self, z: Floats) -> Flags:
@@ -203,7 +208,7 @@ class _Scoring:
     def _write(self, now: _Day, out: Scores) -> None:
         above = now.spread * _t_quantile(self._limits.above, now.degrees)
         below = now.spread * _t_quantile(self._limits.below, now.degrees)
-        low, high = self._scale.bounds(now.day, now.expected, below, above)
+        low, high = self._scale.bounds(now.day, now.expected, (below, above))
         ready, day = now.ready, now.day
         out.expected[ready, day] = self._scale.told(now.expected)[ready]
         out.z[ready, day] = now.z[ready]
@@ -224,7 +229,7 @@ class _Scoring:
             used[:, -1] &= ~idle
             count = used.sum(axis=1)
             total = np.where(used, scaled, 0.0).sum(axis=1) / np.sqrt(np.maximum(count, 1))
-            enough = now.ready & (count >= 0.6 * length)
+            enough = now.ready & (count >= 0.6 * length) & (first > self._renewed)
             z = total / _sum_spread(self._sums[length][:, :day], length)
             self._sums[length][enough & ~flagged, day] = total[enough & ~flagged]
             side = np.sign(z)
@@ -236,6 +241,7 @@ class _Scoring:
                 & (same >= _SAME_SIDE * count)
                 & (np.abs(z) > np.abs(out.lasting_score[:, day]))
                 & self._scale.lasting_matters(days, path, used)
+                & ((z > 0) | (not self._limits.only_more))
             )
             out.lasting_score[found, day] = z[found]
             found &= ~flagged & (np.abs(z) >= self._limits.lasting)
@@ -261,9 +267,9 @@ class _Scoring:
         off = used & flagged & (np.sign(out.z[:, day]) == side)
         most = off.sum() >= max(LEAST_FLEET, used.sum() / 2)
         proven = abs(z) >= FLEET and sharing >= _SHARING[self._measure.kind]
-        if self._measure.kind is Kind.RATE:
+        if self._measure.kind is Kind.RATE or self._limits.only_more:
             proven &= side > 0
-        is_off = bool((proven or most) and self._scale.shared_matters(observed, expected, ratio))
+        is_off = bool((proven or most) and self._scale.shared_matters(expected, ratio))
         if is_off and abs(z) < FLEET:
             z = FLEET * float(side)
         usual = self._ratio[:day][~np.isnan(self._ratio[:day])]
@@ -301,6 +307,7 @@ class _Scoring:
             self._left_out[agent, :start] = True
             self._left_out[agent, start : day + 1] = False
             self._streak[agent] = 0
+            self._renewed[agent] = day
         if day >= 2 * _WEEK_D:
             weeks = self._off[:, day - 2 * _WEEK_D : day + 1 : _WEEK_D]
             weekly = off & (weeks == weeks[:, -1:]).all(axis=1)

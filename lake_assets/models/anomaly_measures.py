@@ -115,7 +115,9 @@ def _is_any(rows: pa.Table, column: str, words: tuple[str, ...]) -> Floats:
     """1 where a text is one of `words`, else 0."""
     if column not in rows.column_names:
         return np.full(rows.num_rows, float(NONE_NAME in words))
-    return pc.is_in(names_of(rows, column), pa.array(words)).to_numpy().astype(np.float64)
+    options = pc.SetLookupOptions(value_set=pa.array(words))
+    found = pc.call_function("is_in", [names_of(rows, column)], options)
+    return found.to_numpy().astype(np.float64)
 
 
 class _Grid:

@@ -61,9 +61,9 @@ class Scale(Protocol):
         ...
 
     def bounds(
-        self, day: int, expected: Floats, below: Floats, above: Floats
+        self, day: int, expected: Floats, reach: tuple[Floats, Floats]
     ) -> tuple[Floats, Floats]:
-        """The values of `day` that are so many standard deviations off."""
+        """The values of `day` that are so far below and above, in standard deviations."""
         ...
 
     def told(self, expected: Floats) -> Floats:
@@ -78,12 +78,15 @@ class Scale(Protocol):
         """Whether the change over some days is large enough to be told."""
         ...
 
-    def intermittent(self, day: int, usable: Flags) -> Flags:
-        """Whether an agent is idle on days that its level and its weekdays don't explain."""
+    def intermittent(self, usable: Flags) -> Flags:
+        """Whether an agent is idle on days that its level and its weekdays don't explain.
+
+        `usable` are the days that its baseline is made of, up to the day before.
+        """
         ...
 
-    def idle(self, day: int, usable: Flags) -> Floats:
-        """The score of being idle on `day`, for intermittent agents that are; else NaN."""
+    def idle(self, usable: Flags) -> Floats:
+        """For intermittent agents that are idle on the day, the log chance to be; else NaN."""
         ...
 
     def together(self, day: int, expected: Floats, used: Flags) -> tuple[float, float, float]:
@@ -94,7 +97,7 @@ class Scale(Protocol):
         """The expectation where all agents have changed by a ratio."""
         ...
 
-    def shared_matters(self, observed: float, expected: float, ratio: float) -> bool:
+    def shared_matters(self, expected: float, ratio: float) -> bool:
         """Whether a change of all agents is large enough to be told."""
         ...
 
@@ -131,14 +134,12 @@ class _LogScale:
         logs = self._logs[:, :day]
         used = weights * ~np.isnan(logs)
         if self._amount:
-            idle = self.intermittent(day, weights > 0)
+            idle = self.intermittent(weights > 0)
             used = np.where(idle[:, np.newaxis] & self._zero[:, :day], 0.0, used)
         if day - self._rhythm_day >= _LONGEST_RHYTHM_D:
             self._rhythm = _fleet_rhythm(logs, used, day)
             self._rhythm_day = day
-        beta, unsure = _solve(
-            np.nan_to_num(logs), used, day, self._rhythm, shrink=_WEEKDAY_SHRINK
-        )
+        beta, unsure = _solve(np.nan_to_num(logs), used, day, self._rhythm, shrink=_WEEKDAY_SHRINK)
         path = beta @ _design(day, np.arange(day, day + ahead)).T
         return np.clip(path, -_MOST_LOG, _MOST_LOG), unsure
 
@@ -149,18 +150,18 @@ class _LogScale:
         return np.nan_to_num(self._logs[:, days] - expected) / self._error[:, days]
 
     def bounds(
-        self, day: int, expected: Floats, below: Floats, above: Floats
+        self, day: int, expected: Floats, reach: tuple[Floats, Floats]
     ) -> tuple[Floats, Floats]:
         least = _LEAST_RATIO[self._kind]
         told = self.told(expected)
         if self._amount:
             root = self._root(expected)
-            low = (np.maximum(root - below / 2.0, np.sqrt(0.375)) ** 2 - 0.375) * self._unit
-            high = ((root + above / 2.0) ** 2 - 0.375) * self._unit
+            low = (np.maximum(root - reach[0] / 2.0, np.sqrt(0.375)) ** 2 - 0.375) * self._unit
+            high = ((root + reach[1] / 2.0) ** 2 - 0.375) * self._unit
         else:
             error = self._error[:, day]
-            low = np.exp(expected - below * error)
-            high = np.exp(np.minimum(expected + above * error, _MOST_LOG))
+            low = np.exp(expected - reach[0] * error)
+            high = np.exp(np.minimum(expected + reach[1] * error, _MOST_LOG))
         return np.maximum(np.minimum(low, told / least), 0.0), np.maximum(high, told * least)
 
     def told(self, expected: Floats) -> Floats:
@@ -180,19 +181,25 @@ class _LogScale:
         if self._amount:
             came = np.where(used, self._counted[:, days], 0.0).sum(axis=1)
             due = np.where(used, self._count(expected), 0.0).sum(axis=1)
-            return (np.abs(came - due) >= 2 * _LEAST_ROWS) & (
-                (came >= due * least) | (came <= due / least)
-            )
-        off = np.where(used, np.nan_to_num(self._logs[:, days] - expected), 0.0)
-        mean = off.sum(axis=1) / np.maximum(used.sum(axis=1), 1)
-        return np.abs(mean) >= np.log(least)
+            large = np.abs(came - due) >= 2 * _LEAST_ROWS
+            mean = np.log(np.maximum(came, 0.5) / np.maximum(due, 0.5))
+            last = self._counted[:, days.stop - 1] / np.maximum(self._count(expected[:, -1]), 1e-9)
+            last = np.log(np.maximum(last, 1e-9))
+        else:
+            off = np.where(used, np.nan_to_num(self._logs[:, days] - expected), 0.0)
+            mean = off.sum(axis=1) / np.maximum(used.sum(axis=1), 1)
+            large, last = np.ones(len(mean), dtype=np.bool_), off[:, -1]
+        # What has gone back to where it was is over.
+        goes_on = last * np.sign(mean) >= np.log(least) / 2
+        return large & goes_on & (np.abs(mean) >= np.log(least))
 
-    def idle(self, day: int, usable: Flags) -> Floats:
+    def idle(self, usable: Flags) -> Floats:
         out = np.full(len(self._values), np.nan)
         if not self._amount:
             return out
-        for row in np.flatnonzero(self.intermittent(day, usable) & self._zero[:, day]):
-            out[row] = self._idle_tail(row, day, usable[row])
+        day = usable.shape[1]
+        for row in np.flatnonzero(self.intermittent(usable) & self._zero[:, day]):
+            out[row] = self._idle_tail(int(row), day, usable[row])
         return out
 
     def _idle_tail(self, row: int, day: int, usable: Flags) -> float:
@@ -208,9 +215,10 @@ class _LogScale:
             at -= 1
         return chance
 
-    def intermittent(self, day: int, usable: Flags) -> Flags:
+    def intermittent(self, usable: Flags) -> Flags:
         if not self._amount:
             return np.zeros(len(usable), dtype=np.bool_)
+        day = usable.shape[1]
         zero = self._zero[:, :day] & usable
         busy = usable & ~self._zero[:, :day]
         odd = np.zeros(len(zero))
@@ -240,7 +248,7 @@ class _LogScale:
             return np.log(self._count(expected) * ratio + 0.5)
         return expected + np.log(ratio)
 
-    def shared_matters(self, observed: float, expected: float, ratio: float) -> bool:
+    def shared_matters(self, expected: float, ratio: float) -> bool:
         least = _LEAST_FLEET_RATIO[self._kind]
         return expected > 0 and not 1 / least < ratio < least
 
@@ -274,10 +282,10 @@ class _RateScale:
         return off * 2.0 * np.sqrt(trials + 0.5)
 
     def bounds(
-        self, day: int, expected: Floats, below: Floats, above: Floats
+        self, day: int, expected: Floats, reach: tuple[Floats, Floats]
     ) -> tuple[Floats, Floats]:
         trials = self._trials[:, day]
-        angle = _angle(expected, trials) + above / (2.0 * np.sqrt(trials + 0.5))
+        angle = _angle(expected, trials) + reach[1] / (2.0 * np.sqrt(trials + 0.5))
         share = np.square(np.sin(np.minimum(angle, np.pi / 2)))
         share = (share * (trials + 0.75) - 0.375) / np.maximum(trials, 1.0)
         least = np.maximum(expected + _LEAST_RISE, expected * _LEAST_TIMES)
@@ -299,10 +307,10 @@ class _RateScale:
         rises = (rate >= expected + _LEAST_RISE) & (rate >= expected * _LEAST_TIMES)
         return rises & (hits >= _LEAST_HITS)
 
-    def intermittent(self, day: int, usable: Flags) -> Flags:
+    def intermittent(self, usable: Flags) -> Flags:
         return np.zeros(len(usable), dtype=np.bool_)
 
-    def idle(self, day: int, usable: Flags) -> Floats:
+    def idle(self, usable: Flags) -> Floats:
         return np.full(len(usable), np.nan)
 
     def together(self, day: int, expected: Floats, used: Flags) -> tuple[float, float, float]:
@@ -318,8 +326,8 @@ class _RateScale:
     def shifted(self, expected: Floats, ratio: float) -> Floats:
         return np.clip(expected * ratio, 0.0, 1.0)
 
-    def shared_matters(self, observed: float, expected: float, ratio: float) -> bool:
-        return ratio >= _LEAST_TIMES and observed >= expected + _LEAST_RISE / 2
+    def shared_matters(self, expected: float, ratio: float) -> bool:
+        return ratio >= _LEAST_TIMES and expected * (ratio - 1) >= _LEAST_RISE / 2
 
 
 SCALES: dict[Kind, Callable[[Measure], Scale]] = {

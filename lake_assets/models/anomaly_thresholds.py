@@ -30,15 +30,26 @@ class Threshold:
     above: float
     below: float
     lasting: float
+    only_more: bool = False
+    """Whether less of it is good news."""
 
 
 THRESHOLDS: Mapping[str, Threshold] = {
-    name: Threshold(above=3.4, below=3.4, lasting=3.8)
-    for name in (
-        "runs", "requests", "calls", "tokens", "cost_usd",
-        "tokens_per_call", "usd_per_million_tokens",
-        "error_rate", "timeout_rate", "cancelled_rate", "unfinished_rate",
-        "call_error_rate", "request_error_rate",
-        "latency_ms", "slow_latency_ms", "duration_ms", "slow_duration_ms",
-    )
+    "runs": Threshold(above=3.6, below=3.2, lasting=3.4),
+    "requests": Threshold(above=3.4, below=3.5, lasting=3.4),
+    "calls": Threshold(above=3.7, below=3.2, lasting=3.3),
+    "tokens": Threshold(above=3.5, below=3.2, lasting=3.4),
+    "cost_usd": Threshold(above=3.8, below=3.0, lasting=3.3),
+    "tokens_per_call": Threshold(above=3.1, below=3.0, lasting=3.5),
+    "usd_per_million_tokens": Threshold(above=3.6, below=2.8, lasting=3.3, only_more=True),
+    "error_rate": Threshold(above=3.2, below=2.6, lasting=2.7),
+    "timeout_rate": Threshold(above=2.6, below=2.6, lasting=3.7),
+    "cancelled_rate": Threshold(above=2.8, below=2.6, lasting=3.1),
+    "unfinished_rate": Threshold(above=2.6, below=2.6, lasting=2.8),
+    "call_error_rate": Threshold(above=2.7, below=2.6, lasting=2.9),
+    "request_error_rate": Threshold(above=4.2, below=2.6, lasting=3.1),
+    "latency_ms": Threshold(above=3.3, below=3.4, lasting=3.7),
+    "slow_latency_ms": Threshold(above=3.2, below=3.2, lasting=3.8),
+    "duration_ms": Threshold(above=3.1, below=3.4, lasting=3.9),
+    "slow_duration_ms": Threshold(above=3.6, below=2.9, lasting=3.9),
 }
