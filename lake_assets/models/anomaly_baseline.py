@@ -20,14 +20,22 @@ Every day of the window is scored with what was known before it, oldest first:
    row, or three flagged weeks of the same weekday, the new level is taken for what is usual.
 """
 
-import importlib
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from lake_assets.models.anomaly_measures import Kind, Measure
-from lake_assets.models.anomaly_scales import HALF_LIFE_D, SCALES, row_quantile
+from lake_assets.models.anomaly_noise import (
+    MOST_Z,
+    as_normal,
+    common_spread,
+    special,
+    spread_of,
+    sum_spread,
+    t_quantile,
+)
+from lake_assets.models.anomaly_regression import HALF_LIFE_D, TRUSTED
+from lake_assets.models.anomaly_scales import SCALES
 from lake_assets.models.anomaly_thresholds import FLEET, LEAST_FLEET, THRESHOLDS
 from lake_assets.models.series import Flags, Floats
 
@@ -36,15 +44,11 @@ SCORED_DAYS = 42
 """Days that are scored for their residuals and streaks; the ones before only inform baselines."""
 NEW_NORMAL_D = 10
 LASTING_D = (3, 7, 14)
-FLEET_RESIDUALS = 8.0
-"""Residuals that the spread of all agents counts for beside an agent's own."""
 
-_MOST_Z = 37.0
 _WEEK_D = 7
 _CLIP = 2.5
 _MOST_DOUBT = 9.0
 _FLEET_CLIP = 3.0
-_LEAST_SPREAD = 0.3
 _SAME_SIDE = 0.7
 _STILL_OFF = 0.75
 _SHARING = {Kind.AMOUNT: 0.6, Kind.TYPICAL: 0.6, Kind.RATE: 0.35}
@@ -119,6 +123,7 @@ class _Scoring:
         seen = np.cumsum(np.nan_to_num(measure.trials) > 0, axis=1) > 0
         self._valid = seen & measure.present & ~np.isnan(measure.values)
         self._left_out = np.zeros(shape, dtype=np.bool_)
+        self._trust = np.ones(shape)
         self._off = np.zeros(shape)
         """Side to which each day is flagged; 0 where it is not."""
         self._residual = np.full(shape, np.nan)
@@ -160,9 +165,10 @@ class _Scoring:
         days = usable.sum(axis=1)
         ages = day - np.arange(day)
         ahead = min(LASTING_D[-1], self._measure.values.shape[1] - day)
-        path, unsure = self._scale.expected(day, usable * 0.5 ** (ages / HALF_LIFE_D), ahead)
+        weights = usable * self._trust[:, :day] * 0.5 ** (ages / HALF_LIFE_D)
+        path, unsure = self._scale.expected(day, weights, ahead)
         residuals = self._scale.residual(day, path)
-        spread, degrees = _spread(self._residual[:, :day])
+        spread, degrees = spread_of(self._residual[:, :day])
         # The usual doubt about a day is in the residuals; a weekday seldom seen is more doubtful.
         doubt = np.minimum((1.0 + unsure) / (1.0 + np.median(unsure)), _MOST_DOUBT)
         spread = spread * np.sqrt(np.maximum(doubt, 1.0))
@@ -174,11 +180,11 @@ class _Scoring:
             residual=residuals[:, 0],
             spread=spread,
             degrees=degrees,
-            z=_as_normal(residuals[:, 0] / spread, degrees),
+            z=as_normal(residuals[:, 0] / spread, degrees),
         )
         gap = self._scale.idle(usable)
         idle = ~np.isnan(gap)
-        now.z[idle] = np.maximum(_special().ndtri_exp(gap[idle]), -_MOST_Z)
+        now.z[idle] = np.maximum(special().ndtri_exp(gap[idle]), -MOST_Z)
         matters = now.ready & self._scale.matters(day, now.expected)
         if self._limits.only_more:
             matters &= now.z > 0
@@ -206,8 +212,8 @@ class _Scoring:
         return (z >= self._limits.above) | (z <= -self._limits.below)
 
     def _write(self, now: _Day, out: Scores) -> None:
-        above = now.spread * _t_quantile(self._limits.above, now.degrees)
-        below = now.spread * _t_quantile(self._limits.below, now.degrees)
+        above = now.spread * t_quantile(self._limits.above, now.degrees)
+        below = now.spread * t_quantile(self._limits.below, now.degrees)
         low, high = self._scale.bounds(now.day, now.expected, (below, above))
         ready, day = now.ready, now.day
         out.expected[ready, day] = self._scale.told(now.expected)[ready]
@@ -230,7 +236,7 @@ class _Scoring:
             count = used.sum(axis=1)
             total = np.where(used, scaled, 0.0).sum(axis=1) / np.sqrt(np.maximum(count, 1))
             enough = now.ready & (count >= 0.6 * length) & (first > self._renewed)
-            z = total / _sum_spread(self._sums[length][:, :day], length)
+            z = total / sum_spread(self._sums[length][:, :day], length)
             self._sums[length][enough & ~flagged, day] = total[enough & ~flagged]
             side = np.sign(z)
             same = (used & (np.sign(scaled) == side[:, np.newaxis])).sum(axis=1)
@@ -246,7 +252,7 @@ class _Scoring:
             out.lasting_score[found, day] = z[found]
             found &= ~flagged & (np.abs(z) >= self._limits.lasting)
             best[found] = z[found]
-            out.z[found, day] = np.clip(z[found], -_MOST_Z, _MOST_Z)
+            out.z[found, day] = np.clip(z[found], -MOST_Z, MOST_Z)
             out.lasts[found, day] = length
             out.expected[found, day] = self._scale.told(path[:, -1])[found]
         flagged |= best != 0
@@ -260,8 +266,8 @@ class _Scoring:
         scaled = now.residual / now.spread
         common = float(np.clip(scaled[used], -_FLEET_CLIP, _FLEET_CLIP).mean())
         side = np.sign(common)
-        spread, degrees = _common_spread(self._common[:day], int(used.sum()))
-        z = float(_as_normal(np.array([common / spread]), np.array([degrees]))[0])
+        spread, degrees = common_spread(self._common[:day], int(used.sum()))
+        z = float(as_normal(np.array([common / spread]), np.array([degrees]))[0])
         sharing = float((scaled[used] * side >= _STILL_OFF).mean())
         observed, expected, ratio = self._scale.together(day, now.expected, used)
         off = used & flagged & (np.sign(out.z[:, day]) == side)
@@ -272,13 +278,14 @@ class _Scoring:
         is_off = bool((proven or most) and self._scale.shared_matters(expected, ratio))
         if is_off and abs(z) < FLEET:
             z = FLEET * float(side)
-        usual = self._ratio[:day][~np.isnan(self._ratio[:day])]
+        usual = np.clip(self._ratio[:day][~np.isnan(self._ratio[:day])], 0.1, 10.0)
+        most = 1.0 if self._measure.kind is Kind.RATE else np.inf
         swing = FLEET * (float(np.median(np.abs(np.log(usual)))) / 0.6745 if len(usual) else 0.1)
         out.shared[day] = Shared(
             observed=observed,
             expected=expected,
-            lower=expected * min(np.exp(-swing), 0.8),
-            upper=expected * max(np.exp(swing), 1.25),
+            lower=expected * min(float(np.exp(-swing)), 0.8),
+            upper=min(expected * max(float(np.exp(swing)), 1.25), most),
             z=z,
             agents=int(used.sum()),
             flagged=is_off,
@@ -313,67 +320,4 @@ class _Scoring:
             weekly = off & (weeks == weeks[:, -1:]).all(axis=1)
             for at in range(day % _WEEK_D, day + 1, _WEEK_D):
                 self._left_out[weekly, at] = at < day - 2 * _WEEK_D
-
-
-def _spread(residuals: Floats) -> tuple[Floats, Floats]:
-    """The spread of each agent's residuals, and its degrees of freedom."""
-    counted = (~np.isnan(residuals)).sum(axis=1).astype(np.float64)
-    sizes = np.abs(residuals)
-    own = np.ones(len(residuals))
-    enough = counted >= 3
-    if enough.any():
-        middle = row_quantile(sizes[enough], 0.5) / 0.6745
-        outer = row_quantile(sizes[enough], 0.8) / 1.2816
-        own[enough] = np.maximum(middle, outer)
-    fleet = float(np.median(own[enough])) if enough.any() else 1.5
-    weight = np.where(enough, counted, 0.0)
-    variance = (weight * own**2 + FLEET_RESIDUALS * max(fleet, 1.0) ** 2) / (
-        weight + FLEET_RESIDUALS
-    )
-    # By chance the spread of few residuals may be small: below 1 counts what is surely below it.
-    surely = own * (1.0 + 2.5 / np.sqrt(np.maximum(weight, 1.0)))
-    floor = np.where(weight >= 14, np.clip(surely, _LEAST_SPREAD, 1.0), 1.0)
-    steady = floor < 1.0
-    return np.where(steady, floor, np.sqrt(np.maximum(variance, 1.0))), weight + FLEET_RESIDUALS
-
-
-def _sum_spread(sums: Floats, length: int) -> Floats:
-    """The usual size of each agent's sum over `length` days."""
-    counted = (~np.isnan(sums)).sum(axis=1).astype(np.float64)
-    enough = counted >= length
-    own = np.ones(len(sums))
-    if enough.any():
-        sizes = np.abs(sums[enough])
-        own[enough] = np.maximum(
-            row_quantile(sizes, 0.5) / 0.6745, row_quantile(sizes, 0.8) / 1.2816
-        )
-    fleet = float(np.median(own[enough])) if enough.any() else 1.0 + 0.1 * length
-    # Sums over days that overlap are no independent evidence.
-    weight = np.where(enough, 2.0 * counted / length, 0.0)
-    variance = (weight * own**2 + FLEET_RESIDUALS * fleet**2) / (weight + FLEET_RESIDUALS)
-    return np.sqrt(np.maximum(variance, 1.0))
-
-
-def _common_spread(means: Floats, agents: int) -> tuple[float, float]:
-    """The usual size of the mean of all agents, and its degrees of freedom."""
-    known = np.abs(means[~np.isnan(means)])
-    chance = 1.0 / np.sqrt(agents)
-    if len(known) < 3:
-        return max(2.0 * chance, 0.3), FLEET_RESIDUALS
-    own = max(float(np.median(known)) / 0.6745, float(np.quantile(known, 0.8)) / 1.2816)
-    return max(own, chance), len(known) + 4.0
-
-
-def _special() -> Any:
-    return importlib.import_module("scipy.special")
-
-
-def _as_normal(t: Floats, degrees: Floats) -> Floats:
-    special = _special()
-    tail = np.maximum(special.stdtr(degrees, -np.abs(t)), 1e-299)
-    return np.sign(t) * np.minimum(-special.ndtri(tail), _MOST_Z)
-
-
-def _t_quantile(z: float, degrees: Floats) -> Floats:
-    special = _special()
-    return -special.stdtrit(degrees, float(special.ndtr(-z)))
+                self._trust[weekly, at] = TRUSTED
