@@ -10,7 +10,7 @@ from lake_assets.models.series import Floats
 
 HALF_LIFE_D = 14.0
 TRUSTED = 16.0
-"""Weight of a day that is known to be no outlier: what weighs more than 1 is never taken for one."""
+"""Weight of a day that is known to be usual: what weighs more than 1 is never an outlier."""
 
 _FLEET_WEEKDAY_SHRINK = 0.3
 _TREND_SHRINK = 3.0

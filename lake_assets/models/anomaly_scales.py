@@ -200,16 +200,19 @@ class _LogScale:
         return out
 
     def _idle_tail(self, row: int, day: int, usable: Flags) -> float:
-        """The logarithm of the chance to be idle for so long."""
-        weekday = np.arange(day) % 7
-        busy = usable & ~self._zero[row, :day]
-        overall = busy.sum() / max(usable.sum(), 1)
-        chance, at = 0.0, day
-        while at >= 0 and self._zero[row, at]:
-            same = usable & (weekday == at % 7)
+        """The logarithm of the chance to be idle for so long, by what was usual before."""
+        begin = day
+        while begin > 0 and self._zero[row, begin - 1]:
+            begin -= 1
+        before = usable[:begin]
+        weekday = np.arange(begin) % 7
+        busy = before & ~self._zero[row, :begin]
+        overall = busy.sum() / max(before.sum(), 1)
+        chance = 0.0
+        for at in range(begin, day + 1):
+            same = before & (weekday == at % 7)
             share = (busy[same].sum() + 2.0 * overall) / (same.sum() + 2.0)
             chance += float(np.log1p(-min(share, 0.99)))
-            at -= 1
         return chance
 
     def intermittent(self, usable: Flags) -> Flags:

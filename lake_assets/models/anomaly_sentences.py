@@ -87,7 +87,7 @@ def explanation(
 def told(metric: str, value: float) -> str:
     """A value of a metric with its unit."""
     if metric.endswith("_rate"):
-        return f"{_plain(100 * value, 1)} %"
+        return f"{_plain(100 * value, 0 if value in {0.0, 1.0} else 1)} %"
     if metric in {"cost_usd", "usd_per_million_tokens"}:
         if value != 0 and abs(value) < 0.00005:
             return "less than 0.0001 USD"
@@ -164,7 +164,9 @@ def _causes(finding: Finding, evidence: Evidence) -> list[str]:
             parts.append(f"a million tokens cost {now}, {before} before")
     if evidence.model and finding.z > 0:
         shares = told("_rate", evidence.model_share), told("_rate", evidence.usual_model_share)
-        parts.append(f"{evidence.model} has {shares[0]} of the tokens, {shares[1]} before")
+        parts.append(
+            f"the model {evidence.model} has {shares[0]} of the tokens, {shares[1]} before"
+        )
     if evidence.failure:
         shares = told("_rate", evidence.failure_share), told("_rate", evidence.usual_failure_share)
         parts.append(f"{evidence.failure} rose most, to {shares[0]} from {shares[1]}")
