@@ -170,3 +170,31 @@ def _until(scores: Scores, day: int) -> Scores:
         if each.name != "shared"
     }
     return Scores(**cut, shared={at: each for at, each in scores.shared.items() if at <= day})
+
+
+def lines(*, seeds: Sequence[int]) -> list[str]:
+    """The table of the fleets of these seeds, and what it does not show."""
+    verdict = on_incidents(seeds=seeds)
+    kinds: dict[str, list[int | None]] = {}
+    for each in verdict.found:
+        kinds.setdefault(each.incident.kind, []).append(each.delay_d)
+    table = ["| incident | number | found | median delay in days |", "| --- | --- | --- | --- |"]
+    for kind, delays in sorted(kinds.items()):
+        late = [delay for delay in delays if delay is not None]
+        median = f"{np.median(late):.0f}" if late else ""
+        table.append(f"| {kind} | {len(delays)} | {len(late)} | {median} |")
+    every, judged = len(verdict.found), len(verdict.ordinary)
+    share = 100 * verdict.ordinary_flagged / judged
+    table += [
+        f"| **all** | {every} | {verdict.number_found} | {verdict.median_delay_d:.0f} |",
+        "",
+        f"{verdict.ordinary_flagged} of {judged:,} ordinary rows are flagged ({share:.2f} %). "
+        f"Seeds {seeds[0]} to {seeds[-1]}. Alarms on days that were incomplete for all agents, "
+        f"apart from other incidents: {_counted(verdict.alarms_on_days_for_all)}; on public "
+        f"holidays: {_counted(verdict.alarms_on_holidays)}.",
+    ]
+    return table
+
+
+def _counted(numbers: Sequence[int]) -> str:
+    return ", ".join(f"{number} on {numbers.count(number)}" for number in sorted(set(numbers)))

@@ -46,6 +46,9 @@ FAMILIES: Sequence[tuple[str, ...]] = (
 )
 """Metrics that tell of the same thing, causes before effects."""
 
+_SHARED = {"runs", "requests", "calls", "tokens", "cost_usd"}
+"""Metrics that all follow from how much is done."""
+
 SEVERITIES = ((10.0, "critical"), (7.0, "high"), (5.0, "medium"), (0.0, "low"))
 _LONGEST_LULL_D = 2
 """Days from one flagged day to the next of the same episode."""
@@ -123,7 +126,7 @@ def findings(scored: Iterable[tuple[Measure, Scores]], span: Span) -> list[Findi
             found += _of_measure(measure, scores, span)
             if ALL_AGENTS not in measure.agents:
                 found += _of_all(measure, scores, span)
-    return _ranked(_merged_agents(_merged_metrics(found)))
+    return _ranked(_merged_agents(_merged_metrics(_with_all(found))))
 
 
 def _of_measure(measure: Measure, scores: Scores, span: Span) -> Iterable[Finding]:
@@ -220,6 +223,25 @@ def _episode_start(measure: Measure, off: Flags, span: Span) -> date:
 
 def _family(metric: str) -> int:
     return next(place for place, names in enumerate(FAMILIES) if metric in names)
+
+
+def _with_all(found: Sequence[Finding]) -> list[Finding]:
+    """Marks sums that are off where all agents are, in another of the sums.
+
+    On a public holiday runs may be off for all, and their cost for too few agents to say so.
+    """
+    of_all = {(each.metric, each.z > 0) for each in found if each.is_of_all and each.flagged}
+    sides = {is_above for metric, is_above in of_all if metric in _SHARED}
+    return [
+        replace(finding, is_shared=True)
+        if finding.flagged
+        and not finding.is_of_all
+        and finding.metric in _SHARED
+        and (finding.z > 0) in sides
+        and (finding.metric, finding.z > 0) not in of_all
+        else finding
+        for finding in found
+    ]
 
 
 def _merged_metrics(found: Sequence[Finding]) -> list[Finding]:
