@@ -13,6 +13,10 @@ TRUSTED = 16.0
 """Weight of a day that is known to be usual: what weighs more than 1 is never an outlier."""
 
 _FLEET_WEEKDAY_SHRINK = 0.3
+_FIRST_SHRINK = 0.1
+_PROVEN_DAYS = 21
+_WEEKDAY_SIZE = 0.45
+"""How far weekdays of agents lie from those of the median agent, as logarithms."""
 _TREND_SHRINK = 3.0
 
 
@@ -63,7 +67,9 @@ def solve(
     size = past.shape[1]
     products = (past[:, :, np.newaxis] * past[:, np.newaxis, :]).reshape(day, -1)
     prior = np.concatenate((np.zeros(2), rhythm))
-    penalty = np.diag([1e-9, _TREND_SHRINK, *([shrink] * 7)])
+    # Where days vary little, what a weekday says of itself outweighs what others say of it.
+    proven = (weights > 0).sum(axis=1) >= _PROVEN_DAYS
+    ridge = np.where(proven, _FIRST_SHRINK, shrink)
     targets = targets - past @ prior
     robust = np.ones_like(targets)
     beta = np.zeros((len(targets), size))
@@ -71,16 +77,26 @@ def solve(
     normal = np.zeros((len(targets), size, size))
     for _ in range(3):
         each = weights * robust
-        normal = (each @ products).reshape(-1, size, size) + penalty
+        normal = (each @ products).reshape(-1, size, size) + _penalty(ridge)
         moment = (each * targets) @ past
         beta = np.linalg.solve(normal, moment[..., np.newaxis])[..., 0]
         off = np.abs(targets - beta @ past.T)
         used = np.where(weights > 0, off, np.nan)
         spread = np.ones(len(targets))
         spread[has] = row_quantile(used[has], 0.5) / 0.6745
+        ridge = np.where(proven, np.clip((spread / _WEEKDAY_SIZE) ** 2, 0.02, shrink), shrink)
         reach = 4.7 * np.maximum(spread, 0.02)[:, np.newaxis]
         robust = np.square(np.clip(1.0 - np.square(off / reach), 0.0, 1.0))
         robust[weights > 1.0] = 1.0
     today = design(day, np.array([day]))[0]
     unsure = np.linalg.solve(normal, np.broadcast_to(today, beta.shape)[..., np.newaxis])[..., 0]
     return beta + prior, unsure @ today
+
+
+def _penalty(ridge: Floats) -> Floats:
+    """Of each row: none of the level, a fixed one of the trend, `ridge` of weekdays."""
+    penalty = np.zeros((len(ridge), 9, 9))
+    penalty[:, 0, 0], penalty[:, 1, 1] = 1e-9, _TREND_SHRINK
+    for weekday in range(2, 9):
+        penalty[:, weekday, weekday] = ridge
+    return penalty
