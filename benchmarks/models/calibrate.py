@@ -29,7 +29,8 @@ def main() -> None:
         above, below = _quantile(day), _quantile([-score for score in day])
         print(
             f'    "{metric}": Threshold(above={above:.1f}, below={below:.1f}, '
-            f"lasting={_quantile([abs(score) for score in lasting]):.1f}),"
+            f"lasting={_quantile([abs(score) for score in lasting]):.1f}"
+            f"{', only_more=True' if THRESHOLDS[metric].only_more else ''}),"
         )
 
 

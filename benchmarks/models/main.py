@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.models import alarms, failures, forecasts
+from benchmarks.models import alarms, failures, forecasts, incident_alarms
 from benchmarks.models.alarms import Tally
 from benchmarks.models.forecasts import Outcome
 from lake_assets.models.anomalies import DETECTOR_VERSION
@@ -26,7 +26,9 @@ from lake_assets.models.forecast_rows import model_version
 PAGE = Path(__file__).parents[2] / "docs/models.md"
 
 
-_MEASUREMENTS: Mapping[str, Callable[[], list[Outcome] | list[Tally]]] = {
+_Found = list[Outcome] | list[Tally] | list[str]
+
+_MEASUREMENTS: Mapping[str, Callable[[], _Found]] = {
     "public series": forecasts.on_public,
     "sample data": partial(forecasts.on_sample, seeds=(7, 8), days=150, origins=(14, 28)),
     "hindsight": partial(
@@ -36,6 +38,8 @@ _MEASUREMENTS: Mapping[str, Callable[[], list[Outcome] | list[Tally]]] = {
     "planted events": partial(alarms.on_sample, seeds=(7, 8, 9), days=60),
     "ordinary days": partial(alarms.on_sample, seeds=(7, 8, 9), days=60, planted=False),
     "simulated agents": partial(alarms.on_simulated, seeds=range(1, 7)),
+    "incidents, chosen on": partial(incident_alarms.lines, seeds=incident_alarms.CHOSEN_ON),
+    "incidents, judged on": partial(incident_alarms.lines, seeds=incident_alarms.JUDGED_ON),
     "planted failures": partial(failures.on_sample, seeds=(7, 8, 9), days=60),
     "ordinary failures": partial(failures.on_sample, seeds=(7, 8, 9), days=60, planted=False),
 }
@@ -76,6 +80,10 @@ def main(arguments: Sequence[str]) -> int:
                     "sample, no failures planted": _tallies(found["ordinary failures"]),
                 }
             ),
+            "Incidents on the judging seeds:",
+            _lines(found["incidents, judged on"]),
+            "Incidents on the choosing seeds:",
+            _lines(found["incidents, chosen on"]),
         )
     )
     PAGE.write_text(with_figures(PAGE.read_text(), figures))
@@ -94,7 +102,7 @@ def with_figures(page: str, figures: str) -> str:
     return pattern.sub(lambda found: f"{found[1]}{figures}{found[2]}", page)
 
 
-def _measured(name: str) -> list[Outcome] | list[Tally]:
+def _measured(name: str) -> _Found:
     warnings.simplefilter("ignore")
     begin = time.perf_counter()
     found = _MEASUREMENTS[name]()
@@ -102,11 +110,15 @@ def _measured(name: str) -> list[Outcome] | list[Tally]:
     return found
 
 
-def _outcomes(found: Sequence[Outcome | Tally]) -> list[Outcome]:
+def _outcomes(found: _Found) -> list[Outcome]:
     return [each for each in found if isinstance(each, Outcome)]
 
 
-def _tallies(found: Sequence[Outcome | Tally]) -> list[Tally]:
+def _lines(found: _Found) -> str:
+    return "\n".join(each for each in found if isinstance(each, str))
+
+
+def _tallies(found: _Found) -> list[Tally]:
     return [each for each in found if isinstance(each, Tally)]
 
 

@@ -70,7 +70,10 @@ class Shared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """Scores of a measure: agents by days; NaN where a day was not scored."""
+    """Scores of a measure: agents by days; NaN where a day was not scored.
+
+    `lower` and `upper` are of the last day alone.
+    """
 
     expected: Floats
     z: Floats
@@ -212,12 +215,14 @@ class _Scoring:
         return (z >= self._limits.above) | (z <= -self._limits.below)
 
     def _write(self, now: _Day, out: Scores) -> None:
-        above = now.spread * t_quantile(self._limits.above, now.degrees)
-        below = now.spread * t_quantile(self._limits.below, now.degrees)
-        low, high = self._scale.bounds(now.day, now.expected, (below, above))
         ready, day = now.ready, now.day
         out.expected[ready, day] = self._scale.told(now.expected)[ready]
         out.z[ready, day] = now.z[ready]
+        if day < out.z.shape[1] - 1:
+            return
+        above = now.spread * t_quantile(self._limits.above, now.degrees)
+        below = now.spread * t_quantile(self._limits.below, now.degrees)
+        low, high = self._scale.bounds(now.day, now.expected, (below, above))
         out.lower[ready, day] = low[ready]
         out.upper[ready, day] = high[ready]
 

@@ -21,7 +21,7 @@ from lake_assets.models.anomaly_measures import (
     RUNS,
     clean,
 )
-from lake_assets.models.series import Flags, Floats, Span, known, names_of, places
+from lake_assets.models.series import Flags, Floats, Span, names_of, places
 
 _COMPARED_D = 28
 """Days before the alarm that the day is compared with."""
@@ -55,10 +55,13 @@ def evidence(inputs: Mapping[str, pa.Table], finding: Finding, span: Span) -> Ev
     if name not in inputs:
         return Evidence()
     compared = Span(last=span.last, days=min(span.days, _COMPARED_D + 1))
-    rows = known(inputs[name], compared)
+    table = inputs[name]
+    at = places(table, compared)
+    inside = (at >= 0) & (at < compared.days)
     if finding.agent != ALL_AGENTS:
-        rows = rows.filter(pc.call_function("equal", [names_of(rows, "agent_id"), finding.agent]))
-    return of_rows(rows, places(rows, compared) == compared.days - 1)
+        is_it = pc.call_function("equal", [names_of(table, "agent_id"), finding.agent])
+        inside &= is_it.to_numpy()
+    return of_rows(table.filter(pa.array(inside)), at[inside] == compared.days - 1)
 
 
 def _of_run_statuses(rows: pa.Table, today: Flags) -> Evidence:

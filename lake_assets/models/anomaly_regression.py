@@ -74,12 +74,15 @@ def solve(
     robust = np.ones_like(targets)
     beta = np.zeros((len(targets), size))
     has = (weights > 0).any(axis=1)
-    normal = np.zeros((len(targets), size, size))
+    solved = np.zeros((len(targets), size, 2))
+    today = design(day, np.array([day]))[0]
     for _ in range(3):
         each = weights * robust
         normal = (each @ products).reshape(-1, size, size) + _penalty(ridge)
         moment = (each * targets) @ past
-        beta = np.linalg.solve(normal, moment[..., np.newaxis])[..., 0]
+        both = np.stack((moment, np.broadcast_to(today, moment.shape)), axis=-1)
+        solved = np.linalg.solve(normal, both)
+        beta = solved[..., 0]
         off = np.abs(targets - beta @ past.T)
         used = np.where(weights > 0, off, np.nan)
         spread = np.ones(len(targets))
@@ -88,9 +91,7 @@ def solve(
         reach = 4.7 * np.maximum(spread, 0.02)[:, np.newaxis]
         robust = np.square(np.clip(1.0 - np.square(off / reach), 0.0, 1.0))
         robust[weights > 1.0] = 1.0
-    today = design(day, np.array([day]))[0]
-    unsure = np.linalg.solve(normal, np.broadcast_to(today, beta.shape)[..., np.newaxis])[..., 0]
-    return beta + prior, unsure @ today
+    return beta + prior, solved[..., 1] @ today
 
 
 def _penalty(ridge: Floats) -> Floats:

@@ -124,6 +124,8 @@ class _LogScale:
             self._logs = np.log(counted + 0.5 if self._amount else measure.values)
         self._logs = np.where(np.isfinite(self._logs), self._logs, np.nan)
         self._zero = self._amount & (self._counted < 0.5)
+        self._intermittent: dict[int, Flags] = {}
+        """Of the day last judged: three steps of a day ask for it."""
         self._rhythm = np.zeros(7)
         self._rhythm_day = -_LONGEST_RHYTHM_D
 
@@ -219,6 +221,11 @@ class _LogScale:
         if not self._amount:
             return np.zeros(len(usable), dtype=np.bool_)
         day = usable.shape[1]
+        if day not in self._intermittent:
+            self._intermittent = {day: self._comes_and_goes(day, usable)}
+        return self._intermittent[day]
+
+    def _comes_and_goes(self, day: int, usable: Flags) -> Flags:
         zero = self._zero[:, :day] & usable
         busy = usable & ~self._zero[:, :day]
         odd = np.zeros(len(zero))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 FALSE_ALARM_RATE = 0.001
 """Share of the rows of ordinary days that is flagged at most, over all metrics and tests."""
-SHARE = 0.0003
+SHARE = 0.0002
 """Share of ordinary rows beyond the threshold of one side of one test."""
 LEAST = 2.6
 FLEET = 4.0
@@ -35,21 +35,21 @@ class Threshold:
 
 
 THRESHOLDS: Mapping[str, Threshold] = {
-    "runs": Threshold(above=3.6, below=3.2, lasting=3.4),
-    "requests": Threshold(above=3.4, below=3.5, lasting=3.4),
-    "calls": Threshold(above=3.7, below=3.2, lasting=3.3),
-    "tokens": Threshold(above=3.5, below=3.2, lasting=3.4),
-    "cost_usd": Threshold(above=3.8, below=3.0, lasting=3.3),
-    "tokens_per_call": Threshold(above=3.1, below=3.0, lasting=3.5),
-    "usd_per_million_tokens": Threshold(above=3.6, below=2.8, lasting=3.3, only_more=True),
-    "error_rate": Threshold(above=3.2, below=2.6, lasting=2.7),
-    "timeout_rate": Threshold(above=2.6, below=2.6, lasting=3.7),
-    "cancelled_rate": Threshold(above=2.8, below=2.6, lasting=3.1),
-    "unfinished_rate": Threshold(above=2.6, below=2.6, lasting=2.8),
-    "call_error_rate": Threshold(above=2.7, below=2.6, lasting=2.9),
-    "request_error_rate": Threshold(above=4.2, below=2.6, lasting=3.1),
-    "latency_ms": Threshold(above=3.3, below=3.4, lasting=3.7),
-    "slow_latency_ms": Threshold(above=3.2, below=3.2, lasting=3.8),
-    "duration_ms": Threshold(above=3.1, below=3.4, lasting=3.9),
-    "slow_duration_ms": Threshold(above=3.6, below=2.9, lasting=3.9),
+    "runs": Threshold(above=3.6, below=3.3, lasting=3.5),
+    "requests": Threshold(above=3.6, below=3.5, lasting=3.4),
+    "calls": Threshold(above=3.8, below=3.3, lasting=3.3),
+    "tokens": Threshold(above=3.6, below=3.2, lasting=3.4),
+    "cost_usd": Threshold(above=3.8, below=3.1, lasting=3.4),
+    "tokens_per_call": Threshold(above=3.4, below=3.2, lasting=3.5),
+    "usd_per_million_tokens": Threshold(above=3.6, below=2.6, lasting=2.9, only_more=True),
+    "error_rate": Threshold(above=3.3, below=2.6, lasting=2.8),
+    "timeout_rate": Threshold(above=2.6, below=2.6, lasting=4.2),
+    "cancelled_rate": Threshold(above=2.8, below=2.6, lasting=3.2),
+    "unfinished_rate": Threshold(above=2.6, below=2.6, lasting=3.1),
+    "call_error_rate": Threshold(above=3.0, below=2.6, lasting=3.0),
+    "request_error_rate": Threshold(above=5.2, below=2.6, lasting=3.2),
+    "latency_ms": Threshold(above=3.3, below=3.6, lasting=3.9),
+    "slow_latency_ms": Threshold(above=3.3, below=3.3, lasting=3.9),
+    "duration_ms": Threshold(above=3.2, below=3.7, lasting=3.9),
+    "slow_duration_ms": Threshold(above=3.6, below=3.1, lasting=4.0),
 }
