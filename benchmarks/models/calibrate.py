@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.models.incident_alarms import CHOSEN_ON, OrdinaryRow, on_incidents
 from lake_assets.models.anomaly_alarms import ALL_AGENTS
-from lake_assets.models.anomaly_thresholds import LEAST, SHARE, THRESHOLDS
+from lake_assets.models.anomaly_thresholds import LEAST, LEAST_LASTING, SHARE, THRESHOLDS
 
 
 def main() -> None:
@@ -29,7 +29,7 @@ def main() -> None:
         above, below = _quantile(day), _quantile([-score for score in day])
         print(
             f'    "{metric}": Threshold(above={above:.1f}, below={below:.1f}, '
-            f"lasting={_quantile([abs(score) for score in lasting]):.1f}"
+            f"lasting={max(LEAST_LASTING, _quantile([abs(score) for score in lasting])):.1f}"
             f"{', only_more=True' if THRESHOLDS[metric].only_more else ''}),"
         )
 

@@ -17,6 +17,8 @@ FALSE_ALARM_RATE = 0.001
 SHARE = 0.0002
 """Share of ordinary rows beyond the threshold of one side of one test."""
 LEAST = 2.6
+LEAST_LASTING = 3.3
+"""The same of lasting changes, for which many days and spans are looked at."""
 FLEET = 4.0
 """Threshold of the mean score of all agents, over how much that mean varies from day to day."""
 LEAST_FLEET = 4
@@ -41,13 +43,13 @@ THRESHOLDS: Mapping[str, Threshold] = {
     "tokens": Threshold(above=3.6, below=3.2, lasting=3.4),
     "cost_usd": Threshold(above=3.8, below=3.1, lasting=3.4),
     "tokens_per_call": Threshold(above=3.4, below=3.2, lasting=3.5),
-    "usd_per_million_tokens": Threshold(above=3.6, below=2.6, lasting=2.9, only_more=True),
-    "error_rate": Threshold(above=3.3, below=2.6, lasting=2.8),
+    "usd_per_million_tokens": Threshold(above=3.6, below=2.6, lasting=3.3, only_more=True),
+    "error_rate": Threshold(above=3.3, below=2.6, lasting=3.3),
     "timeout_rate": Threshold(above=2.6, below=2.6, lasting=4.2),
-    "cancelled_rate": Threshold(above=2.8, below=2.6, lasting=3.2),
-    "unfinished_rate": Threshold(above=2.6, below=2.6, lasting=3.1),
-    "call_error_rate": Threshold(above=3.0, below=2.6, lasting=3.0),
-    "request_error_rate": Threshold(above=5.2, below=2.6, lasting=3.2),
+    "cancelled_rate": Threshold(above=2.8, below=2.6, lasting=3.3),
+    "unfinished_rate": Threshold(above=2.6, below=2.6, lasting=3.3),
+    "call_error_rate": Threshold(above=3.0, below=2.6, lasting=3.3),
+    "request_error_rate": Threshold(above=5.2, below=2.6, lasting=3.3),
     "latency_ms": Threshold(above=3.3, below=3.6, lasting=3.9),
     "slow_latency_ms": Threshold(above=3.3, below=3.3, lasting=3.9),
     "duration_ms": Threshold(above=3.2, below=3.7, lasting=3.9),

@@ -105,7 +105,7 @@ def test_cost_is_merged_into_the_tokens_that_caused_it(days: dict[int, list[Row]
     assert cost["rank"] is None
     assert cost["explanation"].endswith("; part of the alarm on aurora tokens.")
     assert tokens["explanation"].endswith(
-        "; with it: tokens per model call (6.4 times), cost (4.6 times)."
+        "; with it: tokens per model call (6.3 times), cost (4.3 times)."
     )
 
 
@@ -127,7 +127,7 @@ def test_an_event_that_lasts_keeps_its_start(days: dict[int, list[Row]]):
 def test_sentences_have_the_figures(days: dict[int, list[Row]]):
     silent = alarms(days[2])["ember", "runs"]
     assert silent["explanation"] == (
-        "ember: runs came to 0, none at all (56 expected, 24 to 109 usual); about 56 runs missing."
+        "ember: runs came to 0, none at all (55 expected, 23 to 106 usual); about 55 runs missing."
     )
     errors = alarms(days[5])["sage", "error_rate"]
     assert f"{100 * errors['observed_value']:.1f} %" in errors["explanation"]
