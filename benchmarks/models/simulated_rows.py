@@ -8,7 +8,7 @@ constant, or zero on most days; they have a week, growth and a level that wander
 latencies and tokens are log-normal, failures are overdispersed shares of 0 to 10 %.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from lake_assets.models.anomaly_measures import CALLS, REQUESTS, RUNS
-from lake_assets.models.series import Flags, Floats
+from lake_assets.models.series import Floats
 
 Rng = np.random.Generator
 
@@ -258,15 +258,3 @@ def _table(fleet: Fleet, at: tuple[np.ndarray, np.ndarray], **columns: pa.Array)
             **columns,
         }
     )
-
-
-def ordinary(fleet: Fleet) -> Flags:
-    """Agents by days: all but the public holidays."""
-    flags = np.ones((len(fleet.names), fleet.days), dtype=np.bool_)
-    flags[:, list(fleet.holidays)] = False
-    return flags
-
-
-def columns_of(tables: Mapping[str, pa.Table]) -> dict[str, tuple[str, ...]]:
-    """The columns of each table."""
-    return {name: tuple(table.column_names) for name, table in tables.items()}

@@ -73,13 +73,12 @@ def _of_call_statuses(rows: pa.Table, today: Flags) -> Evidence:
 
 
 def _of_responses(rows: pa.Table, today: Flags) -> Evidence:
-    codes = clean(rows, "status_code")
-    texts = np.array([f"{code:.0f}" for code in np.nan_to_num(codes)], dtype=object)
-    fine = tuple({str(text) for text in texts[~(codes >= FIRST_REFUSED)]})
-    return _of_statuses(texts, today, fine)
+    codes = np.nan_to_num(clean(rows, "status_code")).astype(np.int64)
+    fine = tuple(str(code) for code in np.unique(codes[codes < FIRST_REFUSED]))
+    return _of_statuses(pa.chunked_array([pa.array(codes).cast(pa.string())]), today, fine)
 
 
-def _of_statuses(texts: np.ndarray, today: Flags, fine: Sequence[str]) -> Evidence:
+def _of_statuses(texts: pa.ChunkedArray, today: Flags, fine: Sequence[str]) -> Evidence:
     word, share, before = _risen(texts, np.ones(len(texts)), today, fine)
     return Evidence(failure=word, failure_share=share, usual_failure_share=before)
 
@@ -104,24 +103,29 @@ def _price(cost: Floats, tokens: Floats) -> float | None:
     return 1e6 * float(np.rint(cost * 1e6).sum()) / 1e6 / total if total > 0 else None
 
 
-def _texts(rows: pa.Table, column: str) -> np.ndarray:
-    if column not in rows.column_names:
-        return np.full(rows.num_rows, "", dtype=object)
-    return np.array(names_of(rows, column).to_pylist(), dtype=object)
+def _texts(rows: pa.Table, column: str) -> pa.ChunkedArray:
+    if column in rows.column_names:
+        return names_of(rows, column)
+    return pa.chunked_array([pa.array([""] * rows.num_rows, pa.string())])
 
 
 def _risen(
-    texts: np.ndarray, weights: Floats, today: Flags, fine: Sequence[str]
+    texts: pa.ChunkedArray, weights: Floats, today: Flags, fine: Sequence[str]
 ) -> tuple[str, float, float]:
     """The text whose share rose most, and its shares today and before; empty where none rose."""
-    now, before = max(float(weights[today].sum()), 1e-9), max(float(weights[~today].sum()), 1e-9)
+    encoded = texts.dictionary_encode().combine_chunks()
+    words: list[str] = encoded.dictionary.to_pylist()
+    codes = encoded.indices.to_numpy(zero_copy_only=False)
+    now, before = (
+        np.bincount(codes[which], weights[which], minlength=len(words))
+        / max(float(weights[which].sum()), 1e-9)
+        for which in (today, ~today)
+    )
     best = "", 0.0, 0.0
-    for text in sorted(set(texts.tolist()) - set(fine) - {""}):
-        is_it = texts == text
-        shares = float(weights[today & is_it].sum()) / now, float(weights[~today & is_it].sum())
-        found = text, shares[0], shares[1] / before
-        if found[1] - found[2] > best[1] - best[2]:
-            best = found
+    for place, word in sorted(enumerate(words), key=lambda each: each[1]):
+        rise = now[place] - before[place]
+        if word and word not in fine and rise > best[1] - best[2]:
+            best = word, float(now[place]), float(before[place])
     return best
 
 
