@@ -162,7 +162,7 @@ def _runs(fleet: Fleet, effects: Effects, at: tuple[np.ndarray, np.ndarray]) -> 
     usual = fleet.error_rates[:, np.newaxis]
     size = rng.uniform(80, 300, (agents, 1))
     shape = (agents, fleet.days)
-    share = rng.beta(usual * size + 0.3, (1 - usual) * size, shape) + effects.failed
+    share = rng.beta(usual * size + 1e-3, (1 - usual) * size, shape) + effects.failed
     late = share * rng.uniform(0.0, 0.5, (agents, 1))
     cuts = np.stack(
         [
@@ -222,7 +222,7 @@ def _calls(fleet: Fleet, effects: Effects, at: tuple[np.ndarray, np.ndarray]) ->
 def _requests(fleet: Fleet, effects: Effects, at: tuple[np.ndarray, np.ndarray]) -> pa.Table:
     rng, agents = fleet.rng, len(fleet.names)
     usual, size = rng.uniform(0.0, 0.08, (agents, 1)), rng.uniform(80, 300, (agents, 1))
-    share = rng.beta(usual * size + 0.3, (1 - usual) * size, (agents, fleet.days))
+    share = rng.beta(usual * size + 1e-3, (1 - usual) * size, (agents, fleet.days))
     drawn = rng.random(len(at[0]))
     code = np.where(drawn < share[at], rng.choice([404, 500], len(drawn)), 200)
     code = np.where((drawn > 1.0 - effects.refused[at]) & (code == 200), 429, code)
