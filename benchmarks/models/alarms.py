@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.models.sample import nothing_planted, tables
 from benchmarks.models.simulated_agents import Event, fleet, until
 from lake_assets.models.anomalies import WINDOW_DAYS
-from lake_assets.models.anomaly_alarms import FAMILIES, findings
+from lake_assets.models.anomaly_alarms import ALL_AGENTS, FAMILIES, findings
 from lake_assets.models.anomaly_baseline import score
 from lake_assets.models.anomaly_measures import CALLS, REQUESTS, RUNS, Measure, measures
 from lake_assets.models.series import Span
@@ -219,7 +219,7 @@ def in_scope() -> list[PlantedEvent]:
 def _planted(event: PlantedEvent, days: int) -> _Truth:
     agents = (event.subject,)
     if event.subject_column == "model":
-        # Of a slow model, every agent that calls it may tell.
-        agents = tuple(agent.agent_id for agent in AGENTS)
+        # Of a slow model, every agent that calls it may tell, and so may all together.
+        agents = (*(agent.agent_id for agent in AGENTS), ALL_AGENTS)
     first, last = days - 1 - event.first_day_ago, days - 1 - event.last_day_ago
     return _Truth(agents=agents, family=_FAMILY_OF[event.metric], days=range(first, last + 1))
