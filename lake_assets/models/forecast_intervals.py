@@ -36,7 +36,7 @@ Bounds = tuple[Floats, Floats]
 CAP = 10.0
 """Times the largest value that was seen: no bound lies beyond."""
 
-_ABOVE_FLOOR = 1.8
+_ABOVE_FLOOR = {0.8: 1.8, 0.95: 1.4}
 """Times the tail above that is left out where nothing can lie below; 2 would be one-sided."""
 _TREND = 1.25
 """Share of what a trend adds in a season that it may be off by."""
@@ -139,7 +139,9 @@ class Spread:
         lower = self.quantiles(tail)
         # A day at the floor that was likely before a forecast was moved is likely after it.
         at_floor = (np.minimum(lower, lower + moved) <= self.floor) & (self.floor <= point)
-        upper = self.quantiles(np.where(at_floor, 1.0 - _ABOVE_FLOOR * tail, 1.0 - tail)) + moved
+        upper = (
+            self.quantiles(np.where(at_floor, 1.0 - _ABOVE_FLOOR[level] * tail, 1.0 - tail)) + moved
+        )
         lower = np.where(at_floor, self.floor, lower + moved)
         lower = np.minimum(np.maximum(lower, np.minimum(self.floor, point)), point)
         return lower, np.minimum(np.maximum(upper, point), np.maximum(self.cap, point))
