@@ -123,11 +123,13 @@ def _first_value(values: Floats) -> int:
 
     One that has had little since is no new one that is busy: what was before it is zeros as well.
     """
-    known = np.nan_to_num(values)
-    begun = np.flatnonzero(known != 0)
-    if not len(begun) or (known[begun[0] :] != 0).mean() < _BUSY:
+    known = np.flatnonzero(~np.isnan(values))
+    begun = known[values[known] != 0]
+    if not len(begun):
         return 0
-    return int(begun[0])
+    since = known[known >= begun[0]]
+    is_busy = (values[since] != 0).mean() >= _BUSY
+    return int(begun[0] if is_busy else known[0])
 
 
 def _forecast(values: Floats, rules: Rules, ahead: int, days_off: DaysOff | None) -> Forecast:

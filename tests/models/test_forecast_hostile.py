@@ -222,6 +222,20 @@ def test_a_month_of_hostile_days_is_projected():
         assert row["projected_10_usd"] <= row["projected_50_usd"] <= row["projected_90_usd"]
 
 
+@pytest.mark.parametrize(
+    ("values", "trained_on"),
+    [
+        ([math.nan] * 50 + [4.0, math.nan, math.nan] * 10, 30),
+        ([0.0] * 50 + [4.0] * 30, 30),
+        ([0.0] * 50 + [4.0, 0.0, 0.0] * 10, 80),
+        ([math.nan] * 50 + [0.0] * 20 + [4.0, 0.0, 0.0] * 10, 50),
+    ],
+    ids=["gaps", "new and busy", "seldom", "gaps and seldom"],
+)
+def test_a_series_begins_where_it_is_known_of(values: list[float], trained_on: int):
+    assert forecast_all({"a": np.array(values)}, Rules())["a"].trained_on == trained_on
+
+
 def test_counts_are_never_below_zero():
     days = [DAY - timedelta(days=ago) for ago in (0, 1, 5, 40, 80) for _ in range(3)]
     table = pa.table(
