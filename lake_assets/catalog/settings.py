@@ -34,6 +34,8 @@ _SERVICE_LINK = re.compile(
     r".+_(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PORT|PROTO|ADDR))?)"
 )
 
+_COUNTRY = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,4})?")
+
 
 class SettingsError(ValueError):
     """A setting can't be used; the message names it and says what it takes."""
@@ -88,6 +90,14 @@ def networks(text: str) -> tuple[Network, ...]:
 def names(text: str) -> tuple[str, ...]:
     """Names with commas between them, in lower case."""
     return tuple(part.strip().lower() for part in text.split(",") if part.strip())
+
+
+def countries(text: str) -> tuple[str, ...]:
+    """Codes of countries or of parts of them, such as DE-BY, with commas between them."""
+    found = tuple(part.strip().upper() for part in text.split(",") if part.strip())
+    if not all(_COUNTRY.fullmatch(part) for part in found):
+        raise ValueError("must be codes of countries such as US or DE-BY, with commas between them")
+    return found
 
 
 def switch(text: str) -> bool:
@@ -196,6 +206,20 @@ LAKE_SETTINGS: tuple[Setting, ...] = (
         default="7",
         sentence="Days that `catch_up` looks back; 0 turns it off.",
         parse=whole_int,
+    ),
+    Setting(
+        name="LAKE_HOLIDAYS",
+        default="",
+        sentence="Countries whose public holidays the forecasts know, such as `DE-BY,US`; 24 December "
+        "to 1 January is always known.",
+        parse=countries,
+    ),
+    Setting(
+        name="LAKE_MONTHLY_BUDGET_USD",
+        default="",
+        sentence="US dollars that language models may cost in a month; projections tell the day it "
+        "is used up.",
+        parse=lambda text: positive_float(text) if text else None,
     ),
     Setting(
         name="LAKE_ALERT_WEBHOOK_URL",

@@ -76,7 +76,7 @@ DATASETS: tuple[Dataset, ...] = (
         columns="""
             forecast_id         string!     One id per series, forecast day and target day.
             generated_at        timestamp!  When the forecast was computed.
-            model_name          string!     WeightedMean of several models, or SeasonalNaive.
+            model_name          string!     WeightedMean of several models, RecentMean or SeasonalNaive.
             model_version       string!     Version of the forecasting code and its library.
             series_key          string!     The series: `total`, `service=NAME` or `agent=ID`.
             target_date         date!       The UTC day that is forecast.
@@ -94,8 +94,12 @@ DATASETS: tuple[Dataset, ...] = (
             mase                float64     Backtest error over the mean change to a week before, in training.
             naive_mase          float64     The same of seasonal naive; the model's is to be below it.
             backtest_windows    int64       Forecasts that the backtest errors are a mean of.
-            is_fallback         bool!       Whether seasonal naive stood in for a model.
+            is_fallback         bool!       Whether a recent mean stood in for a model.
             explanation         string!     Why this model, or why the fallback, in one sentence.
+            unreconciled_requests float64   The forecast before total and parts were made to agree.
+            status              string      How far to rely on it. {ok|fallback|stale|damaged}
+            stale_days          int64       Days before the forecast of which the lake has nothing.
+            expected_mase       float64     Scaled error to expect; ranks series by how wrong they will be.
         """,
     ),
     derived(
@@ -152,13 +156,13 @@ DATASETS: tuple[Dataset, ...] = (
         columns="""
             forecast_id         string!     One id per series, forecast day and target day.
             generated_at        timestamp!  When the forecast was computed.
-            model_name          string!     WeightedMean of several models, or SeasonalNaive.
+            model_name          string!     WeightedMean of several models, RecentMean or SeasonalNaive.
             model_version       string!     Version of the forecasting code and its library.
             provider            string      Provider of the model; null unless a `model` series.
             llm_model           string      The language model; null unless a `model` series.
             target_date         date!       The UTC day that is forecast.
             horizon_days        int64!      Days from the forecast to the target day, 1 to 14.
-            predicted_tokens    float64!    Expected tokens on the target day; never below 0.
+            predicted_tokens    float64!    Expected tokens on the target day.
             predicted_cost_usd  decimal!    Expected cost of the target day in US dollars.
             lower_cost_usd      decimal     Lower end of the cost interval at `confidence_level`.
             upper_cost_usd      decimal     Upper end of the cost interval at `confidence_level`.
@@ -173,8 +177,16 @@ DATASETS: tuple[Dataset, ...] = (
             mase                float64     Backtest error over the mean change to a week before, in training.
             naive_mase          float64     The same of seasonal naive; the model's is to be below it.
             backtest_windows    int64       Forecasts that the backtest errors are a mean of.
-            is_fallback         bool!       Whether seasonal naive stood in for a model.
+            is_fallback         bool!       Whether a recent mean stood in for a model.
             explanation         string!     Why this model, or why the fallback, in one sentence.
+            unreconciled_cost_usd decimal   The cost before total and parts were made to agree.
+            unreconciled_tokens float64     The tokens before total and parts were made to agree.
+            predicted_calls     float64     Expected calls: predicted_tokens / tokens_per_call.
+            tokens_per_call     float64     Tokens per call in the last four weeks; null without calls.
+            usd_per_million_tokens float64  Price: predicted cost over predicted tokens, times a million.
+            status              string      How far to rely on it. {ok|fallback|stale|damaged}
+            stale_days          int64       Days before the forecast of which the lake has nothing.
+            expected_mase       float64     Scaled error to expect; ranks series by how wrong they will be.
         """,
     ),
     derived(

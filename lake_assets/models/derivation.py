@@ -16,7 +16,8 @@ which days it wants to see:
 
 `inputs` has one table per upstream, by partition name: the columns of its window and `date`, the
 partition's day. It holds days of the window only, none after `day` and no day that the lake lacks;
-without any, it is empty. In SQL each is a table by its SQL name, `$day` is the day and `$version`
+without any, it is empty. A day that the lake has without rows is not in a table: `days_of` tells it
+from a day that is missing. Settings that a derivation names are read with `setting_of`. In SQL each is a table by its SQL name, `$day` is the day and `$version`
 the version. Rows have the declared columns; `generated_at` is filled in where it is left out.
 
 A declaration names its derivation: `compute="lake_assets.models.scores:DERIVATION"`. Dagster loads
@@ -24,17 +25,51 @@ the module to learn the windows, so a library that takes long to import is impor
 """
 
 import importlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 
 from lake_assets.catalog import CatalogError, Dataset, LakeSource
+from lake_assets.catalog.settings import read_lake_setting
 
 Inputs = Mapping[str, pa.Table]
 Rows = pa.Table | Iterable[Mapping[str, object]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredInputs(Mapping[str, pa.Table]):
+    """The tables of a day's inputs, the days of them that the lake has, and the settings.
+
+    `days` has the days with a partition, whether or not it has rows.
+    """
+
+    tables: Mapping[str, pa.Table]
+    days: Mapping[str, frozenset[date]]
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def __getitem__(self, upstream: str) -> pa.Table:
+        return self.tables[upstream]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tables)
+
+    def __len__(self) -> int:
+        return len(self.tables)
+
+
+def days_of(inputs: Inputs, upstream: str) -> frozenset[date] | None:
+    """The days of an upstream that the lake has; None where only those with rows are known."""
+    return inputs.days[upstream] if isinstance(inputs, StoredInputs) else None
+
+
+def setting_of(inputs: Inputs, name: str) -> Any:
+    """The value of a setting that the derivation names; its default where none was handed over."""
+    if isinstance(inputs, StoredInputs) and name in inputs.settings:
+        return inputs.settings[name]
+    return read_lake_setting(name, {})
 
 
 class Derive(Protocol):
@@ -71,7 +106,7 @@ class Window:
 class Derivation:
     """How a derived dataset is computed: by `derive` or by `sql`, over `windows` by upstream.
 
-    A rewritten input day concerns every derived day whose window has it. Where computing a day
+    `settings` are those of the table of settings that `derive` reads. A rewritten input day concerns every derived day whose window has it. Where computing a day
     is dear, `refresh_d` bounds how many days after it are computed again by themselves.
 
     Raises:
@@ -83,6 +118,7 @@ class Derivation:
     derive: Derive | None = None
     sql: str = ""
     refresh_d: int | None = None
+    settings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.derive is None) == (not self.sql):

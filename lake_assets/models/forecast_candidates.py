@@ -9,8 +9,13 @@ forecast), named as there: AutoETS restricted to one form (Hyndman et al. 2008, 
 A additive, N none), so that it is estimated anew at every origin within milliseconds;
 AutoTheta's dynamic optimised form (Fiorucci et al. 2016); MSTL (Bandara et al. 2021). `Line` is a
 level for each weekday and one slope, by least squares in which a value counts half as much as one
-eight seasons later. `sqrt` and `log` say the scale that a model works on: counts and costs vary
-more where there are more of them, and what grows does so by a share.
+eight seasons later. `WeekdayMean` and `WeekdayMedian` are those of the last four and eight weeks,
+`RecentMean` a mean by weekday in which a value counts half as much as one ten values later. `sqrt`
+and `log` say the scale that a model works on: counts and costs vary more where there are more of
+them, and what grows does so by a share. Both scales mirror negative values.
+
+`means` are forecasts of what will be summed: means of the series as it was, with its spikes and its
+empty days.
 """
 
 import importlib
@@ -24,14 +29,13 @@ from lake_assets.models.forecast_training import trained_on
 from lake_assets.models.series import Floats
 
 SEASONAL_NAIVE = "SeasonalNaive"
+RECENT_MEAN = "RecentMean"
 
 Forecaster = Callable[[Floats, int, int], Floats]
 """From a training series, its season and a horizon to that many values."""
 
 _LINE_HALF_LIFE = 8
 """Seasons after which a value counts half as much for `Line`."""
-
-_FAILURES = (ValueError, ArithmeticError, RuntimeError, IndexError, TypeError)
 
 
 def _library() -> Any:
@@ -84,21 +88,84 @@ def _mstl(values: Floats, season: int, horizon: int) -> Floats:
     return model.forecast(y=values, h=horizon)["mean"]
 
 
+def _weekday_mean(values: Floats, season: int, horizon: int) -> Floats:
+    return _by_phase(values[-4 * season :], season, horizon, np.mean)
+
+
+def _weekday_median(values: Floats, season: int, horizon: int) -> Floats:
+    return _by_phase(values[-8 * season :], season, horizon, np.median)
+
+
+def _by_phase(
+    values: Floats, season: int, horizon: int, summary: Callable[[Floats], Any]
+) -> Floats:
+    if len(values) < season:
+        return seasonal_naive(values, season, horizon)
+    newest_first = values[::-1]
+    # The first step ahead has the phase of the value one season before it.
+    phases = [float(summary(newest_first[season - 1 - step :: season])) for step in range(season)]
+    return np.resize(np.array(phases), horizon)
+
+
+def recent_mean(values: Floats, season: int, horizon: int, *, half_life: float = 10.0) -> Floats:
+    """The mean by weekday, half as much for a value `half_life` before another one.
+
+    A weekday with little to say leans on the mean of all days. Of a series that has just begun,
+    the newest days count more, so that a ramp is followed.
+    """
+    if not len(values):
+        return np.zeros(horizon)
+    ages = np.arange(len(values), dtype=np.float64)[::-1]
+    weights = np.power(0.5, ages / min(half_life, max(1.0, len(values) / 4.0)))
+    level = float((weights * values).sum() / weights.sum())
+    if len(values) < 2 * season:
+        return np.full(horizon, level)
+    phases = (np.arange(len(values)) - len(values)) % season
+    sums = np.bincount(phases, weights * values, minlength=season)
+    counts = np.bincount(phases, weights, minlength=season)
+    return np.resize((sums + 0.5 * level) / (counts + 0.5), horizon)
+
+
+def _overall_mean(half_life: float) -> Forecaster:
+    def forecast(values: Floats, season: int, horizon: int) -> Floats:  # noqa: ARG001 - a shared signature
+        weights = np.power(0.5, np.arange(len(values), dtype=np.float64)[::-1] / half_life)
+        return np.full(horizon, float((weights * values).sum() / weights.sum()))
+
+    return forecast
+
+
 def _on(scale: str, inner: Forecaster) -> Forecaster:
     def forecast(values: Floats, season: int, horizon: int) -> Floats:
         if scale == "sqrt":
-            return np.square(np.maximum(inner(np.sqrt(values), season, horizon), 0.0))
-        return np.expm1(np.minimum(inner(np.log1p(values), season, horizon), 700.0))
+            made = inner(np.sign(values) * np.sqrt(np.abs(values)), season, horizon)
+            # Of an amount, what lies below 0 on this scale is 0; of what may be below, it is there.
+            made = np.maximum(made, 0.0) if (values >= 0).all() else made
+            return np.sign(made) * np.square(made)
+        made = inner(np.sign(values) * np.log1p(np.abs(values)), season, horizon)
+        return np.sign(made) * np.expm1(np.minimum(np.abs(made), 700.0))
 
     return forecast
 
 
 MODELS: Mapping[str, Forecaster] = {
     "AutoETS(ANA, sqrt)": _on("sqrt", _ets("ANA")),
+    "AutoETS(ANA, log)": _on("log", _ets("ANA")),
     "AutoETS(AAA, log)": _on("log", _ets("AAA")),
-    "AutoTheta(DOTM)": _theta,
+    "AutoTheta(DOTM, sqrt)": _on("sqrt", _theta),
     "MSTL(log)": _on("log", _mstl),
     "Line(log)": _on("log", _line),
+    "WeekdayMean": _weekday_mean,
+    "WeekdayMedian": _weekday_median,
+    RECENT_MEAN: recent_mean,
+}
+
+MEANS: Mapping[str, Forecaster] = {
+    RECENT_MEAN: recent_mean,
+    "MonthlyMean": lambda values, season, horizon: recent_mean(
+        values, season, horizon, half_life=30.0
+    ),
+    "OverallMean(7)": _overall_mean(7.0),
+    "OverallMean(23)": _overall_mean(23.0),
 }
 
 
@@ -107,22 +174,41 @@ def forecasts(
 ) -> dict[str, Floats]:
     """What every candidate makes of a series, by name; one that can't is left out.
 
-    None goes below 0, nor above three times the greatest value it was trained on. Without
-    `modelled`, seasonal naive alone.
+    None goes below the least that a forecast may be (`lowest_of`), nor above three times the
+    greatest value it was trained on. Without `modelled`, the two that need no history.
     """
+    simple = {SEASONAL_NAIVE: seasonal_naive, RECENT_MEAN: recent_mean}
     if not modelled:
-        return {SEASONAL_NAIVE: seasonal_naive(values, season, horizon)}
-    ceiling = 3.0 * float(values.max(initial=0.0))
+        return _made(simple, values, season, horizon, values)
     calm = trained_on(values, season)
-    made = {SEASONAL_NAIVE: seasonal_naive(values, season, horizon)}
+    made = _made({SEASONAL_NAIVE: seasonal_naive}, values, season, horizon, values)
+    return made | _made(MODELS, calm, season, horizon, values)
+
+
+def means(values: Floats, season: int, horizon: int) -> dict[str, Floats]:
+    """What every mean of a series as it was makes of it, and seasonal naive to compare with."""
+    candidates = {SEASONAL_NAIVE: seasonal_naive, **MEANS}
+    return _made(candidates, values, season, horizon, values)
+
+
+def _made(
+    candidates: Mapping[str, Forecaster], calm: Floats, season: int, horizon: int, values: Floats
+) -> dict[str, Floats]:
+    floor, ceiling = lowest_of(values), 3.0 * float(values.max(initial=0.0))
+    made: dict[str, Floats] = {}
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        for name, model in MODELS.items():
+        for name, model in candidates.items():
             try:
                 forecast = np.asarray(model(calm, season, horizon), dtype=np.float64)
-            except _FAILURES:
-                # A form that can't be estimated on this series is no candidate for it.
+            except Exception:  # noqa: BLE001, S112 - whatever a library raises, it is no candidate here
                 continue
-            if np.isfinite(forecast).all():
-                made[name] = np.clip(forecast, 0.0, ceiling)
+            if len(forecast) == horizon and np.isfinite(forecast).all():
+                made[name] = np.clip(forecast, floor, ceiling)
     return made
+
+
+def lowest_of(values: Floats) -> float:
+    """The least that a forecast may be: 0, or three times the least value where that is below."""
+    least = float(values.min(initial=0.0))
+    return 3.0 * least if least < 0 else 0.0

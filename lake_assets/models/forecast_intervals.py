@@ -1,112 +1,227 @@
-"""Intervals around forecasts, calibrated on what backtests got wrong.
+"""Intervals around forecasts, from what a series itself did and what backtests got wrong.
 
-Belongs here: the width of an interval from errors of rolling-origin backtests.
+Belongs here: the spread of a forecast, its quantiles, and bounds that know zero.
 Does not belong here: making forecasts, reconciling them.
 
-Conformal in kind (Vovk et al. 2005; Stankevičiūtė et al. 2021): no distribution is assumed. The
-width at step h of a series is a quantile of absolute errors, scaled by the series' own error beside
-its level (a series that doubled errs by twice as much), by how errors grow with h over all series,
-and by the square root of the day's level (a Sunday of half the volume errs by less). Quantiles are
-taken over the scaled errors of all series together, each scaled by the *other* origins of its
-series, so that how badly a few origins tell the size of errors is part of the width. Errors from
-one origin hang together, so the correction for few of them counts origins, not errors.
+A value h steps ahead is the forecast plus its width times one standardised error. The width grows
+with h, and with the square root of the day's level (a Sunday of half the volume errs by less).
+Errors are those of the backtests of the chosen forecast, and those of the mean of the last four
+weeks a day ahead: few origins close together say little of how far errors reach, a training window
+says it of many days. Half of a quantile is the own one of these errors, so intervals are as lopsided
+as the series; the other half is that of a t distribution of four degrees of freedom, whose tails
+stand in for what was not seen yet. Nothing comes from other series: one beside it that is
+exceptional, or the same again as a total, changes no interval.
+
+Bounds are cut at the floor (0, or below what was negative) and at ten times the largest value. The
+half width is kept uncut, so a forecast that is moved later moves its bounds from where they were.
+Where the floor is within an interval, what lies below it has no chance: the upper bound is then
+taken a quarter lower in probability, half way between a two-sided and a one-sided interval.
 """
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from lake_assets.models.forecast_candidates import lowest_of
 from lake_assets.models.series import Floats
 
 LEVELS = (0.8, 0.95)
 
-_GAUSSIAN = {0.8: 1.6, 0.95: 2.46}
-"""Quantiles of absolute errors over their mean, of a normal distribution: where nothing is told."""
-_AFTER_CHOICE = 1.02
+Bounds = tuple[Floats, Floats]
+"""Lower and upper ends at each step."""
+
+CAP = 10.0
+"""Times the largest value that was seen: no bound lies beyond."""
+
+_OWN = 0.5
+"""Share of the own errors in a quantile, after all backtests; less after fewer."""
+_OWN_WITHOUT_TEST = 0.15
+_ENOUGH = 5
+"""Backtests after which the own errors have their full share."""
+_DAY_AHEAD = 0.5
+"""Share of the errors a day ahead in own quantiles, and in the size of errors."""
+_HALF_LIFE = 28
+"""Values after which an error a day ahead counts half as much."""
+_AFTER_CHOICE = 1.08
 """Models err by more later than in the backtests that weighed them."""
-_ENOUGH = 40
-"""Scaled errors below which quantiles lean on the normal ones."""
+_WITHOUT_TEST = 1.25
+"""How much more a forecast errs than the mean of four weeks a day ahead, where nothing is tested."""
+_UNKNOWN = 0.5
+"""Size of errors as a share of the level, where one value is all that is known."""
+_GROWTH = 0.24 / 13
+"""By how much errors grow with each step, beside those in the middle of two weeks."""
+_RHYTHM = 0.35
+"""The power of a day's level that its errors go with."""
+_SKEW = 0.1
+"""How much longer the tail above is than the one below, where nothing else is known."""
+_LEAST = 0.02
+"""The least that one size of errors is beside the other: neither alone says there are none."""
 
 
-class Calibration:
-    """What the backtests of a set of series say of intervals."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """How far values lie from a forecast: its width at each step and its standardised errors.
 
-    def __init__(self, errors: Sequence[Floats], points: Sequence[Floats], horizon: int) -> None:
-        self._growth = _growth(errors, horizon)
-        scores = [
-            _scores(error, point, self._growth) for error, point in zip(errors, points, strict=True)
-        ]
-        pooled = np.concatenate([np.empty(0), *scores])
-        origins = sum(len(error) for error in errors)
-        self._quantiles = {level: _quantile(pooled, level, origins) for level in LEVELS}
+    `places` and `errors` are the own distribution function: sorted errors at their probabilities.
+    """
 
-    def half_width(
-        self, point: Floats, error: Floats, points: Floats, *, spare: float, level: float
-    ) -> Floats:
-        """The half width at each step of `point`, after backtests with `error` around `points`.
+    width: Floats
+    size: float
+    places: Floats
+    errors: Floats
+    own: float
+    floor: float
+    cap: float
 
-        `spare` is a mean absolute error to go by where there was no backtest.
-        """
-        level_now = _level(point, points)
-        size = _size(error, points, self._growth) * level_now if len(error) else spare
-        return _AFTER_CHOICE * self._quantiles[level] * size * self._growth * _relative(point)
+    def offsets(self, probability: Floats | float) -> Floats:
+        """Standardised errors at probabilities; ascending in them, 0 at a half or near it."""
+        asked = np.asarray(probability, dtype=np.float64)
+        tails = _t4(asked) * self.size
+        tails = tails * np.where(asked > 0.5, 1.0 + _SKEW, 1.0 - _SKEW)
+        if not len(self.errors):
+            return tails
+        own = np.interp(asked, self.places, self.errors)
+        # Forecasts are the middle: an own median elsewhere would put it outside of its interval.
+        own = np.where(asked > 0.5, np.maximum(own, 0.0), np.minimum(own, 0.0))
+        return self.own * own + (1.0 - self.own) * tails
+
+    def bounds(self, point: Floats, level: float, *, before: Floats | None = None) -> Bounds:
+        """The interval around `point`; `before` is where it was before it was moved, if it was."""
+        tail = (1.0 - level) / 2.0
+        lower = point + self.width * self.offsets(tail)
+        was_lower = lower if before is None else before + self.width * self.offsets(tail)
+        at_floor = (np.minimum(lower, was_lower) <= self.floor) & (self.floor <= point)
+        above = np.where(at_floor, 1.0 - 1.5 * tail, 1.0 - tail)
+        upper = point + self.width * self.offsets(above)
+        # A day at the floor that was likely before a forecast was moved is likely after it.
+        lower = np.where(at_floor, self.floor, lower)
+        cap = np.maximum(self.cap, point)
+        lower = np.minimum(np.maximum(lower, np.minimum(self.floor, point)), point)
+        return lower, np.minimum(np.maximum(upper, point), cap)
+
+    @property
+    def error(self) -> float:
+        """The mean absolute error that is expected, over all steps."""
+        return float(self.size * self.width.mean()) if len(self.width) else 0.0
 
 
-def _level(point: Floats, points: Floats) -> float:
-    """The level of a forecast, half way to that of all backtests: it may be a chance low."""
-    here = float(point.mean())
-    return (here + float(points.mean())) / 2.0 if points.size else here
+def spread(
+    values: Floats,
+    point: Floats,
+    *,
+    errors: Floats,
+    points: Floats,
+    season: int,
+    first_step: int = 1,
+) -> Spread:
+    """The spread of `point`, after backtests with `errors` around `points` (origins by steps).
+
+    `values` are the training series without gaps. `first_step` is how many steps the first one
+    of `point` lies after the last value.
+    """
+    ahead = _day_ahead(values, season)
+    ages = np.arange(len(ahead), dtype=np.float64)[::-1]
+    recent = np.power(0.5, ages / _HALF_LIFE)
+    size_ahead = float((np.abs(ahead) * recent).sum() / recent.sum()) if len(ahead) else 0.0
+    level = max(_level(point), 1e-300)
+    scaled = _standardised(errors, points, level)
+    known = ~np.isnan(scaled)
+    if known.any():
+        size_tested = _size_tested(scaled)
+        most = max(size_tested, size_ahead)
+        size = max(size_tested, _LEAST * most) ** (1.0 - _DAY_AHEAD) * (
+            max(size_ahead, _LEAST * most) ** _DAY_AHEAD
+        )
+        own = _OWN * min(1.0, len(errors) / _ENOUGH)
+    else:
+        # A value or two say nothing of how much the next ones differ.
+        size_tested, size = 0.0, _WITHOUT_TEST * size_ahead + level * _UNKNOWN / (1 + len(ahead))
+        own = _OWN_WITHOUT_TEST if len(ahead) >= 3 * season else 0.0
+    samples: list[Floats] = []
+    weights: list[Floats] = []
+    if size_tested > 0:
+        tested = scaled[known]
+        samples.append(tested * (size / size_tested))
+        weights.append(np.full(len(tested), (1.0 - _DAY_AHEAD) / len(tested)))
+    if size_ahead > 0 and len(ahead):
+        samples.append(ahead * (size / size_ahead))
+        weights.append(_DAY_AHEAD * recent / recent.sum())
+    places, sorted_errors = _distribution(samples, weights)
+    steps = np.arange(first_step, first_step + len(point), dtype=np.float64)
+    late = np.sqrt(1.0 + (first_step - 1) / 14.0)
+    largest = float(np.abs(values).max(initial=0.0))
+    floor = lowest_of(values)
+    return Spread(
+        width=_AFTER_CHOICE * _growth(steps) * late * _relative(point),
+        size=size,
+        places=places,
+        errors=sorted_errors,
+        own=own if len(places) else 0.0,
+        floor=floor,
+        cap=CAP * largest,
+    )
+
+
+def _t4(probability: Floats) -> Floats:
+    """Quantiles of the t distribution of four degrees of freedom, whose mean absolute value is 1."""
+    inner = np.clip(probability, 1e-6, 1.0 - 1e-6)
+    root = np.sqrt(4.0 * inner * (1.0 - inner))
+    turned = np.cos(np.arccos(np.minimum(root, 1.0)) / 3.0) / root
+    return np.sign(inner - 0.5) * 2.0 * np.sqrt(np.maximum(turned - 1.0, 0.0))
+
+
+def _day_ahead(values: Floats, season: int) -> Floats:
+    """Errors of the mean of up to four seasons before, each as large as those of a known mean."""
+    if len(values) <= season:
+        return np.diff(values)
+    earlier = np.full((4, len(values)), np.nan)
+    for back in range(1, 5):
+        if back * season < len(values):
+            earlier[back - 1, back * season :] = values[: -back * season]
+    seen = earlier[:, season:]
+    counts = (~np.isnan(seen)).sum(axis=0)
+    return (values[season:] - np.nanmean(seen, axis=0)) / np.sqrt(1.0 + 1.0 / counts)
+
+
+def _standardised(errors: Floats, points: Floats, level: float) -> Floats:
+    """Errors of backtests as they would be at the level of the forecast, over their widths."""
+    if not len(errors):
+        return errors
+    steps = np.arange(1, errors.shape[1] + 1, dtype=np.float64)
+    out = np.empty_like(errors)
+    for place, (error, point) in enumerate(zip(errors, points, strict=True)):
+        # Half way to the level now, and half of the change: either may be chance.
+        then = max((_level(point) + level) / 2.0, 1e-300)
+        out[place] = error / (_growth(steps) * _relative(point)) * min(np.sqrt(level / then), 2.0)
+    return out
+
+
+def _size_tested(scaled: Floats) -> float:
+    """The mean size of errors, a later origin counting more than an earlier one."""
+    weights = np.power(0.5, np.arange(len(scaled)) / 4.0)[:, np.newaxis] * ~np.isnan(scaled)
+    return float((np.nan_to_num(np.abs(scaled)) * weights).sum() / weights.sum())
+
+
+def _growth(steps: Floats) -> Floats:
+    return 1.0 + _GROWTH * (steps - 7.5)
+
+
+def _level(point: Floats) -> float:
+    return float(np.abs(point).mean()) if len(point) else 0.0
 
 
 def _relative(point: Floats) -> Floats:
-    """The square root of each step's level over that of all; 1 where nothing is expected."""
-    mean = point.mean(axis=-1, keepdims=True)
-    safe = np.where(mean > 0, mean, 1.0)
-    # A tenth of the mean level stays on days when nothing is expected.
-    return np.where(mean > 0, np.sqrt((point + 0.1 * safe) / (1.1 * safe)), 1.0)
+    """How the errors of each step go with its level beside that of all steps."""
+    mean = _level(point)
+    if not mean > 0:
+        return np.ones(len(point))
+    return np.power((np.abs(point) / mean + 0.1) / 1.1, _RHYTHM)
 
 
-def _growth(errors: Sequence[Floats], horizon: int) -> Floats:
-    """How large errors are at each step beside their mean, as a line over all series."""
-    shapes: list[Floats] = []
-    for error in errors:
-        size = np.abs(error)
-        mean = np.nanmean(size) if size.size and not np.isnan(size).all() else 0.0
-        if mean > 0:
-            shapes.append(np.nan_to_num(size / mean, nan=1.0).mean(axis=0))
-    if not shapes or horizon < 2:
-        return np.ones(horizon)
-    steps = np.linspace(-1.0, 1.0, horizon)
-    profile = np.median(np.stack(shapes), axis=0)
-    slope = float((steps * profile).sum() / (steps * steps).sum())
-    return 1.0 + steps * min(max(slope, 0.0), 0.6)
-
-
-def _size(error: Floats, points: Floats, growth: Floats) -> float:
-    """The mean absolute error beside the level it was made at."""
-    levels = np.array([_level(point, points) for point in points])
-    scaled = np.abs(error) / growth / np.maximum(levels, 1e-12)[:, np.newaxis]
-    return float(np.nanmean(scaled)) if not np.isnan(scaled).all() else 0.0
-
-
-def _scores(error: Floats, points: Floats, growth: Floats) -> Floats:
-    """Absolute errors of each origin over the size of errors from the other ones."""
-    out: list[Floats] = []
-    for index, point in enumerate(points):
-        others = np.delete(error, index, axis=0), np.delete(points, index, axis=0)
-        size = _size(*others, growth) * _level(point, points) if len(others[0]) else 0.0
-        if size > 0:
-            out.append(np.abs(error[index]) / (size * growth * _relative(point)))
-    scores = np.concatenate([np.empty(0), *out])
-    return scores[~np.isnan(scores)]
-
-
-def _quantile(scores: Floats, level: float, origins: int) -> float:
-    usual = _GAUSSIAN[level]
-    if not len(scores):
-        # One origin or none: errors may well be larger than the one that was seen.
-        return 1.25 * usual
-    # Of n exchangeable ones, the next lies below the (n + 1) * level smallest with that chance.
-    told = float(np.quantile(scores, min(1.0, level * (1.0 + 1.0 / origins))))
-    trust = min(1.0, len(scores) / _ENOUGH)
-    return trust * told + (1.0 - trust) * max(told, 1.25 * usual)
+def _distribution(samples: list[Floats], weights: list[Floats]) -> tuple[Floats, Floats]:
+    if not samples:
+        return np.empty(0), np.empty(0)
+    errors, shares = np.concatenate(samples), np.concatenate(weights)
+    order = np.argsort(errors, kind="stable")
+    shares = shares[order] / shares.sum()
+    return np.cumsum(shares) - shares / 2.0, errors[order]

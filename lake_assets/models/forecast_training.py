@@ -26,8 +26,11 @@ class _Change(NamedTuple):
 def trained_on(values: Floats, season: int) -> Floats:
     """The series as models see it: one rhythm throughout, and spikes tamed.
 
-    In this order, as days of a new rhythm are spikes beside the old one.
+    In this order, as days of a new rhythm are spikes beside the old one. A series with negative
+    values stays as it is: shares mean nothing there.
     """
+    if (values < 0).any():
+        return values
     return tamed(steadied(values, season), season)
 
 
@@ -97,10 +100,7 @@ def tamed(
     if season < 2 or len(values) < 4 * season or (values > 0).mean() < 0.7:
         return values
     logs = np.log1p(values)
-    level = _running_median(logs, season)
-    phases = np.arange(len(logs)) % season
-    rhythm = np.array([np.median((logs - level)[day::season]) for day in range(season)])
-    usual = rhythm[phases] + _running_median(logs - rhythm[phases], season)
+    usual = _usual(logs, season)
     off = logs - usual
     noise = 1.4826 * float(np.median(np.abs(off)))
     # Counts are no surer than a Poisson count of their size.
@@ -114,6 +114,26 @@ def tamed(
     if not repeated:
         short &= ~_repeats(height, season)
     return np.where(short, np.expm1(usual).clip(0.0), values)
+
+
+def _usual(logs: Floats, season: int) -> Floats:
+    """The middle of each value's weekday and of the two seasons around it."""
+    level = _running_median(logs, season)
+    phases = np.arange(len(logs)) % season
+    rhythm = np.array([np.median((logs - level)[day::season]) for day in range(season)])
+    return rhythm[phases] + _running_median(logs - rhythm[phases], season)
+
+
+def skew(values: Floats, season: int) -> float:
+    """How much more the values of a series add up to than what is usual on their days.
+
+    Models aim at the middle of what may come, and see spikes tamed; a sum has the spikes in it.
+    """
+    if season < 2 or len(values) < 4 * season or (values < 0).any():
+        return 1.0
+    unit = float(np.median(values[values > 0])) if (values > 0).any() else 1.0
+    usual = np.expm1(_usual(np.log1p(values / unit), season)).clip(0.0) * unit
+    return min(max(float(values.sum()) / max(float(usual.sum()), 1e-300), 1.0), 2.0)
 
 
 def _repeats(height: Floats, season: int) -> Flags:

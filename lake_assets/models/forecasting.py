@@ -3,41 +3,68 @@
 Belongs here: the order of the steps and their result per series.
 Does not belong here: the steps themselves (`forecast_*`), tables and rows.
 
-Per series: gaps are filled, days before a new weekly rhythm brought to it, spikes tamed, models
-weighed by rolling-origin backtest, the horizon forecast, intervals calibrated on the backtests;
-then totals and parts are made to agree. Series too short or too sparse for that, or with nothing
-known to test on, are forecast by seasonal naive, and say so. The same series give
-the same forecasts, in any order and with any others beside them but for the reconciliation and
-the pooled shape of the intervals.
+Per series: days off and gaps are filled, days before a new weekly rhythm brought to it, spikes
+tamed, models weighed by rolling-origin backtest, the horizon forecast from the last known value,
+intervals taken from its own errors; then totals and parts are made to agree. Series too short or too
+sparse for that, or with nothing known to test on, are forecast by a recent mean, and say so. The
+same series give the same forecasts, in any order and with any others beside them but for the
+reconciliation. A series that can't be forecast says why, and the others are.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lake_assets.models.forecast_backtest import (
     Backtest,
+    Kind,
     Rules,
     backtest,
+    candidates,
     mixed,
     seasonal_scale,
+    untested,
 )
-from lake_assets.models.forecast_candidates import forecasts
-from lake_assets.models.forecast_intervals import LEVELS, Calibration
-from lake_assets.models.forecast_reconcile import Whole, reconciled, whole_units
+from lake_assets.models.forecast_calendar import DaysOff
+from lake_assets.models.forecast_candidates import recent_mean
+from lake_assets.models.forecast_intervals import LEVELS, Bounds, Spread, spread
+from lake_assets.models.forecast_reconcile import Parts, Whole, reconciled, whole_units
 from lake_assets.models.series import Floats, filled
+
+LIMIT = 1e100
+"""Values beyond are taken as that: their squares are still numbers."""
+LIMIT_UNITS = 1e13
+"""Whole units beyond which sums over parts are no longer exact as floats."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """A series ahead; `bounds` are (lower, upper) by nominal level, none below 0."""
+    """A series ahead; `bounds` are (lower, upper) by nominal level, around `point`.
+
+    `alone` is the forecast before total and parts were made to agree.
+    """
 
     point: Floats
-    bounds: Mapping[float, tuple[Floats, Floats]]
+    bounds: Mapping[float, Bounds]
     backtest: Backtest
     trained_on: int
     """Values before the first one known are no part of it."""
+    alone: Floats
+    spread: Spread
+    stale: int = 0
+    """Values at the end of the series that are gaps."""
+    trouble: str = ""
+    """What was wrong with the series, as a sentence without its full stop."""
+    expected_mase: float | None = None
+    """The mean absolute error to expect, scaled like MASE; None where there is no scale."""
+
+    def moved_to(self, point: Floats) -> "Forecast":
+        """The same forecast at another point, its intervals moved along."""
+        bounds = {
+            level: self.spread.bounds(point, level, before=self.alone) for level in self.bounds
+        }
+        return replace(self, point=point, bounds=bounds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,42 +73,113 @@ class WholeForecast:
 
     point: Whole
     bounds: Mapping[float, tuple[Whole, Whole]]
-    backtest: Backtest
-    trained_on: int
+    alone: Whole
+    made: Forecast
 
 
-def forecast_all(series: Mapping[str, Floats], rules: Rules) -> dict[str, Forecast]:
-    """Forecast each series by itself; a gap is NaN."""
-    trimmed = {name: from_first_value(values) for name, values in series.items()}
-    tests = {name: backtest(values, rules) for name, values in trimmed.items()}
-    shape = Calibration(
-        [test.errors for test in tests.values()],
-        [test.points for test in tests.values()],
-        rules.horizon,
-    )
-    return {name: _forecast(trimmed[name], tests[name], shape, rules) for name in series}
+def forecast_all(
+    series: Mapping[str, Floats],
+    rules: Rules,
+    *,
+    ahead: int | None = None,
+    days_off: DaysOff | None = None,
+    limit: float = LIMIT,
+) -> dict[str, Forecast]:
+    """Forecast each series by itself, `ahead` values or those of the rules; a gap is NaN."""
+    steps = rules.horizon if ahead is None else ahead
+    found: dict[str, Forecast] = {}
+    for name, values in series.items():
+        usable, trouble = _usable(values, limit)
+        begun = _first_value(usable)
+        off = days_off.since(begun) if days_off else None
+        try:
+            with np.errstate(all="ignore"):
+                made = _forecast(usable[begun:], rules, steps, off)
+        except Exception as error:  # noqa: BLE001 - no series may take the others down
+            made = _without_models(usable[begun:], rules, steps, type(error).__name__)
+        found[name] = replace(made, trouble=trouble)
+    return found
 
 
-def from_first_value(values: Floats) -> Floats:
-    """The series without what lies before its first value above 0: it did not exist then."""
-    begun = np.flatnonzero(np.nan_to_num(values) > 0)
-    return values[begun[0] :] if len(begun) else values
+def _usable(values: Floats, limit: float) -> tuple[Floats, str]:
+    """The series without what no model can be given, and what that was."""
+    endless = np.isinf(values)
+    usable = np.where(endless, np.nan, values)
+    beyond = np.abs(usable) > limit
+    if endless.any():
+        return np.clip(usable, -limit, limit), f"{endless.sum()} days without a finite sum are gaps"
+    if beyond.any():
+        return (
+            np.clip(usable, -limit, limit),
+            f"{beyond.sum()} days beyond {limit:.4g} count as that",
+        )
+    return usable, ""
 
 
-def _forecast(values: Floats, test: Backtest, shape: Calibration, rules: Rules) -> Forecast:
+def _first_value(values: Floats) -> int:
+    """The place of the first value that is not 0: the series did not exist before it."""
+    begun = np.flatnonzero(np.nan_to_num(values) != 0)
+    return int(begun[0]) if len(begun) else 0
+
+
+def _forecast(values: Floats, rules: Rules, ahead: int, days_off: DaysOff | None) -> Forecast:
+    known = np.flatnonzero(~np.isnan(values))
+    end = int(known[-1]) + 1 if len(known) else 0
+    if not end:
+        return _without_models(values, rules, ahead, "")
+    stale, values = len(values) - end, values[:end]
+    test = backtest(values, rules, days_off)
+    made = candidates(values, rules, test.kind, horizon=stale + ahead, days_off=days_off)
+    point = mixed(made, test.weights)[stale:]
     whole = filled(values, rules.season)
-    made = forecasts(whole, rules.season, rules.horizon, modelled=not test.fallback_reason)
-    point = mixed(made, test.weights)
-    spare = seasonal_scale(values, rules.season) or float(np.std(whole))
-    bounds: dict[float, tuple[Floats, Floats]] = {}
-    for level in LEVELS:
-        half = shape.half_width(point, test.errors, test.points, spare=spare, level=level)
-        bounds[level] = (np.maximum(point - half, 0.0), point + half)
-    return Forecast(point=point, bounds=bounds, backtest=test, trained_on=len(values))
+    about = spread(
+        whole,
+        point,
+        errors=test.errors,
+        points=test.points,
+        season=rules.season,
+        first_step=stale + 1,
+    )
+    scale = seasonal_scale(values, rules.season)
+    return Forecast(
+        point=point,
+        bounds={level: about.bounds(point, level) for level in LEVELS},
+        backtest=test,
+        trained_on=stale + end,
+        alone=point,
+        spread=about,
+        stale=stale,
+        expected_mase=about.error / scale if scale > 0 else None,
+    )
+
+
+def _without_models(values: Floats, rules: Rules, ahead: int, error: str) -> Forecast:
+    """A recent mean of what is known, where nothing else can be had."""
+    known = values[~np.isnan(values)]
+    point = recent_mean(known, 1, ahead)
+    nothing = np.empty((0, rules.horizon))
+    about = spread(
+        known, point, errors=nothing, points=nothing, season=1
+    )
+    reason = f"the models failed with {error}" if error else "no day is known"
+    return Forecast(
+        point=point,
+        bounds={level: about.bounds(point, level) for level in LEVELS},
+        backtest=untested(rules, reason),
+        trained_on=len(values),
+        alone=point,
+        spread=about,
+    )
 
 
 def forecast_parts(
-    total: Floats, kinds: Mapping[str, Mapping[str, Floats]], rules: Rules, *, unit: float
+    total: Floats,
+    kinds: Mapping[str, Mapping[str, Floats]],
+    rules: Rules,
+    *,
+    unit: float,
+    limit_units: float = LIMIT_UNITS,
+    days_off: DaysOff | None = None,
 ) -> dict[str, WholeForecast]:
     """Forecast `total` and `KIND=PART` of every kind, so that the parts of each add up to it.
 
@@ -90,14 +188,12 @@ def forecast_parts(
     series = {"total": total}
     for kind, parts in kinds.items():
         series.update({f"{kind}={name}": values for name, values in sorted(parts.items())})
-    made = forecast_all(series, rules)
+    made = forecast_all(series, rules, days_off=days_off, limit=limit_units * unit)
     names = [[key for key in made if key.startswith(f"{kind}=")] for kind in kinds]
-    horizon = rules.horizon
     new_total, new_kinds = reconciled(
         made["total"].point,
-        [_stacked([made[key].point for key in keys], horizon) for keys in names],
         _variance(made["total"]),
-        [np.array([_variance(made[key]) for key in keys]) for keys in names],
+        [_parts([made[key] for key in keys], rules.horizon) for keys in names],
     )
     whole_total, whole_kinds = whole_units(new_total, new_kinds, unit)
     points = {"total": whole_total}
@@ -106,23 +202,31 @@ def forecast_parts(
     return {key: _whole(made[key], points[key], unit) for key in made}
 
 
-def _stacked(rows: list[Floats], steps: int) -> Floats:
-    return np.stack(rows) if rows else np.empty((0, steps))
+def _parts(made: list[Forecast], steps: int) -> Parts:
+    def stacked(rows: list[Floats]) -> Floats:
+        return np.stack(rows) if rows else np.empty((0, steps))
+
+    return Parts(
+        points=stacked([each.point for each in made]),
+        lower=stacked([each.bounds[LEVELS[0]][0] for each in made]),
+        upper=stacked([each.bounds[LEVELS[0]][1] for each in made]),
+        variances=np.array([_variance(each) for each in made]),
+    )
 
 
 def _variance(forecast: Forecast) -> float:
     """How uncertain it is, by the width of its inner interval."""
     lower, upper = forecast.bounds[LEVELS[0]]
     # In squares, with a little of the level, so that a constant series is not beyond doubt.
-    return float(((upper - lower).mean() + 0.01 * forecast.point.mean()) ** 2)
+    return float(((upper - lower).mean() + 0.01 * np.abs(forecast.point).mean()) ** 2)
 
 
 def _whole(forecast: Forecast, point: Whole, unit: float) -> WholeForecast:
+    moved = forecast.moved_to(point * unit)
     bounds: dict[float, tuple[Whole, Whole]] = {}
-    for level, (lower, upper) in forecast.bounds.items():
-        low = np.floor((lower - forecast.point) / unit).astype(np.int64) + point
-        high = np.ceil((upper - forecast.point) / unit).astype(np.int64) + point
-        bounds[level] = (np.maximum(low, 0), np.maximum(high, point))
-    return WholeForecast(
-        point=point, bounds=bounds, backtest=forecast.backtest, trained_on=forecast.trained_on
-    )
+    for level, (lower, upper) in moved.bounds.items():
+        low = np.floor(lower / unit + 1e-6).astype(np.int64)
+        high = np.ceil(upper / unit - 1e-6).astype(np.int64)
+        bounds[level] = (np.minimum(low, point), np.maximum(high, point))
+    alone = np.rint(forecast.alone / unit).astype(np.int64)
+    return WholeForecast(point=point, bounds=bounds, alone=alone, made=moved)

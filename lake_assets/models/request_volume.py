@@ -4,8 +4,8 @@ Belongs here: which series there are, and their rows.
 Does not belong here: how a series is forecast (`forecasting`).
 
 Series are `total`, `service=NAME` and `agent=ID`, in requests per UTC day; what names no service
-or agent is a part of its own, so that parts add up to the total. A day of which the lake has no
-request at all is a gap, not a day of zero. Figures are multiples of 1/8 request: binary fractions
+or agent is a part of its own, so that parts add up to the total. A stored day without a request is
+a day of zero, a day that the lake lacks is a gap. Figures are multiples of 1/8 request: binary fractions
 add up exactly, in any order.
 """
 
@@ -13,34 +13,36 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 
 import numpy as np
-import pyarrow as pa
 
-from lake_assets.models.derivation import Derivation, Window
+from lake_assets.models.derivation import Derivation, Inputs, Window
 from lake_assets.models.forecast_rows import (
     FORECAST_VERSION,
+    HOLIDAYS,
     MOST_PARTS,
     RULES,
     TRAINING_DAYS,
     common,
+    days_off_around,
+    days_present,
     last_present,
     still_active,
     with_gaps,
 )
 from lake_assets.models.forecasting import WholeForecast, forecast_parts
-from lake_assets.models.series import Span, at_most, daily_sums, known, names_of, present_days
+from lake_assets.models.series import Span, at_most, daily_sums, known, names_of
 
 _REQUESTS = "mcp_request_logs"
 _UNIT = 0.125
 _KINDS = {"service": "service", "agent": "agent_id"}
 
 
-def derive(inputs: Mapping[str, pa.Table], /, *, day: date) -> Iterator[Mapping[str, object]]:
+def derive(inputs: Inputs, /, *, day: date) -> Iterator[Mapping[str, object]]:
     """The forecasts made on `day`: one row per series and target day; none without requests."""
     span = Span(last=day, days=TRAINING_DAYS)
     rows = known(inputs[_REQUESTS], span)
     if not rows.num_rows:
         return
-    present = present_days(rows, span)
+    present = days_present(inputs, _REQUESTS, rows, span)
     counts = {
         kind: daily_sums(rows, names_of(rows, column), None, span)
         for kind, column in _KINDS.items()
@@ -54,14 +56,9 @@ def derive(inputs: Mapping[str, pa.Table], /, *, day: date) -> Iterator[Mapping[
     }
     total = with_gaps(np.sum(list(counts["agent"].values()), axis=0), present)
     end = last_present(span, present)
-    for key, forecast in forecast_parts(total, kinds, RULES, unit=_UNIT).items():
-        shared = common(
-            series_key=key,
-            day=day,
-            trained_on=forecast.trained_on,
-            training_end=end,
-            test=forecast.backtest,
-        )
+    off = days_off_around(inputs, span, RULES.horizon)
+    for key, forecast in forecast_parts(total, kinds, RULES, unit=_UNIT, days_off=off).items():
+        shared = common(series_key=key, day=day, training_end=end, made=forecast.made)
         for step, row in enumerate(shared):
             yield row | _figures(forecast, step)
 
@@ -74,6 +71,7 @@ def _figures(forecast: WholeForecast, step: int) -> dict[str, object]:
         "upper_bound": float(high[step]) * _UNIT,
         "lower_bound_95": float(low_95[step]) * _UNIT,
         "upper_bound_95": float(high_95[step]) * _UNIT,
+        "unreconciled_requests": float(forecast.alone[step]) * _UNIT,
     }
 
 
@@ -82,4 +80,5 @@ DERIVATION = Derivation(
     windows={_REQUESTS: Window(days=TRAINING_DAYS, columns=("service", "agent_id"))},
     derive=derive,
     refresh_d=7,
+    settings=(HOLIDAYS,),
 )

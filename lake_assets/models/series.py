@@ -73,7 +73,7 @@ def numbers(table: pa.Table, column: str) -> Floats:
 
 
 def present_days(table: pa.Table, span: Span) -> Flags:
-    """The days of the span that have rows at all; the others are gaps, not zeros."""
+    """The days of the span that have rows."""
     present = np.zeros(span.days, dtype=np.bool_)
     present[places(table, span)] = True
     return present
@@ -87,7 +87,7 @@ def daily_sums(
     words: list[str] = encoded.dictionary.to_pylist()
     codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     # Whole micro-units add up to the same sum in any order of the rows, floats do not.
-    weights = None if values is None else np.rint(np.nan_to_num(values) * 1e6)
+    weights = None if values is None else _micro(values)
     flat = np.bincount(
         codes * span.days + places(table, span), weights, minlength=len(words) * span.days
     )
@@ -96,11 +96,17 @@ def daily_sums(
     return {word: sums[index] for index, word in sorted(enumerate(words), key=lambda each: each[1])}
 
 
+def _micro(values: Floats) -> Floats:
+    """Whole micro-units; null is nothing, and what has no finite size in them has none."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.rint(np.where(np.isnan(values), 0.0, values) * 1e6)
+
+
 def at_most(parts: Mapping[str, Floats], count: int) -> dict[str, Floats]:
     """The parts, or the largest `count` of them and one for the sum of all others."""
     if len(parts) <= count:
         return dict(parts)
-    ranked = sorted(parts, key=lambda name: (-float(parts[name].sum()), name))
+    ranked = sorted(parts, key=lambda name: (-float(np.abs(parts[name]).sum()), name))
     kept = {name: parts[name] for name in sorted(ranked[:count])}
     kept[OTHER_NAME] = np.sum([parts[name] for name in ranked[count:]], axis=0)
     return kept

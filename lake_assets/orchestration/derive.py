@@ -23,7 +23,8 @@ import pyarrow as pa
 from dagster_duckdb import DuckDBResource
 
 from lake_assets.catalog import Dataset
-from lake_assets.models.derivation import Derivation, Rows, derivation_of
+from lake_assets.catalog.settings import read_lake_setting
+from lake_assets.models.derivation import Derivation, Rows, StoredInputs, derivation_of
 from lake_assets.models.in_sql import run_sql
 from lake_assets.orchestration.checks import check_results
 from lake_assets.orchestration.io_manager import COLUMNS_METADATA
@@ -74,6 +75,10 @@ def derived(dataset: Dataset, clock: Callable[[], datetime]) -> Callable[..., Da
                 days=days_of(context.partition_keys),
                 now=clock().astimezone(UTC),
                 connection=connection,
+                settings={
+                    name: read_lake_setting(name, lake.env)
+                    for name in derivation_of(dataset).settings
+                },
             )
             rows = DailyRows(
                 dataset=dataset,
@@ -105,6 +110,7 @@ class _DerivedDays:
     days: Sequence[date]
     now: datetime
     connection: duckdb.DuckDBPyConnection
+    settings: Mapping[str, Any]
     notes: dict[date, Mapping[str, Any]] = field(
         init=False, default_factory=dict[date, Mapping[str, Any]]
     )
@@ -159,7 +165,10 @@ class _DerivedDays:
     def _rows(self, day: date) -> Rows:
         if self.derivation.derive is None:
             return run_sql(self.connection, self.derivation, self._inputs, day=day)
-        return self.derivation.derive(self._inputs, day=day)
+        inputs = StoredInputs(
+            tables=self._inputs, days=self.inputs[day].read, settings=self.settings
+        )
+        return self.derivation.derive(inputs, day=day)
 
     def _stamped(self, table: pa.Table) -> pa.Table:
         if STAMP_COLUMN in table.column_names or STAMP_COLUMN not in self.dataset.column_names:
