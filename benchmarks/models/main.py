@@ -10,16 +10,27 @@ import os
 import re
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
-from benchmarks.models import alarms, failures, forecasts
+from benchmarks.models import (
+    alarms,
+    contest,
+    contest_tables,
+    failures,
+    forecasts,
+    simulated,
+    unseen_sources,
+)
 from benchmarks.models.alarms import Tally
+from benchmarks.models.contest import Score
 from benchmarks.models.forecasts import Outcome
+from benchmarks.models.unseen import Part, part_of
 from lake_assets.models.anomalies import DETECTOR_VERSION
 from lake_assets.models.forecast_rows import model_version
 
@@ -45,9 +56,17 @@ def main(arguments: Sequence[str]) -> int:
     """Measure everything, and write the page."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks models", description=__doc__)
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes at once")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="only print the contest on the choosing part, which choices may be made on",
+    )
     options = parser.parse_args(arguments)
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(options.workers, mp_context=spawn) as pool:
+        if options.quick:
+            print(contest_figures(pool.map(contest_of, contestants("choosing")), "choosing"))
+            return 0
         found = dict(zip(_MEASUREMENTS, pool.map(_measured, _MEASUREMENTS), strict=True))
     public = _outcomes(found["public series"])
     figures = "\n\n".join(
@@ -81,6 +100,37 @@ def main(arguments: Sequence[str]) -> int:
     PAGE.write_text(with_figures(PAGE.read_text(), figures))
     print(f"{PAGE.name} written")
     return 0
+
+
+def contestants(part: Part) -> list[str]:
+    """Sources of a part: public ones, and simulated ones of its seed."""
+    public = [name for name in unseen_sources.NAMES if part_of(name) == part]
+    return [*public, *(f"{part}, simulated: {group}" for group in simulated.GROUPS)]
+
+
+def contest_of(name: str) -> list[Score]:
+    """Scores of one source."""
+    part, comma, group = name.partition(", simulated: ")
+    if not comma:
+        return contest.scores(unseen_sources.read(name))
+    return contest.scores(simulated.source(group, cast("Part", part)), group=group)
+
+
+def contest_figures(found: Iterable[list[Score]], part: Part) -> str:
+    """The tables of one part."""
+    every = [score for scores in found for score in scores]
+    public = [each for each in every if not each.source.startswith("simulated")]
+    made = [each for each in every if each.source.startswith("simulated")]
+    return "\n\n".join(
+        text
+        for label, scores in ((f"{part}, public", public), (f"{part}, simulated", made))
+        for text in (
+            contest_tables.points_table(label, scores),
+            contest_tables.intervals_table(label, scores),
+            contest_tables.sums_table(label, scores),
+            contest_tables.sentences(scores),
+        )
+    )
 
 
 def version_line() -> str:

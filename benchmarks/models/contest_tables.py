@@ -1,0 +1,229 @@
+"""The contest's scores as tables, and what can be said of them by source.
+
+Belongs here: means over origins, series and sources, tests of significance, Markdown.
+Does not belong here: forecasting and scoring (`contest`).
+
+A series' figure is the mean over its origins, a source's the mean over its series, and sources of
+one data set are one. Comparisons are of series and origins that the product forecast.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+from scipy import stats
+
+from benchmarks.models.contest import OURS, Score
+from benchmarks.models.rivals import MEAN, NAIVE, PLAIN
+from benchmarks.models.unseen import data_set
+
+Figure = Callable[[Score], float]
+ALL = "all"
+ORDER = ("dense", "sparse", "negative", "growing", "after a shift")
+
+_FIGURES: Mapping[str, Figure] = {
+    "score 80": lambda each: each.inner.score,
+    "width 80": lambda each: each.inner.width,
+    "in 80 %": lambda each: 100 * each.inner.covered,
+    "score 95": lambda each: each.outer.score,
+    "width 95": lambda each: each.outer.width,
+    "in 95 %": lambda each: 100 * each.outer.covered,
+}
+
+
+def groups(scores: Sequence[Score]) -> dict[str, list[Score]]:
+    """All scores, then those of each group."""
+    found = {ALL: list(scores)}
+    for name in ORDER:
+        members = [each for each in scores if each.group == name]
+        if members:
+            found[name] = members
+    return found
+
+
+def compared(scores: Sequence[Score]) -> list[Score]:
+    """What the product forecast, by every contender."""
+    done = {_place(each) for each in scores if each.contender == OURS}
+    return [each for each in scores if _place(each) in done]
+
+
+def by_series(
+    scores: Iterable[Score], contender: str, figure: Figure
+) -> dict[tuple[str, str], float]:
+    """A contender's figure of each series: the mean over origins."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for each in scores:
+        if each.contender == contender:
+            found.setdefault((each.source, each.series), []).append(figure(each))
+    return {key: float(np.mean(values)) for key, values in found.items()}
+
+
+def by_source(series: Mapping[tuple[str, str], float]) -> dict[str, float]:
+    """The mean over the series of each data set."""
+    found: dict[str, list[float]] = {}
+    for (source, _), value in series.items():
+        found.setdefault(data_set(source), []).append(value)
+    return {name: float(np.mean(values)) for name, values in found.items()}
+
+
+def points_table(label: str, scores: Sequence[Score]) -> str:
+    """MASE by group, and its ratios."""
+    lines = _head(
+        label,
+        "series",
+        "sources",
+        "MASE",
+        "mean of three",
+        "seasonal naive",
+        "of mean, over series",
+        "of mean, over sources",
+        "better than naive",
+        "no forecast",
+    )
+    for name, members in groups(scores).items():
+        kept = compared(members)
+        ours, mean, naive = (by_series(kept, each, _mase) for each in (OURS, MEAN, NAIVE))
+        if not ours:
+            continue
+        lines.append(
+            _line(
+                name,
+                len(ours),
+                len(by_source(ours)),
+                *(f"{np.mean(list(each.values())):.2f}" for each in (ours, mean, naive)),
+                f"{_ratio(ours, mean):.3f}",
+                f"{_ratio(by_source(ours), by_source(mean)):.3f}",
+                f"{100 * np.mean([ours[key] < naive[key] for key in ours]):.0f} %",
+                _missing(members),
+            )
+        )
+    return "\n".join(lines)
+
+
+def intervals_table(label: str, scores: Sequence[Score]) -> str:
+    """Interval score, width and coverage; by group of the product, the mean and the best rivals."""
+    lines = _head(label, "contender", *_FIGURES)
+    for name, members in groups(compared(scores)).items():
+        made = {
+            contender: [_over_series(members, contender, figure) for figure in _FIGURES.values()]
+            for contender in (OURS, *PLAIN)
+        }
+        best = {min(PLAIN, key=lambda each, place=place: made[each][place]) for place in (0, 3)}
+        for contender, cells in made.items():
+            if name == ALL or contender in {OURS, MEAN} | best:
+                texts = [
+                    f"{cell:.1f} %" if each.startswith("in") else f"{cell:.2f}"
+                    for each, cell in zip(_FIGURES, cells, strict=True)
+                ]
+                lines.append(_line(name, contender, *texts))
+    return "\n".join(lines)
+
+
+def sums_table(label: str, scores: Sequence[Score]) -> str:
+    """Sums of 14 days and to the month's end."""
+    lines = _head(
+        label,
+        "contender",
+        "error of 14 days",
+        "bias of 14 days",
+        "error to the month's end",
+        "bias to the month's end",
+        "in 80 % of that sum",
+        "sums",
+    )
+    for name, members in groups(compared(scores)).items():
+        for contender in (OURS, MEAN, NAIVE):
+            mine = [each for each in members if each.contender == contender]
+            months = [each.month for each in mine if each.month is not None]
+            inside = [each.covered for each in months if each.covered is not None]
+            lines.append(
+                _line(
+                    name,
+                    contender,
+                    *_shares([each.sum_error for each in mine]),
+                    *_shares([each.error for each in months]),
+                    f"{100 * np.mean(inside):.1f} %" if inside else "",
+                    len(months),
+                )
+            )
+    return "\n".join(lines)
+
+
+def sentences(scores: Sequence[Score]) -> str:
+    """Significance by source, and what the claimed errors are worth."""
+    kept = compared(scores)
+    told = [
+        _significance(kept, rival, about, figure)
+        for about, figure in (
+            ("MASE", _mase),
+            ("interval score at 80 %", _FIGURES["score 80"]),
+            ("interval score at 95 %", _FIGURES["score 95"]),
+        )
+        for rival in (MEAN, NAIVE)
+    ]
+    return "\n".join([*(f"- {each}" for each in told), f"- {_claims(kept)}"])
+
+
+def _significance(scores: Sequence[Score], rival: str, about: str, figure: Figure) -> str:
+    ours = by_source(by_series(scores, OURS, figure))
+    theirs = by_source(by_series(scores, rival, figure))
+    logs = np.array([np.log(max(ours[name], 1e-9) / max(theirs[name], 1e-9)) for name in ours])
+    test = stats.wilcoxon(logs) if len(logs) > 1 and logs.any() else None
+    rng = np.random.default_rng(5)
+    drawn = rng.choice(logs, (2000, len(logs))).mean(axis=1)
+    low, high = np.exp(np.quantile(drawn, [0.025, 0.975]))
+    return (
+        f"{about}, of the {rival.removesuffix(' of three')}'s: {np.exp(logs.mean()):.3f} as the "
+        f"geometric mean over sources (95 % of bootstrap samples of sources: {low:.3f} to "
+        f"{high:.3f}); smaller for {(logs < 0).sum()} of {len(logs)} sources"
+        + (f", Wilcoxon's p {test.pvalue:.4f}." if test is not None else ".")
+    )
+
+
+def _claims(scores: Sequence[Score]) -> str:
+    pairs = [
+        (each.claimed, each.mase)
+        for each in scores
+        if each.contender == OURS and each.claimed is not None
+    ]
+    if len(pairs) < 3:
+        return "No forecast claims an error."
+    claimed, came = zip(*pairs, strict=True)
+    return (
+        f"The error that {len(pairs)} forecasts claim has a rank correlation of "
+        f"{stats.spearmanr(claimed, came).statistic:.2f} with the one that came; their medians are "
+        f"{np.median(claimed):.2f} and {np.median(came):.2f}."
+    )
+
+
+def _mase(score: Score) -> float:
+    return score.mase
+
+
+def _over_series(scores: Sequence[Score], contender: str, figure: Figure) -> float:
+    return float(np.mean(list(by_series(scores, contender, figure).values())))
+
+
+def _ratio(ours: Mapping[object, float], theirs: Mapping[object, float]) -> float:
+    return float(np.mean(list(ours.values())) / np.mean(list(theirs.values())))
+
+
+def _shares(errors: Sequence[float]) -> tuple[str, str]:
+    if not errors:
+        return "", ""
+    return f"{100 * np.mean(np.abs(errors)):.1f} %", f"{100 * np.mean(errors):+.1f} %"
+
+
+def _missing(scores: Sequence[Score]) -> int:
+    return len({_place(each) for each in scores} - {_place(each) for each in compared(scores)})
+
+
+def _place(score: Score) -> tuple[str, str, int]:
+    return score.source, score.series, score.origin
+
+
+def _head(*cells: str) -> list[str]:
+    return [_line(*cells), _line(*["---"] * len(cells))]
+
+
+def _line(*cells: object) -> str:
+    return f"| {' | '.join(str(each) for each in cells)} |"
