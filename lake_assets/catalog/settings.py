@@ -210,8 +210,8 @@ LAKE_SETTINGS: tuple[Setting, ...] = (
     Setting(
         name="LAKE_HOLIDAYS",
         default="",
-        sentence="Countries whose public holidays the forecasts know, such as `DE-BY,US`; 24 December "
-        "to 1 January is always known.",
+        sentence="Countries whose public holidays the forecasts know, such as `DE-BY,US`; "
+        "24 December to 1 January is always known.",
         parse=countries,
     ),
     Setting(

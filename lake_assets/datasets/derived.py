@@ -23,6 +23,19 @@ _FORECAST = (
     "or too sparse for a model."
 )
 
+_PROJECTION = (
+    "`projected_cost_usd` is the mean and adds up over the parts of a kind. The three quantiles come "
+    "from sums of simulated days and do not add up: those of `total` are for the whole. Days of the "
+    "month that the lake lacks count with what is usual for their weekday. The budget is the setting "
+    "`LAKE_MONTHLY_BUDGET_USD`. On the last day of a month the projection is what it cost."
+)
+
+_ACCURACY = (
+    "Partition D has what the forecasts of the 14 days before D said of D. Group by `series_key` "
+    "and `horizon_days`; errors of `total` are no sum of those of its parts. A day whose requests or "
+    "calls the lake lacks has no rows of that measure."
+)
+
 _SCORE_FORMULAS = cleandoc("""
     Every score is 0 to 100 and follows from columns of its row:
 
@@ -187,6 +200,70 @@ DATASETS: tuple[Dataset, ...] = (
             status              string      How far to rely on it. {ok|fallback|stale|damaged}
             stale_days          int64       Days before the forecast of which the lake has nothing.
             expected_mase       float64     Scaled error to expect; ranks series by how wrong they will be.
+        """,
+    ),
+    derived(
+        "derived/predictions/month_end_projection",
+        "Token cost by the end of the month; one row per series.",
+        group=_PREDICTIONS,
+        upstreams="platform/llm_token_usage",
+        compute="lake_assets.models.month_end:DERIVATION",
+        tasks="lake.predict_month_end_projection",
+        key="series_key",
+        notes=_PROJECTION,
+        columns="""
+            projection_id            string!     One id per series and day of the projection.
+            generated_at             timestamp!  When the projection was computed.
+            model_name               string!     WeightedMean of several models, RecentMean or SeasonalNaive.
+            model_version            string!     Version of the forecasting code and its library.
+            series_key               string!     `total`, `model=PROVIDER/MODEL` or `agent=ID`.
+            provider                 string      Provider of the model; null unless a `model` series.
+            llm_model                string      The language model; null unless a `model` series.
+            month_start              date!       First day of the month of the partition's day.
+            month_end                date!       Last day of that month.
+            days_left                int64!      Days of the month after the partition's day.
+            days_missing             int64!      Days of the month so far that the lake lacks.
+            month_to_date_usd        decimal!    Cost of the month's days that the lake has, in US dollars.
+            projected_cost_usd       decimal!    Expected cost of the whole month.
+            projected_10_usd         decimal!    Cost of the month that is exceeded with 90 % probability.
+            projected_50_usd         decimal!    Cost of the month that is exceeded with 50 % probability.
+            projected_90_usd         decimal!    Cost of the month that is exceeded with 10 % probability.
+            budget_usd               decimal     The monthly budget; null where none is set, and for parts.
+            budget_used_up_on        date        Day on which it is used up; null where it is not.
+            over_budget_probability  float64     How likely the month costs more than it, 0 to 1.
+            is_fallback              bool!       Whether a recent mean stood in for a model.
+            status                   string!     How far to rely on it. {ok|fallback|stale|damaged}
+            explanation              string!     Why this model, or why the fallback, in one sentence.
+        """,
+    ),
+    derived(
+        "derived/predictions/forecast_accuracy",
+        "Forecasts against what came; one row per series and forecast of the day.",
+        group=_PREDICTIONS,
+        upstreams=(
+            "derived/predictions/request_volume_forecast derived/predictions/token_cost_forecast "
+            "mcp_request_logs platform/llm_token_usage"
+        ),
+        compute="lake_assets.models.forecast_accuracy:DERIVATION",
+        tasks="lake.measure_forecast_accuracy",
+        key="measure series_key horizon_days",
+        notes=_ACCURACY,
+        columns="""
+            accuracy_id     string!     One id per measure, series, target day and age of the forecast.
+            generated_at    timestamp!  When the row was computed.
+            measure         string!     What was forecast. {requests|cost_usd}
+            series_key      string!     The series, as in the forecast.
+            target_date     date!       The day that was forecast; the partition's day.
+            forecast_date   date!       The day that the forecast was made on.
+            horizon_days    int64!      Age of the forecast: days from then to the target day.
+            model_name      string      What the forecast was made with.
+            predicted       float64!    The forecast.
+            actual          float64!    What came.
+            error           float64!    actual - predicted.
+            absolute_error  float64!    The size of the error.
+            in_80           bool        Whether what came was within the 80 % interval.
+            in_95           bool        Whether what came was within the 95 % interval.
+            expected_mase   float64     The scaled error that the forecast expected.
         """,
     ),
     derived(

@@ -17,8 +17,9 @@ which days it wants to see:
 `inputs` has one table per upstream, by partition name: the columns of its window and `date`, the
 partition's day. It holds days of the window only, none after `day` and no day that the lake lacks;
 without any, it is empty. A day that the lake has without rows is not in a table: `days_of` tells it
-from a day that is missing. Settings that a derivation names are read with `setting_of`. In SQL each is a table by its SQL name, `$day` is the day and `$version`
-the version. Rows have the declared columns; `generated_at` is filled in where it is left out.
+from a day that is missing. Settings that a derivation names are read with `setting_of`. In SQL each
+is a table by its SQL name, `$day` is the day and `$version` the version. Rows have the declared
+columns; `generated_at` is filled in where it is left out.
 
 A declaration names its derivation: `compute="lake_assets.models.scores:DERIVATION"`. Dagster loads
 the module to learn the windows, so a library that takes long to import is imported in `derive`.
@@ -106,8 +107,9 @@ class Window:
 class Derivation:
     """How a derived dataset is computed: by `derive` or by `sql`, over `windows` by upstream.
 
-    `settings` are those of the table of settings that `derive` reads. A rewritten input day concerns every derived day whose window has it. Where computing a day
-    is dear, `refresh_d` bounds how many days after it are computed again by themselves.
+    `settings` are those of the table of settings that `derive` reads. A rewritten input day
+    concerns every derived day whose window has it. Where computing a day is dear, `refresh_d`
+    bounds how many days after it are computed again by themselves.
 
     Raises:
         CatalogError: it has both or neither of `derive` and `sql`, or a window without a day.

@@ -11,8 +11,8 @@ best (Petropoulos & Svetunkov 2020). Seasonal naive is taken where it had clearl
 
 Absolute errors are least in the middle of what may come, which is no use where forecasts are added
 up (`is_summed`): of an agent that costs something every third day the middle is nothing. There
-models are scaled by how much more a series adds up to than its middle; where days of nothing come by
-chance, the candidates are means of the series as it was, weighted by squared errors.
+models are scaled by how much more a series adds up to than its middle; where days of nothing come
+by chance, the candidates are means of the series as it was, weighted by squared errors.
 
 MASE is that of Hyndman & Koehler (2006): the mean absolute error from an origin over the mean
 absolute difference between values one season apart in the whole training window before it; of

@@ -47,8 +47,8 @@ class DaysOff:
 def days_off(first: date, count: int, countries: Sequence[str]) -> DaysOff:
     """The days off among `count` days from `first` on.
 
-    They are the public holidays of `countries` (`DE`, or `DE-BY` for a part of it) and the days from
-    24 December to 1 January, which are like no others nearly everywhere.
+    They are the public holidays of `countries` (`DE`, or `DE-BY` for a part of it) and the days
+    from 24 December to 1 January, which are like no others nearly everywhere.
     """
     years = range(first.year, (first + timedelta(days=count)).year + 1)
     holidays = frozenset().union(*(_holidays(each, year) for each in countries for year in years))

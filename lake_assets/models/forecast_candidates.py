@@ -127,7 +127,7 @@ def recent_mean(values: Floats, season: int, horizon: int, *, half_life: float =
 
 
 def _overall_mean(half_life: float) -> Forecaster:
-    def forecast(values: Floats, season: int, horizon: int) -> Floats:  # noqa: ARG001 - a shared signature
+    def forecast(values: Floats, _season: int, horizon: int) -> Floats:
         weights = np.power(0.5, np.arange(len(values), dtype=np.float64)[::-1] / half_life)
         return np.full(horizon, float((weights * values).sum() / weights.sum()))
 
@@ -201,7 +201,7 @@ def _made(
         for name, model in candidates.items():
             try:
                 forecast = np.asarray(model(calm, season, horizon), dtype=np.float64)
-            except Exception:  # noqa: BLE001, S112 - whatever a library raises, it is no candidate here
+            except Exception:  # noqa: BLE001, S112 - whatever it raises, it is no candidate
                 continue
             if len(forecast) == horizon and np.isfinite(forecast).all():
                 made[name] = np.clip(forecast, floor, ceiling)

@@ -7,9 +7,9 @@ A value h steps ahead is the forecast plus its width times one standardised erro
 with h, and with the square root of the day's level (a Sunday of half the volume errs by less).
 Errors are those of the backtests of the chosen forecast, and those of the mean of the last four
 weeks a day ahead: few origins close together say little of how far errors reach, a training window
-says it of many days. Half of a quantile is the own one of these errors, so intervals are as lopsided
-as the series; the other half is that of a t distribution of four degrees of freedom, whose tails
-stand in for what was not seen yet. Nothing comes from other series: one beside it that is
+says it of many days. Half of a quantile is the own one of these errors, so intervals are as
+lopsided as the series; the other half is that of a t distribution of four degrees of freedom, whose
+tails stand in for what was not seen yet. Nothing comes from other series: one beside it that is
 exceptional, or the same again as a total, changes no interval.
 
 Bounds are cut at the floor (0, or below what was negative) and at ten times the largest value. The
@@ -45,7 +45,7 @@ _HALF_LIFE = 28
 _AFTER_CHOICE = 1.08
 """Models err by more later than in the backtests that weighed them."""
 _WITHOUT_TEST = 1.25
-"""How much more a forecast errs than the mean of four weeks a day ahead, where nothing is tested."""
+"""How much more a forecast errs than the mean of four weeks a day ahead, without a test."""
 _UNKNOWN = 0.5
 """Size of errors as a share of the level, where one value is all that is known."""
 _GROWTH = 0.24 / 13
@@ -163,7 +163,7 @@ def spread(
 
 
 def _t4(probability: Floats) -> Floats:
-    """Quantiles of the t distribution of four degrees of freedom, whose mean absolute value is 1."""
+    """Quantiles of the t distribution of 4 degrees of freedom; its mean absolute value is 1."""
     inner = np.clip(probability, 1e-6, 1.0 - 1e-6)
     root = np.sqrt(4.0 * inner * (1.0 - inner))
     turned = np.cos(np.arccos(np.minimum(root, 1.0)) / 3.0) / root

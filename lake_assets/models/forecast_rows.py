@@ -28,7 +28,6 @@ TRAINING_DAYS = 126
 MOST_PARTS = 60
 """Parts of a kind that are forecast by themselves; smaller ones share a series."""
 HOLIDAYS = "LAKE_HOLIDAYS"
-_QUIET_DAYS = 28
 _STALE_DAYS = 3
 """Days without input before a forecast from which on it is called stale."""
 
@@ -39,9 +38,9 @@ def model_version() -> str:
     return f"{FORECAST_VERSION}/statsforecast-{version('statsforecast')}"
 
 
-def still_active(parts: dict[str, Floats]) -> dict[str, Floats]:
+def still_active(parts: dict[str, Floats], *, days: int = 28) -> dict[str, Floats]:
     """The parts that had anything in the last four weeks; the others have ended."""
-    return {name: values for name, values in parts.items() if values[-_QUIET_DAYS:].any()}
+    return {name: values for name, values in parts.items() if values[-days:].any()}
 
 
 def with_gaps(values: Floats, present: Flags) -> Floats:
@@ -81,7 +80,7 @@ def common(
     for horizon in range(1, RULES.horizon + 1):
         target = day + timedelta(days=horizon)
         yield {
-            "forecast_id": _identity(series_key, day, target),
+            "forecast_id": identity(series_key, day, target),
             "model_name": test.model,
             "model_version": model_version(),
             "series_key": series_key,
@@ -103,7 +102,8 @@ def common(
         }
 
 
-def _identity(series_key: str, day: date, target: date) -> str:
+def identity(series_key: str, day: date, target: date) -> str:
+    """The id of what was said of a series on a day about another one."""
     text = f"{series_key}\x1f{day.isoformat()}\x1f{target.isoformat()}"
     return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 

@@ -5,9 +5,9 @@ Does not belong here: the steps themselves (`forecast_*`), tables and rows.
 
 Per series: days off and gaps are filled, days before a new weekly rhythm brought to it, spikes
 tamed, models weighed by rolling-origin backtest, the horizon forecast from the last known value,
-intervals taken from its own errors; then totals and parts are made to agree. Series too short or too
-sparse for that, or with nothing known to test on, are forecast by a recent mean, and say so. The
-same series give the same forecasts, in any order and with any others beside them but for the
+intervals taken from its own errors; then totals and parts are made to agree. Series too short or
+too sparse for that, or with nothing known to test on, are forecast by a recent mean, and say so.
+The same series give the same forecasts, in any order and with any others beside them but for the
 reconciliation. A series that can't be forecast says why, and the others are.
 """
 
@@ -18,7 +18,6 @@ import numpy as np
 
 from lake_assets.models.forecast_backtest import (
     Backtest,
-    Kind,
     Rules,
     backtest,
     candidates,
@@ -158,9 +157,7 @@ def _without_models(values: Floats, rules: Rules, ahead: int, error: str) -> For
     known = values[~np.isnan(values)]
     point = recent_mean(known, 1, ahead)
     nothing = np.empty((0, rules.horizon))
-    about = spread(
-        known, point, errors=nothing, points=nothing, season=1
-    )
+    about = spread(known, point, errors=nothing, points=nothing, season=1)
     reason = f"the models failed with {error}" if error else "no day is known"
     return Forecast(
         point=point,
@@ -178,22 +175,24 @@ def forecast_parts(
     rules: Rules,
     *,
     unit: float,
+    ahead: int | None = None,
     limit_units: float = LIMIT_UNITS,
     days_off: DaysOff | None = None,
 ) -> dict[str, WholeForecast]:
     """Forecast `total` and `KIND=PART` of every kind, so that the parts of each add up to it.
 
-    Points and bounds are whole numbers of `unit`.
+    Points and bounds are whole numbers of `unit`, `ahead` of them or as many as the rules say.
     """
+    steps = rules.horizon if ahead is None else ahead
     series = {"total": total}
     for kind, parts in kinds.items():
         series.update({f"{kind}={name}": values for name, values in sorted(parts.items())})
-    made = forecast_all(series, rules, days_off=days_off, limit=limit_units * unit)
+    made = forecast_all(series, rules, ahead=steps, days_off=days_off, limit=limit_units * unit)
     names = [[key for key in made if key.startswith(f"{kind}=")] for kind in kinds]
     new_total, new_kinds = reconciled(
         made["total"].point,
         _variance(made["total"]),
-        [_parts([made[key] for key in keys], rules.horizon) for keys in names],
+        [_parts([made[key] for key in keys], steps) for keys in names],
     )
     whole_total, whole_kinds = whole_units(new_total, new_kinds, unit)
     points = {"total": whole_total}
@@ -222,7 +221,7 @@ def _variance(forecast: Forecast) -> float:
 
 
 def _whole(forecast: Forecast, point: Whole, unit: float) -> WholeForecast:
-    moved = forecast.moved_to(point * unit)
+    moved = forecast.moved_to(point.astype(np.float64) * unit)
     bounds: dict[float, tuple[Whole, Whole]] = {}
     for level, (lower, upper) in moved.bounds.items():
         low = np.floor(lower / unit + 1e-6).astype(np.int64)

@@ -3,10 +3,10 @@
 Belongs here: which series there are, and their rows.
 Does not belong here: how a series is forecast (`forecasting`).
 
-Series are `total`, `service=NAME` and `agent=ID`, in requests per UTC day; what names no service
-or agent is a part of its own, so that parts add up to the total. A stored day without a request is
-a day of zero, a day that the lake lacks is a gap. Figures are multiples of 1/8 request: binary fractions
-add up exactly, in any order.
+Series are `total`, `service=NAME` and `agent=ID`, in requests per UTC day; what names no service or
+agent is a part of its own, so that parts add up to the total. A stored day without a request is a
+day of zero, a day that the lake lacks is a gap. Figures are multiples of 1/8 request: binary
+fractions add up exactly, in any order.
 """
 
 from collections.abc import Iterator, Mapping

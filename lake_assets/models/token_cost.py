@@ -6,11 +6,11 @@ Does not belong here: how a series is forecast (`forecasting`).
 Series are `total`, `model=PROVIDER/MODEL` and `agent=ID`; calls that name no agent are a part of
 their own. Cost is in US dollars, in whole micro-dollars; tokens are forecast by themselves, in
 whole tokens, and both add up. Model, errors and intervals of a row are those of the cost. Both are
-means, since they will be added up. A stored day without a call is a day of zero, a day that the lake
-lacks is a gap.
+means, since they will be added up. A stored day without a call is a day of zero, a day that the
+lake lacks is a gap.
 
-Cost is calls times tokens per call times the price of a token: tokens per call are those of the last
-four weeks, calls and price follow from them and from the two forecasts.
+Cost is calls times tokens per call times the price of a token: tokens per call are those of the
+last four weeks, calls and price follow from them and from the two forecasts.
 """
 
 from collections.abc import Iterator, Mapping
@@ -49,7 +49,7 @@ from lake_assets.models.series import (
     pairs_of,
 )
 
-_CALLS = "platform/llm_token_usage"
+CALLS = "platform/llm_token_usage"
 _COLUMNS = ("provider", "model", "agent_id", "total_tokens", "cost_usd")
 MICRO = 1e-6
 COST_LIMIT = 1e15
@@ -62,10 +62,10 @@ Kinds = dict[str, Parts]
 def derive(inputs: Inputs, /, *, day: date) -> Iterator[Mapping[str, object]]:
     """The forecasts made on `day`: one row per series and target day; none without calls."""
     span = Span(last=day, days=TRAINING_DAYS)
-    rows = known(inputs[_CALLS], span)
+    rows = known(inputs[CALLS], span)
     if not rows.num_rows:
         return
-    present = days_present(inputs, _CALLS, rows, span)
+    present = days_present(inputs, CALLS, rows, span)
     names = names_by_kind(rows)
     spent, used, called = (
         {kind: daily_sums(rows, each, values, span) for kind, each in names.items()}
@@ -127,9 +127,7 @@ def _forecast(
         for kind, parts in kinds.items()
     }
     total = with_gaps(np.sum(list(everything.values()), axis=0), present)
-    return forecast_parts(
-        total, gapped, SUMMED_RULES, unit=unit, limit_units=limit, days_off=off
-    )
+    return forecast_parts(total, gapped, SUMMED_RULES, unit=unit, limit_units=limit, days_off=off)
 
 
 def model_of(key: str) -> dict[str, object]:
@@ -170,7 +168,7 @@ def usd(micro: int) -> Decimal:
 
 DERIVATION = Derivation(
     version=FORECAST_VERSION,
-    windows={_CALLS: Window(days=TRAINING_DAYS, columns=_COLUMNS)},
+    windows={CALLS: Window(days=TRAINING_DAYS, columns=_COLUMNS)},
     derive=derive,
     refresh_d=7,
     settings=(HOLIDAYS,),

@@ -19,12 +19,13 @@ from lake_assets.models.forecast_backtest import (
     seasonal_scale,
 )
 from lake_assets.models.forecast_candidates import (
+    RECENT_MEAN,
     SEASONAL_NAIVE,
     forecasts,
     seasonal_naive,
 )
-from lake_assets.models.forecast_intervals import Calibration
-from lake_assets.models.forecast_reconcile import reconciled, whole_units
+from lake_assets.models.forecast_intervals import spread
+from lake_assets.models.forecast_reconcile import Parts, reconciled, whole_units
 from lake_assets.models.forecast_rows import explanation
 from lake_assets.models.forecast_training import steadied, tamed, trained_on
 from lake_assets.models.forecasting import forecast_all
@@ -166,9 +167,10 @@ def test_long_series_are_forecast_by_a_model_and_short_ones_say_why_not(volume: 
     assert f"{total['mase']:.2f}" in total["explanation"]
     assert (total["training_points"], total["training_start"]) == (70, DAY - timedelta(days=69))
     assert young["is_fallback"]
-    assert young["model_name"] == SEASONAL_NAIVE
+    assert young["model_name"] == RECENT_MEAN
+    assert (young["status"], total["status"]) == ("fallback", "ok")
     assert young["explanation"] == (
-        "Seasonal naive stands in for a model: 21 days are too few to choose a model."
+        "A recent mean stands in for a model: 21 days are too few to choose a model."
     )
     assert young["mase"] is None
     assert young["training_points"] == 21
@@ -455,16 +457,36 @@ def test_growth_goes_on_in_the_forecast():
     assert ahead == pytest.approx(np.resize(100 * WEEK, 14) * 1.02 ** np.arange(84, 98), rel=0.1)
 
 
+def parts(points: list[float], variances: list[float], reach: float = 1e9) -> Parts:
+    column = np.array(points)[:, np.newaxis]
+    return Parts(
+        points=column,
+        lower=np.maximum(column - reach, 0.0),
+        upper=column + reach,
+        variances=np.array(variances),
+    )
+
+
 def test_reconciling_moves_the_uncertain_more_and_nothing_below_zero():
-    total, (parts,) = reconciled(
-        np.array([100.0]), [np.array([[60.0], [20.0]])], 1e-9, [np.array([3.0, 1.0])]
-    )
+    total, (moved,) = reconciled(np.array([100.0]), 1e-9, [parts([60.0, 20.0], [3.0, 1.0])])
     assert total[0] == pytest.approx(100.0)
-    assert parts[:, 0] == pytest.approx([75.0, 25.0])
-    _, (down,) = reconciled(
-        np.array([1.0]), [np.array([[5.0], [5.0]])], 1e-9, [np.array([9.0, 0.1])]
-    )
+    assert moved[:, 0] == pytest.approx([75.0, 25.0])
+    _, (down,) = reconciled(np.array([1.0]), 1e-9, [parts([5.0, 5.0], [9.0, 0.1])])
     assert down[:, 0] == pytest.approx([0.0, 1.0])
+
+
+def test_no_part_leaves_its_interval_when_the_total_can_give_way():
+    ramp = parts([100.0, 20.0], [9.0, 1.0], reach=10.0)
+    total, (moved,) = reconciled(np.array([40.0]), 1e-9, [ramp])
+    assert moved[:, 0] == pytest.approx([90.0, 10.0])
+    assert total[0] == pytest.approx(100.0)
+
+
+def test_kinds_that_exclude_each_other_meet_in_the_middle():
+    kinds = [parts([100.0], [1.0], reach=10.0), parts([30.0, 20.0], [1.0, 1.0], reach=5.0)]
+    total, moved = reconciled(np.array([60.0]), 1.0, kinds)
+    assert total[0] == pytest.approx(75.0)
+    assert [each.sum() for each in moved] == pytest.approx([75.0, 75.0])
 
 
 def test_rounding_keeps_sums_and_signs():
@@ -497,17 +519,25 @@ def test_seasonal_naive_and_its_scale():
     assert seasonal_naive(np.array([4.0, 6.0]), 7, 2).tolist() == [5.0, 5.0]
 
 
-def test_intervals_cover_what_they_say_when_errors_are_as_before():
+@pytest.mark.parametrize("name", ["normal", "heavy tails", "counts", "lopsided"])
+def test_intervals_cover_what_they_say_when_errors_are_as_before(name: str):
     rng = np.random.default_rng(9)
-    points = [np.full((5, 14), 100.0) for _ in range(40)]
-    errors = [rng.standard_t(4, (5, 14)) * rng.uniform(1, 20) for _ in points]
-    shape = Calibration(errors, points, 14)
+    draw = {
+        "normal": lambda size: rng.normal(100, 9, size),
+        "heavy tails": lambda size: 100 + 5 * rng.standard_t(4, size),
+        "counts": lambda size: rng.poisson(6, size).astype(float),
+        "lopsided": lambda size: rng.gamma(2, 30, size),
+    }[name]
     inside = {0.8: [], 0.95: []}
-    for error, point in zip(errors, points, strict=True):
-        scale = np.abs(error).mean() / np.abs(rng.standard_t(4, 9_999)).mean()
-        future = rng.standard_t(4, 14) * scale
+    for _ in range(60):
+        values = draw(126)
+        middle = np.full((5, 14), np.median(values))
+        about = spread(
+            values, middle[0], errors=values[:70].reshape(5, 14) - middle, points=middle, season=7
+        )
+        future = draw(14)
         for level, seen in inside.items():
-            half = shape.half_width(point[0], error, point, spare=1.0, level=level)
-            seen.append((np.abs(future) <= half).mean())
-    assert np.mean(inside[0.8]) == pytest.approx(0.8, abs=0.05)
-    assert np.mean(inside[0.95]) == pytest.approx(0.95, abs=0.04)
+            low, high = about.bounds(middle[0], level)
+            seen.append(((low <= future) & (future <= high)).mean())
+    assert np.mean(inside[0.8]) == pytest.approx(0.8, abs=0.06)
+    assert np.mean(inside[0.95]) == pytest.approx(0.95, abs=0.03)
