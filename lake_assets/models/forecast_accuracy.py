@@ -76,7 +76,9 @@ def derive(inputs: Inputs, /, *, day: date) -> Iterator[Mapping[str, object]]:
             continue
         came = _came(measure, rows, span)
         made = inputs[measure.forecasts]
-        made = made.filter(pc.equal(pc.cast(made["target_date"], pa.date32()), pa.scalar(day)))
+        made = made.filter(
+            pc.call_function("equal", [pc.cast(made["target_date"], pa.date32()), pa.scalar(day)])
+        )
         by_day: dict[date, list[Mapping[str, object]]] = {}
         for row in made.to_pylist():
             by_day.setdefault(row["date"], []).append(row)

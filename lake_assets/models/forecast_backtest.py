@@ -5,7 +5,7 @@ Does not belong here: the candidates themselves, intervals, rows.
 
 From each of up to `windows` past origins, a season apart, every candidate forecasts the horizon
 from what was known there. A series is forecast by `WeightedMean`: the mean of all candidates, each
-weighted by its mean absolute error to the power of -6, so that a clearly better one has nearly all
+weighted by its mean absolute error to the power of -7, so that a clearly better one has nearly all
 the weight and equal ones share it. Means of models err less than the one that few origins make look
 best (Petropoulos & Svetunkov 2020). Seasonal naive is taken where it had clearly smaller errors.
 
@@ -37,9 +37,9 @@ from lake_assets.models.series import Flags, Floats, filled
 
 COMBINATION = "WeightedMean"
 
-_POWER = 6.0
+_POWER = 7.0
 _POWER_OF_MEANS = 2.0
-_SKEW = 0.5
+_SKEW = 0.3
 """How much of the skew goes into a forecast that is summed: models follow some of it already."""
 _BY_CHANCE = 0.05
 """How uncertain it is whether a day has anything, from which on a series is intermittent."""
@@ -64,7 +64,7 @@ class Rules:
     """Seasons that a model must have seen before the first origin."""
     least_active: int = 8
     """Values above 0 below which a series is too sparse for a model."""
-    margin: float = 0.1
+    margin: float = 0.25
     """How much smaller errors must be for seasonal naive to be taken over the combination."""
     is_summed: bool = False
     """Whether forecasts are means, as what will be added up must be."""
@@ -150,7 +150,7 @@ def backtest(values: Floats, rules: Rules, days_off: DaysOff | None = None) -> B
     maes = {name: _mean(np.abs(actual - points[name])) for name in names}
     if kind is Kind.MEANS:
         rms = {name: _mean((actual - points[name]) ** 2) ** 0.5 for name in names}
-        weights = _weights({n: e for n, e in rms.items() if n != SEASONAL_NAIVE}, _POWER_OF_MEANS)
+        weights = _weights(rms, _POWER_OF_MEANS)
     elif kind is Kind.SIMPLE:
         weights = {RECENT_MEAN: 1.0}
     else:
@@ -218,7 +218,8 @@ def _too_little(values: Floats, origins: tuple[int, ...], rules: Rules) -> str:
 
 
 def _weights(errors: Mapping[str, float], power: float) -> dict[str, float]:
-    """How much each candidate counts, by how small its errors were."""
+    """How much each model counts, by how small its errors were; without any, seasonal naive."""
+    errors = {name: each for name, each in errors.items() if name != SEASONAL_NAIVE} or errors
     # Errors of nearly nothing are all the same.
     least = max(min(errors.values()), 1e-9 * max(errors.values()), 1e-300)
     raw = {name: (max(error, least) / least) ** -power for name, error in errors.items()}

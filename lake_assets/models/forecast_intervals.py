@@ -4,20 +4,22 @@ Belongs here: the spread of a forecast, its quantiles, and bounds that know zero
 Does not belong here: making forecasts, reconciling them.
 
 A value h steps ahead is the forecast plus its width times one standardised error. The width grows
-with h, and with the square root of the day's level (a Sunday of half the volume errs by less).
-Errors are those of the backtests of the chosen forecast, and those of the mean of the last four
-weeks a day ahead: few origins close together say little of how far errors reach, a training window
-says it of many days. Half of a quantile is the own one of these errors, so intervals are as
-lopsided as the series; the other half is that of a t distribution of four degrees of freedom, whose
-tails stand in for what was not seen yet. Nothing comes from other series: one beside it that is
+with h, and with the level of the day (a Sunday of half the volume errs by less). Errors are those
+of the backtests of the chosen forecast, and those of the mean of the last four weeks a day ahead:
+few origins close together say little of how far errors reach, a training window says it of many
+days. Part of a quantile is the own one of these errors, so intervals are as lopsided as the series;
+the other part is that of a t distribution of four degrees of freedom, whose tails stand in for what
+was not seen yet. Of a series that is often zero, half of a quantile is that of the values
+themselves, those of the same weekday first. Nothing comes from other series: one beside it that is
 exceptional, or the same again as a total, changes no interval.
 
-Bounds are cut at the floor (0, or below what was negative) and at ten times the largest value. The
-half width is kept uncut, so a forecast that is moved later moves its bounds from where they were.
-Where the floor is within an interval, what lies below it has no chance: the upper bound is then
-taken a quarter lower in probability, half way between a two-sided and a one-sided interval.
+Bounds are cut at the floor (0, or below what was negative) and at ten times the largest value. What
+lies behind them is kept uncut, so a forecast that is moved later moves its bounds from where they
+were. Where the floor is within an interval, what lies below it has no chance: the upper bound is
+then taken a quarter lower in probability, half way between a two-sided and a one-sided interval.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,14 +35,14 @@ Bounds = tuple[Floats, Floats]
 CAP = 10.0
 """Times the largest value that was seen: no bound lies beyond."""
 
-_OWN = 0.5
+_OWN = 0.4
 """Share of the own errors in a quantile, after all backtests; less after fewer."""
 _OWN_WITHOUT_TEST = 0.15
 _ENOUGH = 5
 """Backtests after which the own errors have their full share."""
-_DAY_AHEAD = 0.5
+_DAY_AHEAD = 0.6
 """Share of the errors a day ahead in own quantiles, and in the size of errors."""
-_HALF_LIFE = 28
+_HALF_LIFE = 40
 """Values after which an error a day ahead counts half as much."""
 _AFTER_CHOICE = 1.08
 """Models err by more later than in the backtests that weighed them."""
@@ -52,52 +54,81 @@ _GROWTH = 0.24 / 13
 """By how much errors grow with each step, beside those in the middle of two weeks."""
 _RHYTHM = 0.35
 """The power of a day's level that its errors go with."""
-_SKEW = 0.1
+_SKEW = 0.15
 """How much longer the tail above is than the one below, where nothing else is known."""
+_OFTEN = 0.2
+"""Share of zeros from which on the values themselves are half of a quantile."""
+_SEEN_HALF_LIFE = 60
+"""Values after which a value itself counts half as much."""
+_SAME_PHASE = 4.0
+"""How much more a value of the same weekday counts than another."""
+_FAR = 4.0
+"""Times the size that nine of ten errors are below, beyond which one counts as that."""
 _LEAST = 0.02
 """The least that one size of errors is beside the other: neither alone says there are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spread:
-    """How far values lie from a forecast: its width at each step and its standardised errors.
+class Distribution:
+    """A distribution function: ascending values at their probabilities; empty where unknown."""
 
-    `places` and `errors` are the own distribution function: sorted errors at their probabilities.
+    places: Floats
+    values: Floats
+
+    def at(self, probability: Floats) -> Floats:
+        """The values that are not exceeded with some probabilities."""
+        return np.interp(probability, self.places, self.values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """How values lie around a forecast, step by step: its point, width and standardised errors.
+
+    `own` is the share of the own `errors`; `seen` are the values themselves at each step, where
+    those are half of a quantile.
     """
 
+    point: Floats
     width: Floats
     size: float
-    places: Floats
-    errors: Floats
+    errors: Distribution
     own: float
+    seen: Sequence[Distribution]
     floor: float
     cap: float
 
-    def offsets(self, probability: Floats | float) -> Floats:
-        """Standardised errors at probabilities; ascending in them, 0 at a half or near it."""
-        asked = np.asarray(probability, dtype=np.float64)
-        tails = _t4(asked) * self.size
-        tails = tails * np.where(asked > 0.5, 1.0 + _SKEW, 1.0 - _SKEW)
-        if not len(self.errors):
+    def quantiles(self, probability: Floats | float) -> Floats:
+        """Values that are not exceeded with probabilities; these by steps, or one for all."""
+        asked = np.broadcast_to(
+            np.asarray(probability, dtype=np.float64),
+            np.broadcast_shapes(np.shape(probability), self.point.shape),
+        )
+        made = self.point + self.width * self._offsets(asked)
+        for step, seen in enumerate(self.seen):
+            made[..., step] = (made[..., step] + seen.at(asked[..., step])) / 2.0
+        return made
+
+    def _offsets(self, asked: Floats) -> Floats:
+        tails = _t4(asked) * self.size * np.where(asked > 0.5, 1.0 + _SKEW, 1.0 - _SKEW)
+        if not self.own:
             return tails
-        own = np.interp(asked, self.places, self.errors)
+        own = self.errors.at(asked)
         # Forecasts are the middle: an own median elsewhere would put it outside of its interval.
         own = np.where(asked > 0.5, np.maximum(own, 0.0), np.minimum(own, 0.0))
         return self.own * own + (1.0 - self.own) * tails
 
-    def bounds(self, point: Floats, level: float, *, before: Floats | None = None) -> Bounds:
-        """The interval around `point`; `before` is where it was before it was moved, if it was."""
+    def bounds(self, level: float, *, moved_to: Floats | None = None) -> Bounds:
+        """The interval of a level, around where the forecast was moved to, if it was."""
+        point = self.point if moved_to is None else moved_to
+        moved = point - self.point
         tail = (1.0 - level) / 2.0
-        lower = point + self.width * self.offsets(tail)
-        was_lower = lower if before is None else before + self.width * self.offsets(tail)
-        at_floor = (np.minimum(lower, was_lower) <= self.floor) & (self.floor <= point)
-        above = np.where(at_floor, 1.0 - 1.5 * tail, 1.0 - tail)
-        upper = point + self.width * self.offsets(above)
+        lower = self.quantiles(tail)
         # A day at the floor that was likely before a forecast was moved is likely after it.
-        lower = np.where(at_floor, self.floor, lower)
-        cap = np.maximum(self.cap, point)
+        at_floor = (np.minimum(lower, lower + moved) <= self.floor) & (self.floor <= point)
+        upper = self.quantiles(np.where(at_floor, 1.0 - 1.5 * tail, 1.0 - tail)) + moved
+        lower = np.where(at_floor, self.floor, lower + moved)
         lower = np.minimum(np.maximum(lower, np.minimum(self.floor, point)), point)
-        return lower, np.minimum(np.maximum(upper, point), cap)
+        return lower, np.minimum(np.maximum(upper, point), np.maximum(self.cap, point))
 
     @property
     def error(self) -> float:
@@ -122,7 +153,7 @@ def spread(
     ahead = _day_ahead(values, season)
     ages = np.arange(len(ahead), dtype=np.float64)[::-1]
     recent = np.power(0.5, ages / _HALF_LIFE)
-    size_ahead = float((np.abs(ahead) * recent).sum() / recent.sum()) if len(ahead) else 0.0
+    size_ahead = _mean_size(ahead, recent)
     level = max(_level(point), 1e-300)
     scaled = _standardised(errors, points, level)
     known = ~np.isnan(scaled)
@@ -146,20 +177,32 @@ def spread(
     if size_ahead > 0 and len(ahead):
         samples.append(ahead * (size / size_ahead))
         weights.append(_DAY_AHEAD * recent / recent.sum())
-    places, sorted_errors = _distribution(samples, weights)
+    errors_seen = _distribution(samples, weights)
     steps = np.arange(first_step, first_step + len(point), dtype=np.float64)
     late = np.sqrt(1.0 + (first_step - 1) / 14.0)
-    largest = float(np.abs(values).max(initial=0.0))
-    floor = lowest_of(values)
     return Spread(
+        point=point,
         width=_AFTER_CHOICE * _growth(steps) * late * _relative(point),
         size=size,
-        places=places,
-        errors=sorted_errors,
-        own=own if len(places) else 0.0,
-        floor=floor,
-        cap=CAP * largest,
+        errors=errors_seen,
+        own=own if len(errors_seen.places) else 0.0,
+        seen=_seen(values, season, first_step, len(point)),
+        floor=lowest_of(values),
+        cap=CAP * float(np.abs(values).max(initial=0.0)),
     )
+
+
+def _seen(values: Floats, season: int, first_step: int, steps: int) -> tuple[Distribution, ...]:
+    """The values at each step ahead, of a series that is often zero; nothing of others."""
+    if len(values) < 2 * season or not (values == 0).mean() >= _OFTEN:
+        return ()
+    ages = np.arange(len(values), dtype=np.float64)[::-1]
+    recent = np.power(0.5, ages / _SEEN_HALF_LIFE)
+    found: list[Distribution] = []
+    for ahead in range(first_step, first_step + min(steps, season)):
+        same = (ages + ahead) % season == 0
+        found.append(_distribution([values], [recent * np.where(same, _SAME_PHASE, 1.0)]))
+    return tuple(found[step % season] for step in range(steps))
 
 
 def _t4(probability: Floats) -> Floats:
@@ -196,10 +239,21 @@ def _standardised(errors: Floats, points: Floats, level: float) -> Floats:
     return out
 
 
+def _mean_size(errors: Floats, weights: Floats) -> float:
+    """The weighted mean size of errors, where no single one counts as much as all others."""
+    if not len(errors):
+        return 0.0
+    sizes = np.abs(errors)
+    mean = float((sizes * weights).sum() / weights.sum())
+    most = max(_FAR * float(np.quantile(sizes, 0.9)), mean / 10.0)
+    return float((np.minimum(sizes, most) * weights).sum() / weights.sum())
+
+
 def _size_tested(scaled: Floats) -> float:
     """The mean size of errors, a later origin counting more than an earlier one."""
-    weights = np.power(0.5, np.arange(len(scaled)) / 4.0)[:, np.newaxis] * ~np.isnan(scaled)
-    return float((np.nan_to_num(np.abs(scaled)) * weights).sum() / weights.sum())
+    weights = np.power(0.5, np.arange(len(scaled)) / 4.0)[:, np.newaxis] * np.ones(scaled.shape)
+    known = ~np.isnan(scaled)
+    return _mean_size(scaled[known], weights[known])
 
 
 def _growth(steps: Floats) -> Floats:
@@ -218,10 +272,10 @@ def _relative(point: Floats) -> Floats:
     return np.power((np.abs(point) / mean + 0.1) / 1.1, _RHYTHM)
 
 
-def _distribution(samples: list[Floats], weights: list[Floats]) -> tuple[Floats, Floats]:
+def _distribution(samples: Sequence[Floats], weights: Sequence[Floats]) -> Distribution:
     if not samples:
-        return np.empty(0), np.empty(0)
-    errors, shares = np.concatenate(samples), np.concatenate(weights)
-    order = np.argsort(errors, kind="stable")
+        return Distribution(places=np.empty(0), values=np.empty(0))
+    values, shares = np.concatenate(samples), np.concatenate(weights)
+    order = np.argsort(values, kind="stable")
     shares = shares[order] / shares.sum()
-    return np.cumsum(shares) - shares / 2.0, errors[order]
+    return Distribution(places=np.cumsum(shares) - shares / 2.0, values=values[order])

@@ -47,7 +47,7 @@ def paths(point: Floats, about: Spread, share: float) -> Floats:
     """Simulated values, paths by steps; each day is distributed as its intervals say."""
     level, days = _draws(len(point))
     scores = np.sqrt(share) * level + np.sqrt(1.0 - share) * days
-    made = point + about.width * about.offsets(_probability(scores))
+    made = about.quantiles(_probability(scores)) + (point - about.point)
     cap = np.maximum(about.cap, point)
     made = np.clip(made, np.minimum(about.floor, point), cap)
     # Cutting moves the mean; what paths add up to on average is the sum that was forecast.

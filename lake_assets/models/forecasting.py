@@ -33,6 +33,8 @@ from lake_assets.models.series import Floats, filled
 
 LIMIT = 1e100
 """Values beyond are taken as that: their squares are still numbers."""
+_BUSY = 0.5
+"""Share of days with anything from which on a series began with the first of them."""
 LIMIT_UNITS = 1e13
 """Whole units beyond which sums over parts are no longer exact as floats."""
 
@@ -60,9 +62,7 @@ class Forecast:
 
     def moved_to(self, point: Floats) -> "Forecast":
         """The same forecast at another point, its intervals moved along."""
-        bounds = {
-            level: self.spread.bounds(point, level, before=self.alone) for level in self.bounds
-        }
+        bounds = {level: self.spread.bounds(level, moved_to=point) for level in self.bounds}
         return replace(self, point=point, bounds=bounds)
 
 
@@ -116,9 +116,15 @@ def _usable(values: Floats, limit: float) -> tuple[Floats, str]:
 
 
 def _first_value(values: Floats) -> int:
-    """The place of the first value that is not 0: the series did not exist before it."""
-    begun = np.flatnonzero(np.nan_to_num(values) != 0)
-    return int(begun[0]) if len(begun) else 0
+    """The place of the first value that is not 0: the series did not exist before it.
+
+    One that has had little since is no new one that is busy: what was before it is zeros as well.
+    """
+    known = np.nan_to_num(values)
+    begun = np.flatnonzero(known != 0)
+    if not len(begun) or (known[begun[0] :] != 0).mean() < _BUSY:
+        return 0
+    return int(begun[0])
 
 
 def _forecast(values: Floats, rules: Rules, ahead: int, days_off: DaysOff | None) -> Forecast:
@@ -142,7 +148,7 @@ def _forecast(values: Floats, rules: Rules, ahead: int, days_off: DaysOff | None
     scale = seasonal_scale(values, rules.season)
     return Forecast(
         point=point,
-        bounds={level: about.bounds(point, level) for level in LEVELS},
+        bounds={level: about.bounds(level) for level in LEVELS},
         backtest=test,
         trained_on=stale + end,
         alone=point,
@@ -161,7 +167,7 @@ def _without_models(values: Floats, rules: Rules, ahead: int, error: str) -> For
     reason = f"the models failed with {error}" if error else "no day is known"
     return Forecast(
         point=point,
-        bounds={level: about.bounds(point, level) for level in LEVELS},
+        bounds={level: about.bounds(level) for level in LEVELS},
         backtest=untested(rules, reason),
         trained_on=len(values),
         alone=point,

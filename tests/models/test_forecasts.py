@@ -537,7 +537,7 @@ def test_intervals_cover_what_they_say_when_errors_are_as_before(name: str):
         )
         future = draw(14)
         for level, seen in inside.items():
-            low, high = about.bounds(middle[0], level)
+            low, high = about.bounds(level)
             seen.append(((low <= future) & (future <= high)).mean())
     assert np.mean(inside[0.8]) == pytest.approx(0.8, abs=0.06)
     assert np.mean(inside[0.95]) == pytest.approx(0.95, abs=0.03)
