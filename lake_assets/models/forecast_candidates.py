@@ -6,13 +6,13 @@ Does not belong here: what they are trained on (`forecast_training`), choosing b
 
 Models come from statsforecast (Nixtla; a C++ core without threads: the same input gives the same
 forecast), named as there: AutoETS restricted to one form (Hyndman et al. 2008, error/trend/season:
-A additive, N none), so that it is estimated anew at every origin within milliseconds;
-AutoTheta's dynamic optimised form (Fiorucci et al. 2016); MSTL (Bandara et al. 2021). `Line` is a
-level for each weekday and one slope, by least squares in which a value counts half as much as one
-eight seasons later. `WeekdayMean` and `WeekdayMedian` are those of the last four and eight weeks,
-`RecentMean` a mean by weekday in which a value counts half as much as one ten values later. `sqrt`
-and `log` say the scale that a model works on: counts and costs vary more where there are more of
-them, and what grows does so by a share. Both scales mirror negative values.
+A additive, N none), so that it is estimated anew at every origin within milliseconds; AutoTheta's
+dynamic optimised form (Fiorucci et al. 2016). `Line` is a level for each weekday and one slope, by
+least squares in which a value counts half as much as one eight seasons later. `WeekdayMedian` is
+that of the last eight weeks, `RecentMean` a mean by weekday in which a value counts half as much as
+one ten values later. `sqrt` and `log` say the scale that a model works on: counts and costs vary
+more where there are more of them, and what grows does so by a share. Both scales mirror negative
+values.
 
 `means` are forecasts of what will be summed: means of the series as it was, with its spikes and its
 empty days.
@@ -78,32 +78,12 @@ def _theta(values: Floats, season: int, horizon: int) -> Floats:
     return model.forecast(y=values, h=horizon)["mean"]
 
 
-def _mstl(values: Floats, season: int, horizon: int) -> Floats:
-    models = _library()
-    model = (
-        models.MSTL(season_length=season)
-        if season > 1
-        else models.AutoETS(season_length=1, model="ZZN")
-    )
-    return model.forecast(y=values, h=horizon)["mean"]
-
-
-def _weekday_mean(values: Floats, season: int, horizon: int) -> Floats:
-    return _by_phase(values[-4 * season :], season, horizon, np.mean)
-
-
 def _weekday_median(values: Floats, season: int, horizon: int) -> Floats:
-    return _by_phase(values[-8 * season :], season, horizon, np.median)
-
-
-def _by_phase(
-    values: Floats, season: int, horizon: int, summary: Callable[[Floats], Any]
-) -> Floats:
     if len(values) < season:
         return seasonal_naive(values, season, horizon)
-    newest_first = values[::-1]
+    newest_first = values[::-1][: 8 * season]
     # The first step ahead has the phase of the value one season before it.
-    phases = [float(summary(newest_first[season - 1 - step :: season])) for step in range(season)]
+    phases = [float(np.median(newest_first[season - 1 - step :: season])) for step in range(season)]
     return np.resize(np.array(phases), horizon)
 
 
@@ -152,9 +132,7 @@ MODELS: Mapping[str, Forecaster] = {
     "AutoETS(ANA, log)": _on("log", _ets("ANA")),
     "AutoETS(AAA, log)": _on("log", _ets("AAA")),
     "AutoTheta(DOTM, sqrt)": _on("sqrt", _theta),
-    "MSTL(log)": _on("log", _mstl),
     "Line(log)": _on("log", _line),
-    "WeekdayMean": _weekday_mean,
     "WeekdayMedian": _weekday_median,
     RECENT_MEAN: recent_mean,
 }

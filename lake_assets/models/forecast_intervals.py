@@ -35,12 +35,14 @@ Bounds = tuple[Floats, Floats]
 CAP = 10.0
 """Times the largest value that was seen: no bound lies beyond."""
 
+_LONGEST_TAIL = 3.0
+"""Times the usual tail beyond which an own one is a level that was left, not an error."""
 _OWN = 0.4
 """Share of the own errors in a quantile, after all backtests; less after fewer."""
 _OWN_WITHOUT_TEST = 0.15
 _ENOUGH = 5
 """Backtests after which the own errors have their full share."""
-_DAY_AHEAD = 0.6
+_DAY_AHEAD = 0.7
 """Share of the errors a day ahead in own quantiles, and in the size of errors."""
 _HALF_LIFE = 40
 """Values after which an error a day ahead counts half as much."""
@@ -105,7 +107,12 @@ class Spread:
         )
         made = self.point + self.width * self._offsets(asked)
         for step, seen in enumerate(self.seen):
-            made[..., step] = (made[..., step] + seen.at(asked[..., step])) / 2.0
+            chance = asked[..., step]
+            values = seen.at(chance)
+            middle = (made[..., step] + values) / 2.0
+            # Where nothing is that likely, nothing it is.
+            is_low = (values <= self.floor) & (chance < 0.5)
+            made[..., step] = np.where(is_low, np.minimum(middle, values), middle)
         return made
 
     def _offsets(self, asked: Floats) -> Floats:
@@ -115,6 +122,7 @@ class Spread:
         own = self.errors.at(asked)
         # Forecasts are the middle: an own median elsewhere would put it outside of its interval.
         own = np.where(asked > 0.5, np.maximum(own, 0.0), np.minimum(own, 0.0))
+        own = np.sign(own) * np.minimum(np.abs(own), _LONGEST_TAIL * np.abs(tails))
         return self.own * own + (1.0 - self.own) * tails
 
     def bounds(self, level: float, *, moved_to: Floats | None = None) -> Bounds:

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from lake_assets.models.derivation import Inputs, days_of, setting_of
-from lake_assets.models.forecast_backtest import Kind, Rules
+from lake_assets.models.forecast_backtest import Backtest, Kind, Rules
 from lake_assets.models.forecast_calendar import DaysOff, days_off
 from lake_assets.models.forecast_candidates import SEASONAL_NAIVE
 from lake_assets.models.forecasting import Forecast
@@ -123,14 +123,14 @@ def status(made: Forecast) -> str:
 
 def explanation(made: Forecast) -> str:
     """Why this model, in one sentence; what is wrong with the input, in one before it."""
-    said = _why(made)
+    said = why(made.backtest)
     if made.stale >= _STALE_DAYS:
         said = f"The newest input is {made.stale} days old, so intervals are wider. {said}"
     return f"{made.trouble[:1].upper()}{made.trouble[1:]}. {said}" if made.trouble else said
 
 
-def _why(made: Forecast) -> str:
-    test = made.backtest
+def why(test: Backtest) -> str:
+    """Why this model, in one sentence."""
     if test.fallback_reason:
         return f"A recent mean stands in for a model: {test.fallback_reason}."
     if test.model == SEASONAL_NAIVE:

@@ -31,6 +31,8 @@ from lake_assets.models.forecast_intervals import LEVELS, Bounds, Spread, spread
 from lake_assets.models.forecast_reconcile import Parts, Whole, reconciled, whole_units
 from lake_assets.models.series import Floats, filled
 
+_ENDLESS = 1e250
+"""A sum beyond is none: a value in it had no end."""
 LIMIT = 1e100
 """Values beyond are taken as that: their squares are still numbers."""
 _BUSY = 0.5
@@ -102,17 +104,15 @@ def forecast_all(
 
 def _usable(values: Floats, limit: float) -> tuple[Floats, str]:
     """The series without what no model can be given, and what that was."""
-    endless = np.isinf(values)
+    endless = ~np.isnan(values) & (np.abs(values) > _ENDLESS)
     usable = np.where(endless, np.nan, values)
     beyond = np.abs(usable) > limit
+    said: list[str] = []
     if endless.any():
-        return np.clip(usable, -limit, limit), f"{endless.sum()} days without a finite sum are gaps"
+        said.append(f"{endless.sum()} days without a finite sum are gaps")
     if beyond.any():
-        return (
-            np.clip(usable, -limit, limit),
-            f"{beyond.sum()} days beyond {limit:.4g} count as that",
-        )
-    return usable, ""
+        said.append(f"{beyond.sum()} days beyond {limit:,.4g} count as that")
+    return np.clip(usable, -limit, limit), ", ".join(said)
 
 
 def _first_value(values: Floats) -> int:

@@ -24,6 +24,7 @@ NONE_NAME = "(none)"
 OTHER_NAME = "(other)"
 """The part that small ones share where there are too many."""
 
+_MOST_MICRO = 1e300
 _EPOCH = date(1970, 1, 1)
 
 
@@ -97,9 +98,11 @@ def daily_sums(
 
 
 def _micro(values: Floats) -> Floats:
-    """Whole micro-units; null is nothing, and what has no finite size in them has none."""
+    """Whole micro-units; null is nothing, and what has no end is more than any model takes."""
     with np.errstate(over="ignore", invalid="ignore"):
-        return np.rint(np.where(np.isnan(values), 0.0, values) * 1e6)
+        micro = np.rint(np.where(np.isnan(values), 0.0, values) * 1e6)
+    # Endless sums on either side would have no sum together.
+    return np.clip(micro, -_MOST_MICRO, _MOST_MICRO)
 
 
 def at_most(parts: Mapping[str, Floats], count: int) -> dict[str, Floats]:

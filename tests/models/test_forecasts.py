@@ -26,7 +26,7 @@ from lake_assets.models.forecast_candidates import (
 )
 from lake_assets.models.forecast_intervals import spread
 from lake_assets.models.forecast_reconcile import Parts, reconciled, whole_units
-from lake_assets.models.forecast_rows import explanation
+from lake_assets.models.forecast_rows import why
 from lake_assets.models.forecast_training import steadied, tamed, trained_on
 from lake_assets.models.forecasting import forecast_all
 from lake_assets.models.series import OTHER_NAME, at_most, filled
@@ -276,7 +276,7 @@ def test_models_are_weighed_by_their_errors():
     assert ranked == sorted(test.weights, key=lambda name: maes[name])
     best, second = ranked[:2]
     assert test.weights[best] / test.weights[second] == pytest.approx(
-        (maes[second] / maes[best]) ** 6
+        (maes[second] / maes[best]) ** 7
     )
     assert test.points[0] == pytest.approx(mixed(made[0], test.weights))
 
@@ -306,10 +306,10 @@ def test_the_sentence_of_a_series_without_a_scale_fits_what_was_taken():
     values[30:] *= np.random.default_rng(20).uniform(0.5, 1.5, 40)
     naive, mean = (backtest(values, Rules(margin=margin)) for margin in (-9.0, 1.0))
     assert naive.mase is mean.mase is None
-    assert explanation(naive) == (
+    assert why(naive) == (
         "Seasonal naive itself was best over 5 backtests; the mean of all models did clearly worse."
     )
-    assert explanation(mean).endswith(
+    assert why(mean).endswith(
         "is taken; before at least one of 5 backtests no day was seen to differ from the week "
         "before, so errors have no scale."
     )
