@@ -16,6 +16,7 @@ from functools import cache
 
 import numpy as np
 
+from lake_assets.catalog.settings import SettingsError
 from lake_assets.models.series import Flags, Floats, filled
 
 _UNLIKE = 0.3
@@ -64,7 +65,13 @@ def _is_year_end(day: date) -> bool:
 def _holidays(place: str, year: int) -> frozenset[date]:
     country, _, part = place.partition("-")
     library = importlib.import_module("holidays")
-    return frozenset(library.country_holidays(country, subdiv=part or None, years=year))
+    try:
+        return frozenset(library.country_holidays(country, subdiv=part or None, years=year))
+    except NotImplementedError as error:
+        raise SettingsError(
+            f"LAKE_HOLIDAYS: no public holidays are known of {place}; it takes codes of countries "
+            "such as US, or of a part of one such as DE-BY"
+        ) from error
 
 
 def without_days_off(values: Floats, off: DaysOff | None, season: int) -> Floats:

@@ -16,7 +16,8 @@ exceptional, or the same again as a total, changes no interval.
 Bounds are cut at the floor (0, or below what was negative) and at ten times the largest value. What
 lies behind them is kept uncut, so a forecast that is moved later moves its bounds from where they
 were. Where the floor is within an interval, what lies below it has no chance: the upper bound is
-then taken a quarter lower in probability, half way between a two-sided and a one-sided interval.
+then taken lower in probability, about half way between a two-sided and a one-sided interval. A trend may
+end or turn: what it is expected to add widens the interval.
 """
 
 from collections.abc import Sequence
@@ -35,6 +36,11 @@ Bounds = tuple[Floats, Floats]
 CAP = 10.0
 """Times the largest value that was seen: no bound lies beyond."""
 
+_ABOVE_FLOOR = 1.65
+"""Times the tail above that is left out where nothing can lie below; 2 would be one-sided."""
+_TREND = 1.25
+"""Share of what a trend adds in a season that it may be off by."""
+_TREND_SEASONS = 10
 _LONGEST_TAIL = 3.0
 """Times the usual tail beyond which an own one is a level that was left, not an error."""
 _OWN = 0.4
@@ -133,7 +139,7 @@ class Spread:
         lower = self.quantiles(tail)
         # A day at the floor that was likely before a forecast was moved is likely after it.
         at_floor = (np.minimum(lower, lower + moved) <= self.floor) & (self.floor <= point)
-        upper = self.quantiles(np.where(at_floor, 1.0 - 1.5 * tail, 1.0 - tail)) + moved
+        upper = self.quantiles(np.where(at_floor, 1.0 - _ABOVE_FLOOR * tail, 1.0 - tail)) + moved
         lower = np.where(at_floor, self.floor, lower + moved)
         lower = np.minimum(np.maximum(lower, np.minimum(self.floor, point)), point)
         return lower, np.minimum(np.maximum(upper, point), np.maximum(self.cap, point))
@@ -186,11 +192,13 @@ def spread(
         samples.append(ahead * (size / size_ahead))
         weights.append(_DAY_AHEAD * recent / recent.sum())
     errors_seen = _distribution(samples, weights)
+    trend = _TREND * _trend(values, season) * level
+    wider = np.sqrt(1.0 + (trend / size) ** 2) if size > 0 else 1.0
     steps = np.arange(first_step, first_step + len(point), dtype=np.float64)
     late = np.sqrt(1.0 + (first_step - 1) / 14.0)
     return Spread(
         point=point,
-        width=_AFTER_CHOICE * _growth(steps) * late * _relative(point),
+        width=_AFTER_CHOICE * wider * _growth(steps) * late * _relative(point),
         size=size,
         errors=errors_seen,
         own=own if len(errors_seen.places) else 0.0,
@@ -198,6 +206,22 @@ def spread(
         floor=lowest_of(values),
         cap=CAP * float(np.abs(values).max(initial=0.0)),
     )
+
+
+def _trend(values: Floats, season: int) -> float:
+    """How much a steady trend of the last seasons adds in one, as a share; nothing without one."""
+    seasons = min(_TREND_SEASONS, len(values) // season)
+    if seasons < 5:
+        return 0.0
+    sums = values[-seasons * season :].reshape(seasons, season).sum(axis=1)
+    if not (sums > 0).all():
+        return 0.0
+    places = np.arange(seasons) - (seasons - 1) / 2.0
+    logs = np.log(sums) - np.log(sums).mean()
+    slope = float((places * logs).sum() / (places * places).sum())
+    # A line that explains little of the change is no trend.
+    explained = slope * float((places * logs).sum()) / max(float((logs * logs).sum()), 1e-12)
+    return explained * abs(slope)
 
 
 def _seen(values: Floats, season: int, first_step: int, steps: int) -> tuple[Distribution, ...]:

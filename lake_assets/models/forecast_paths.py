@@ -22,7 +22,7 @@ from lake_assets.models.series import Floats
 
 PATHS = 2000
 _SEED = 20_250_101
-_USUAL_SHARE = 0.3
+_USUAL_SHARE = 0.2
 """Share of the variance of a day that all days of a path have in common, where little is known."""
 _EVIDENCE = 5.0
 """Backtests that count as much as what is usual."""

@@ -7,9 +7,9 @@ Does not belong here: forecasts.
 moved as little as possible, in squares weighted by the variance of each one's errors, so that each
 kind adds up to the total: what is hard to forecast gives way to what is easy. It is MinT
 (Wickramasuriya et al. 2019) with a diagonal covariance, written with constraints because two kinds
-of parts have no common bottom level. No part leaves its own interval as long as the others can give
-way, or the total can: a new agent that doubles every day is evidence that the total does not have
-yet.
+of parts have no common bottom level. No part leaves the middle of its own interval as long as the
+others can give way, or the total can: a new agent that doubles every day is evidence that the total
+does not have yet.
 """
 
 from collections.abc import Sequence

@@ -35,6 +35,8 @@ _ENDLESS = 1e250
 """A sum beyond is none: a value in it had no end."""
 LIMIT = 1e100
 """Values beyond are taken as that: their squares are still numbers."""
+_REACH = 0.4
+"""Share of the inner interval that a part may be moved within, so that sums agree."""
 _BUSY = 0.5
 """Share of days with anything from which on a series began with the first of them."""
 LIMIT_UNITS = 1e13
@@ -211,10 +213,13 @@ def _parts(made: list[Forecast], steps: int) -> Parts:
     def stacked(rows: list[Floats]) -> Floats:
         return np.stack(rows) if rows else np.empty((0, steps))
 
+    def reach(end: int) -> list[Floats]:
+        return [each.point + _REACH * (each.bounds[LEVELS[0]][end] - each.point) for each in made]
+
     return Parts(
         points=stacked([each.point for each in made]),
-        lower=stacked([each.bounds[LEVELS[0]][0] for each in made]),
-        upper=stacked([each.bounds[LEVELS[0]][1] for each in made]),
+        lower=stacked(reach(0)),
+        upper=stacked(reach(1)),
         variances=np.array([_variance(each) for each in made]),
     )
 

@@ -23,7 +23,7 @@ import pyarrow as pa
 from dagster_duckdb import DuckDBResource
 
 from lake_assets.catalog import Dataset
-from lake_assets.catalog.settings import read_lake_setting
+from lake_assets.catalog.settings import SettingsError, read_lake_setting
 from lake_assets.models.derivation import Derivation, Rows, StoredInputs, derivation_of
 from lake_assets.models.in_sql import run_sql
 from lake_assets.orchestration.checks import check_results
@@ -182,7 +182,7 @@ def _as_failures(dataset: Dataset) -> Generator[None]:
     """What trying again would not mend, as failures of the run with one line to act on."""
     try:
         yield
-    except (duckdb.Error, SchemaMismatch, SourceMismatch) as error:
+    except (duckdb.Error, SchemaMismatch, SettingsError, SourceMismatch) as error:
         said = str(error).strip().splitlines()[0]
         raise dg.Failure(f"{dataset.partition}: {said}", allow_retries=False) from error
 
