@@ -16,8 +16,8 @@ exceptional, or the same again as a total, changes no interval.
 Bounds are cut at the floor (0, or below what was negative) and at ten times the largest value. What
 lies behind them is kept uncut, so a forecast that is moved later moves its bounds from where they
 were. Where the floor is within an interval, what lies below it has no chance: the upper bound is
-then taken lower in probability, about half way between a two-sided and a one-sided interval. A trend may
-end or turn: what it is expected to add widens the interval.
+then taken lower in probability, about half way between a two-sided and a one-sided interval. A
+trend may end or turn: what it is expected to add widens the interval.
 """
 
 from collections.abc import Sequence
