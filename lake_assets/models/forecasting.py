@@ -156,8 +156,17 @@ def _forecast(values: Floats, rules: Rules, ahead: int, days_off: DaysOff | None
         alone=point,
         spread=about,
         stale=stale,
-        expected_mase=about.error / scale if scale > 0 else None,
+        expected_mase=_expected_error(about, test) / scale if scale > 0 else None,
     )
+
+
+def _expected_error(about: Spread, test: Backtest) -> float:
+    """The mean absolute error to expect, half of it what the newest backtest came to."""
+    newest = np.abs(test.errors[0]) if len(test.errors) else np.empty(0)
+    newest = newest[~np.isnan(newest)]
+    if not newest.any():
+        return about.error
+    return float(np.sqrt(about.error * newest.mean()))
 
 
 def _without_models(values: Floats, rules: Rules, ahead: int, error: str) -> Forecast:
