@@ -17,6 +17,7 @@ from benchmarks.models.rivals import MEAN, NAIVE, PLAIN
 from benchmarks.models.unseen import data_set
 
 Figure = Callable[[Score], float]
+_SPOKEN = {MEAN: "mean of three", NAIVE: "seasonal naive"}
 ALL = "all"
 ORDER = ("dense", "sparse", "negative", "growing", "after a shift")
 
@@ -69,7 +70,7 @@ def points_table(label: str, scores: Sequence[Score]) -> str:
     """MASE by group, and its ratios."""
     lines = _head(
         label,
-        "series",
+        "number",
         "sources",
         "MASE",
         "mean of three",
@@ -131,7 +132,7 @@ def sums_table(label: str, scores: Sequence[Score]) -> str:
         "sums",
     )
     for name, members in groups(compared(scores)).items():
-        for contender in (OURS, MEAN, NAIVE):
+        for contender in (OURS, MEAN, NAIVE) if name == ALL else (OURS, MEAN):
             mine = [each for each in members if each.contender == contender]
             months = [each.month for each in mine if each.month is not None]
             inside = [each.covered for each in months if each.covered is not None]
@@ -148,19 +149,19 @@ def sums_table(label: str, scores: Sequence[Score]) -> str:
     return "\n".join(lines)
 
 
-def sentences(scores: Sequence[Score]) -> str:
-    """Significance by source, and what the claimed errors are worth."""
+def significance(scores: Sequence[Score]) -> str:
+    """Ratios by source, how sure they are, where the product is worse; its claimed errors."""
     kept = compared(scores)
     told = [
         _significance(kept, rival, about, figure)
         for about, figure in (
             ("MASE", _mase),
-            ("interval score at 80 %", _FIGURES["score 80"]),
-            ("interval score at 95 %", _FIGURES["score 95"]),
+            ("Interval score at 80 %", _FIGURES["score 80"]),
+            ("Interval score at 95 %", _FIGURES["score 95"]),
         )
         for rival in (MEAN, NAIVE)
     ]
-    return "\n".join([*(f"- {each}" for each in told), f"- {_claims(kept)}"])
+    return "\n".join(f"- {each}" for each in (*told, _worse(kept), claims(kept)))
 
 
 def _significance(scores: Sequence[Score], rival: str, about: str, figure: Figure) -> str:
@@ -172,14 +173,23 @@ def _significance(scores: Sequence[Score], rival: str, about: str, figure: Figur
     drawn = rng.choice(logs, (2000, len(logs))).mean(axis=1)
     low, high = np.exp(np.quantile(drawn, [0.025, 0.975]))
     return (
-        f"{about}, of the {rival.removesuffix(' of three')}'s: {np.exp(logs.mean()):.3f} as the "
-        f"geometric mean over sources (95 % of bootstrap samples of sources: {low:.3f} to "
-        f"{high:.3f}); smaller for {(logs < 0).sum()} of {len(logs)} sources"
-        + (f", Wilcoxon's p {test.pvalue:.4f}." if test is not None else ".")
+        f"{about} over that of the {_SPOKEN[rival]}: {np.exp(logs.mean()):.3f}, the geometric mean "
+        f"over sources (95 % of bootstrap samples of sources: {low:.3f} to {high:.3f}); smaller "
+        f"for {(logs < 0).sum()} of {len(logs)} sources"
+        + (f", p {test.pvalue:.4f} by Wilcoxon's test." if test is not None else ".")
     )
 
 
-def _claims(scores: Sequence[Score]) -> str:
+def _worse(scores: Sequence[Score]) -> str:
+    ours, mean = (by_source(by_series(scores, each, _mase)) for each in (OURS, MEAN))
+    ratios = {name: ours[name] / mean[name] for name in ours}
+    worse = sorted((name for name in ours if ratios[name] > 1), key=lambda name: -ratios[name])
+    told = ", ".join(f"{name} ({ratios[name]:.2f})" for name in worse)
+    return f"Sources with a greater MASE than the mean of three: {told or 'none'}."
+
+
+def claims(scores: Sequence[Score]) -> str:
+    """How the errors that forecasts claim rank beside those that came."""
     pairs = [
         (each.claimed, each.mase)
         for each in scores

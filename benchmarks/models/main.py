@@ -10,27 +10,24 @@ import os
 import re
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 
 from benchmarks.models import (
     alarms,
     contest,
-    contest_tables,
+    contestants,
     failures,
     forecasts,
-    simulated,
-    unseen_sources,
 )
 from benchmarks.models.alarms import Tally
 from benchmarks.models.contest import Score
 from benchmarks.models.forecasts import Outcome
-from benchmarks.models.unseen import Part, part_of
+from benchmarks.models.unseen import PARTS, Part
 from lake_assets.models.anomalies import DETECTOR_VERSION
 from lake_assets.models.forecast_rows import model_version
 
@@ -65,13 +62,19 @@ def main(arguments: Sequence[str]) -> int:
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(options.workers, mp_context=spawn) as pool:
         if options.quick:
-            print(contest_figures(pool.map(contest_of, contestants("choosing")), "choosing"))
+            print(contestants.figures(_scores(pool, "choosing"), "choosing"))
             return 0
-        found = dict(zip(_MEASUREMENTS, pool.map(_measured, _MEASUREMENTS), strict=True))
+        measured = [pool.submit(_measured, name) for name in _MEASUREMENTS]
+        spent_s = pool.submit(contest.processor_time_s)
+        contests = {part: _scores(pool, part) for part in PARTS}
+        found = {name: made.result() for name, made in zip(_MEASUREMENTS, measured, strict=True)}
     public = _outcomes(found["public series"])
     figures = "\n\n".join(
         (
             version_line(),
+            f"A day of forecasts for 100 agents takes {spent_s.result():.1f} s of processor time.",
+            contestants.split(),
+            *(contestants.figures(contests[part], part) for part in reversed(PARTS)),
             _forecast_table(
                 [
                     *_outcomes(found["sample data"]),
@@ -102,35 +105,9 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def contestants(part: Part) -> list[str]:
-    """Sources of a part: public ones, and simulated ones of its seed."""
-    public = [name for name in unseen_sources.NAMES if part_of(name) == part]
-    return [*public, *(f"{part}, simulated: {group}" for group in simulated.GROUPS)]
-
-
-def contest_of(name: str) -> list[Score]:
-    """Scores of one source."""
-    part, comma, group = name.partition(", simulated: ")
-    if not comma:
-        return contest.scores(unseen_sources.read(name))
-    return contest.scores(simulated.source(group, cast("Part", part)), group=group)
-
-
-def contest_figures(found: Iterable[list[Score]], part: Part) -> str:
-    """The tables of one part."""
-    every = [score for scores in found for score in scores]
-    public = [each for each in every if not each.source.startswith("simulated")]
-    made = [each for each in every if each.source.startswith("simulated")]
-    return "\n\n".join(
-        text
-        for label, scores in ((f"{part}, public", public), (f"{part}, simulated", made))
-        for text in (
-            contest_tables.points_table(label, scores),
-            contest_tables.intervals_table(label, scores),
-            contest_tables.sums_table(label, scores),
-            contest_tables.sentences(scores),
-        )
-    )
+def _scores(pool: ProcessPoolExecutor, part: Part) -> list[list[Score]]:
+    """Scores by source."""
+    return list(pool.map(contestants.scores_of, contestants.names(part)))
 
 
 def version_line() -> str:

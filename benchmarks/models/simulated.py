@@ -158,7 +158,7 @@ def source(group: str, part: Part, count: int = 10) -> Source:
     rng = np.random.default_rng((_SEEDS[part], GROUPS.index(group)))
     series_ = {f"agent {number}": _GROUPS[group](rng) for number in range(count)}
     return Source(
-        name=f"simulated: {group}", first=_FIRST, series=series_, counts=group != "negative"
+        name=f"simulated {group}", first=_FIRST, series=series_, counts=group != "negative"
     )
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from lake_assets.models.series import Floats
 
 Part = Literal["choosing", "judging"]
+PARTS: tuple[Part, ...] = ("choosing", "judging")
 TRAIN = 126
 """Days that every contender is trained on, and that scales and groups are computed from."""
 AHEAD = 14
