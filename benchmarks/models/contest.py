@@ -118,15 +118,18 @@ def _score(
         group=group,
         contender=contender,
         mase=float(np.abs(actual - point).mean()) / scale,
-        inner=_interval(actual, bounds[0], bounds[1], 0.8, scale),
-        outer=_interval(actual, bounds[2], bounds[3], 0.95, scale),
+        inner=interval(actual, bounds[0], bounds[1], level=0.8, scale=scale),
+        outer=interval(actual, bounds[2], bounds[3], level=0.95, scale=scale),
         sum_error=float((point - actual).sum()) / (AHEAD * level),
         month=_month(source, values, origin, made, level),
         claimed=made.claimed,
     )
 
 
-def _interval(actual: Floats, lower: Floats, upper: Floats, level: float, scale: float) -> Interval:
+def interval(
+    actual: Floats, lower: Floats, upper: Floats, *, level: float, scale: float
+) -> Interval:
+    """How an interval of `level` did."""
     # Costs are whole micro-dollars: what is off by less than a rounding is inside.
     slack = 1e-6 * scale
     below, above = np.maximum(lower - actual, 0.0), np.maximum(actual - upper, 0.0)

