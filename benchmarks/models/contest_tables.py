@@ -131,10 +131,12 @@ def sums_table(label: str, scores: Sequence[Score]) -> str:
         "in 80 % of that sum",
         "sums",
     )
+    reached = {_place(each) for each in scores if each.contender == OURS and each.month}
     for name, members in groups(compared(scores)).items():
         for contender in (OURS, MEAN, NAIVE) if name == ALL else (OURS, MEAN):
             mine = [each for each in members if each.contender == contender]
-            months = [each.month for each in mine if each.month is not None]
+            # The same sums of every contender: the product may not reach the month's end.
+            months = [each.month for each in mine if each.month and _place(each) in reached]
             inside = [each.covered for each in months if each.covered is not None]
             lines.append(
                 _line(
