@@ -23,6 +23,7 @@ from benchmarks.models import (
     contestants,
     failures,
     forecasts,
+    unseen_sources,
 )
 from benchmarks.models.alarms import Tally
 from benchmarks.models.contest import Score
@@ -59,6 +60,8 @@ def main(arguments: Sequence[str]) -> int:
         help="only print the contest on the choosing part, which choices may be made on",
     )
     options = parser.parse_args(arguments)
+    if not unseen_sources.FOLDER.is_dir():
+        parser.error(f"{unseen_sources.FOLDER} is missing: `make bench-models` unpacks it")
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(options.workers, mp_context=spawn) as pool:
         if options.quick:
