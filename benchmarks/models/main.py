@@ -59,13 +59,16 @@ def main(arguments: Sequence[str]) -> int:
         action="store_true",
         help="only print the contest on the choosing part, which choices may be made on",
     )
+    parser.add_argument("--contest", action="store_true", help="only print the contest")
     options = parser.parse_args(arguments)
     if not unseen_sources.FOLDER.is_dir():
         parser.error(f"{unseen_sources.FOLDER} is missing: `make bench-models` unpacks it")
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(options.workers, mp_context=spawn) as pool:
-        if options.quick:
-            print(contestants.figures(_scores(pool, "choosing"), "choosing"))
+        if options.quick or options.contest:
+            for part in PARTS if options.contest else PARTS[:1]:
+                print(contestants.figures(_scores(pool, part), part), flush=True)
+            print(_spent(pool.submit(contest.processor_time_s).result()))
             return 0
         measured = [pool.submit(_measured, name) for name in _MEASUREMENTS]
         spent_s = pool.submit(contest.processor_time_s)
@@ -75,7 +78,7 @@ def main(arguments: Sequence[str]) -> int:
     figures = "\n\n".join(
         (
             version_line(),
-            f"A day of forecasts for 100 agents takes {spent_s.result():.1f} s of processor time.",
+            _spent(spent_s.result()),
             contestants.split(),
             *(contestants.figures(contests[part], part) for part in reversed(PARTS)),
             _forecast_table(
@@ -106,6 +109,10 @@ def main(arguments: Sequence[str]) -> int:
     PAGE.write_text(with_figures(PAGE.read_text(), figures))
     print(f"{PAGE.name} written")
     return 0
+
+
+def _spent(seconds: float) -> str:
+    return f"A day of forecasts for 100 agents takes {seconds:.1f} s of processor time."
 
 
 def _scores(pool: ProcessPoolExecutor, part: Part) -> list[list[Score]]:
