@@ -10,16 +10,18 @@ training day times the days summed.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
 
 from benchmarks.models import rivals
 from benchmarks.models.unseen import AHEAD, TRAIN, Source, group_of
-from lake_assets.models import request_volume, token_cost
+from lake_assets.models import month_end, request_volume, token_cost
+from lake_assets.models.derivation import Derivation, StoredInputs
 from lake_assets.models.forecast_backtest import seasonal_scale
 from lake_assets.models.series import Floats
 
@@ -28,6 +30,8 @@ _TOTAL_COST = 1000.0
 """Costs are scaled to a total of about so much a day."""
 
 Row = Mapping[str, object]
+Columns = Callable[[Source, int, int, float], pa.Table]
+"""The rows of a source between two places, costs divided by a scale."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +76,7 @@ class _Made:
 
     days: Floats
     month: tuple[float, float, float] | None = None
-    """10, 50 and 90 % of the sum of the days that are left of the month."""
+    """10 %, mean and 90 % of the sum of the days that are left of the month."""
     claimed: float | None = None
 
 
@@ -149,10 +153,10 @@ def _month(source: Source, values: Floats, origin: int, made: _Made, level: floa
     came = float(values[origin : origin + left].sum())
     if made.month is None:
         return Month(error=(float(made.days[0, :left].sum()) - came) / (left * level), covered=None)
-    low, middle, high = made.month
+    low, mean, high = made.month
     slack = 1e-6 * level
     return Month(
-        error=(middle - came) / (left * level), covered=low - slack <= came <= high + slack
+        error=(mean - came) / (left * level), covered=low - slack <= came <= high + slack
     )
 
 
@@ -164,33 +168,61 @@ def days_left(source: Source, origin: int) -> int:
 
 
 def forecast(source: Source, origin: int) -> dict[str, _Made]:
-    """What the derivation makes of a lake with this source's rows, by series."""
+    """What the derivations make of a lake with this source's rows, by series."""
     derivation, columns, column, bounds = _COUNTED if source.counts else _SPENT
-    ((partition, window),) = derivation.windows.items()
-    begin = max(0, origin - window.days)
     scale = _cost_scale(source, origin)
-    table = columns(source, begin, origin, scale)
-    assert derivation.derive is not None
-    rows = list(derivation.derive({partition: table}, day=source.day(origin - 1)))
     by_key: dict[str, list[Row]] = {}
-    for row in rows:
+    for row in _derived(derivation, columns, source, origin):
         by_key.setdefault(str(row["series_key"]), []).append(row)
+    months = _months(source, origin)
     factor = 1.0 if source.counts else scale
     return {
-        name: _made(by_key[f"agent={name}"], (column, *bounds), factor)
+        name: _made(by_key[key], (column, *bounds), factor, months.get(key))
         for name in source.series
-        if f"agent={name}" in by_key
+        if (key := f"agent={name}") in by_key
     }
 
 
-def _made(rows: Sequence[Row], columns: Sequence[str], factor: float) -> _Made:
+def _derived(
+    derivation: Derivation, columns: Columns, source: Source, origin: int
+) -> Iterable[Row]:
+    """The rows of the day before `origin`, from a lake that has every day of the source."""
+    ((partition, window),) = derivation.windows.items()
+    begin = max(0, origin - window.days)
+    inputs = StoredInputs(
+        tables={partition: columns(source, begin, origin, _cost_scale(source, origin))},
+        days={partition: frozenset(source.day(place) for place in range(begin, origin))},
+    )
+    assert derivation.derive is not None
+    return cast("Iterable[Row]", derivation.derive(inputs, day=source.day(origin - 1)))
+
+
+def _months(source: Source, origin: int) -> dict[str, tuple[float, float, float]]:
+    """10 %, mean and 90 % of the sum of the month's days to come, as projections of cost."""
+    scale = _cost_scale(source, origin)
+
+    def left(row: Row, column: str) -> float:
+        return float(str(row[column])) - float(str(row["month_to_date_usd"]))
+
+    return {
+        str(row["series_key"]): (
+            left(row, "projected_10_usd") * scale,
+            left(row, "projected_cost_usd") * scale,
+            left(row, "projected_90_usd") * scale,
+        )
+        for row in _derived(month_end.DERIVATION, _calls, source, origin)
+    }
+
+
+def _made(
+    rows: Sequence[Row],
+    columns: Sequence[str],
+    factor: float,
+    month: tuple[float, float, float] | None,
+) -> _Made:
     days = np.array([[float(str(row[name])) for row in rows] for name in columns]) * factor
-    claimed = next((rows[0][name] for name in _CLAIMS if rows[0].get(name) is not None), None)
-    return _Made(days=days, claimed=None if claimed is None else float(str(claimed)))
-
-
-_CLAIMS = ("mase",)
-"""Columns that say how wrong a forecast will be; the first that a row has counts."""
+    claimed = rows[0]["expected_mase"]
+    return _Made(days=days, month=month, claimed=None if claimed is None else float(str(claimed)))
 
 
 def _cost_scale(source: Source, origin: int) -> float:
