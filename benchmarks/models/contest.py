@@ -155,9 +155,7 @@ def _month(source: Source, values: Floats, origin: int, made: _Made, level: floa
         return Month(error=(float(made.days[0, :left].sum()) - came) / (left * level), covered=None)
     low, mean, high = made.month
     slack = 1e-6 * level
-    return Month(
-        error=(mean - came) / (left * level), covered=low - slack <= came <= high + slack
-    )
+    return Month(error=(mean - came) / (left * level), covered=low - slack <= came <= high + slack)
 
 
 def days_left(source: Source, origin: int) -> int:

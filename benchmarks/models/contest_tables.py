@@ -21,7 +21,7 @@ _SPOKEN = {MEAN: "mean of three", NAIVE: "seasonal naive"}
 ALL = "all"
 ORDER = ("dense", "sparse", "negative", "growing", "after a shift")
 
-_FIGURES: Mapping[str, Figure] = {
+FIGURES: Mapping[str, Figure] = {
     "score 80": lambda each: each.inner.score,
     "width 80": lambda each: each.inner.width,
     "in 80 %": lambda each: 100 * each.inner.covered,
@@ -82,17 +82,17 @@ def points_table(label: str, scores: Sequence[Score]) -> str:
     )
     for name, members in groups(scores).items():
         kept = compared(members)
-        ours, mean, naive = (by_series(kept, each, _mase) for each in (OURS, MEAN, NAIVE))
+        ours, mean, naive = (by_series(kept, each, mase) for each in (OURS, MEAN, NAIVE))
         if not ours:
             continue
         lines.append(
-            _line(
+            row(
                 name,
                 len(ours),
                 len(by_source(ours)),
                 *(f"{np.mean(list(each.values())):.2f}" for each in (ours, mean, naive)),
-                f"{_ratio(ours, mean):.3f}",
-                f"{_ratio(by_source(ours), by_source(mean)):.3f}",
+                f"{ratio(ours, mean):.3f}",
+                f"{ratio(by_source(ours), by_source(mean)):.3f}",
                 f"{100 * np.mean([ours[key] < naive[key] for key in ours]):.0f} %",
                 _missing(members),
             )
@@ -102,10 +102,10 @@ def points_table(label: str, scores: Sequence[Score]) -> str:
 
 def intervals_table(label: str, scores: Sequence[Score]) -> str:
     """Interval score, width and coverage; by group of the product, the mean and the best rivals."""
-    lines = _head(label, "contender", *_FIGURES)
+    lines = _head(label, "contender", *FIGURES)
     for name, members in groups(compared(scores)).items():
         made = {
-            contender: [_over_series(members, contender, figure) for figure in _FIGURES.values()]
+            contender: [over_series(members, contender, figure) for figure in FIGURES.values()]
             for contender in (OURS, *PLAIN)
         }
         best = {min(PLAIN, key=lambda each, place=place: made[each][place]) for place in (0, 3)}
@@ -113,9 +113,9 @@ def intervals_table(label: str, scores: Sequence[Score]) -> str:
             if name == ALL or contender in {OURS, MEAN} | best:
                 texts = [
                     f"{cell:.1f} %" if each.startswith("in") else f"{cell:.2f}"
-                    for each, cell in zip(_FIGURES, cells, strict=True)
+                    for each, cell in zip(FIGURES, cells, strict=True)
                 ]
-                lines.append(_line(name, contender, *texts))
+                lines.append(row(name, contender, *texts))
     return "\n".join(lines)
 
 
@@ -139,7 +139,7 @@ def sums_table(label: str, scores: Sequence[Score]) -> str:
             months = [each.month for each in mine if each.month and _place(each) in reached]
             inside = [each.covered for each in months if each.covered is not None]
             lines.append(
-                _line(
+                row(
                     name,
                     contender,
                     *_shares([each.sum_error for each in mine]),
@@ -157,9 +157,9 @@ def significance(scores: Sequence[Score]) -> str:
     told = [
         _significance(kept, rival, about, figure)
         for about, figure in (
-            ("MASE", _mase),
-            ("Interval score at 80 %", _FIGURES["score 80"]),
-            ("Interval score at 95 %", _FIGURES["score 95"]),
+            ("MASE", mase),
+            ("Interval score at 80 %", FIGURES["score 80"]),
+            ("Interval score at 95 %", FIGURES["score 95"]),
         )
         for rival in (MEAN, NAIVE)
     ]
@@ -183,7 +183,7 @@ def _significance(scores: Sequence[Score], rival: str, about: str, figure: Figur
 
 
 def _worse(scores: Sequence[Score]) -> str:
-    ours, mean = (by_source(by_series(scores, each, _mase)) for each in (OURS, MEAN))
+    ours, mean = (by_source(by_series(scores, each, mase)) for each in (OURS, MEAN))
     ratios = {name: ours[name] / mean[name] for name in ours}
     worse = sorted((name for name in ours if ratios[name] > 1), key=lambda name: -ratios[name])
     told = ", ".join(f"{name} ({ratios[name]:.2f})" for name in worse)
@@ -207,15 +207,18 @@ def claims(scores: Sequence[Score]) -> str:
     )
 
 
-def _mase(score: Score) -> float:
+def mase(score: Score) -> float:
+    """Its MASE."""
     return score.mase
 
 
-def _over_series(scores: Sequence[Score], contender: str, figure: Figure) -> float:
+def over_series(scores: Sequence[Score], contender: str, figure: Figure) -> float:
+    """The mean over series of a figure."""
     return float(np.mean(list(by_series(scores, contender, figure).values())))
 
 
-def _ratio(ours: Mapping[object, float], theirs: Mapping[object, float]) -> float:
+def ratio(ours: Mapping[object, float], theirs: Mapping[object, float]) -> float:
+    """Of the means of two contenders."""
     return float(np.mean(list(ours.values())) / np.mean(list(theirs.values())))
 
 
@@ -234,8 +237,9 @@ def _place(score: Score) -> tuple[str, str, int]:
 
 
 def _head(*cells: str) -> list[str]:
-    return [_line(*cells), _line(*["---"] * len(cells))]
+    return [row(*cells), row(*["---"] * len(cells))]
 
 
-def _line(*cells: object) -> str:
+def row(*cells: object) -> str:
+    """A line of a table."""
     return f"| {' | '.join(str(each) for each in cells)} |"

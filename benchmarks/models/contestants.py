@@ -32,17 +32,22 @@ def scores_of(name: str) -> list[Score]:
 
 def figures(found: Iterable[list[Score]], part: Part) -> str:
     """The tables of one part: public sources, then simulated ones."""
-    every = [score for scores in found for score in scores]
-    public = [each for each in every if not each.source.startswith("simulated")]
-    made = [each for each in every if each.source.startswith("simulated")]
+    found = list(found)
+    real = public(found)
+    made = [each for scores in found for each in scores if each.source.startswith("simulated")]
     return "\n\n".join(
         (
-            *_tables(f"{part}, public", public),
-            contest_tables.significance(public),
+            *_tables(f"{part}, public", real),
+            contest_tables.significance(real),
             *_tables(f"{part}, simulated", made),
             contest_tables.claims(made),
         )
     )
+
+
+def public(found: Iterable[list[Score]]) -> list[Score]:
+    """The scores of public sources."""
+    return [each for scores in found for each in scores if not each.source.startswith("simulated")]
 
 
 def _tables(label: str, scores: list[Score]) -> tuple[str, ...]:

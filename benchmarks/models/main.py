@@ -20,6 +20,7 @@ import numpy as np
 from benchmarks.models import (
     alarms,
     contest,
+    contest_bars,
     contestants,
     failures,
     forecasts,
@@ -68,7 +69,8 @@ def main(arguments: Sequence[str]) -> int:
         if options.quick or options.contest:
             for part in PARTS if options.contest else PARTS[:1]:
                 print(contestants.figures(_scores(pool, part), part), flush=True)
-            print(_spent(pool.submit(contest.processor_time_s).result()))
+            spent_s = pool.submit(contest.processor_time_s).result()
+            print(f"A day of forecasts for 100 agents takes {spent_s:.1f} s of processor time.")
             return 0
         measured = [pool.submit(_measured, name) for name in _MEASUREMENTS]
         spent_s = pool.submit(contest.processor_time_s)
@@ -78,7 +80,7 @@ def main(arguments: Sequence[str]) -> int:
     figures = "\n\n".join(
         (
             version_line(),
-            _spent(spent_s.result()),
+            contest_bars.table(contestants.public(contests["judging"]), spent_s.result()),
             contestants.split(),
             *(contestants.figures(contests[part], part) for part in reversed(PARTS)),
             _forecast_table(
@@ -109,10 +111,6 @@ def main(arguments: Sequence[str]) -> int:
     PAGE.write_text(with_figures(PAGE.read_text(), figures))
     print(f"{PAGE.name} written")
     return 0
-
-
-def _spent(seconds: float) -> str:
-    return f"A day of forecasts for 100 agents takes {seconds:.1f} s of processor time."
 
 
 def _scores(pool: ProcessPoolExecutor, part: Part) -> list[list[Score]]:
