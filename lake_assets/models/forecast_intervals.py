@@ -16,7 +16,7 @@ exceptional, or the same again as a total, changes no interval.
 Bounds are cut at the floor (0, or below what was negative) and at ten times the largest value. What
 lies behind them is kept uncut, so a forecast that is moved later moves its bounds from where they
 were. Where the floor is within an interval, what lies below it has no chance: the upper bound is
-then taken lower in probability, about half way between a two-sided and a one-sided interval. A
+then taken lower in probability, nearly as in a one-sided interval. A
 trend may end or turn: what it is expected to add widens the interval.
 """
 
@@ -36,7 +36,7 @@ Bounds = tuple[Floats, Floats]
 CAP = 10.0
 """Times the largest value that was seen: no bound lies beyond."""
 
-_ABOVE_FLOOR = 1.65
+_ABOVE_FLOOR = 1.8
 """Times the tail above that is left out where nothing can lie below; 2 would be one-sided."""
 _TREND = 1.25
 """Share of what a trend adds in a season that it may be off by."""

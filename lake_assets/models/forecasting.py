@@ -111,9 +111,10 @@ def _usable(values: Floats, limit: float) -> tuple[Floats, str]:
     beyond = np.abs(usable) > limit
     said: list[str] = []
     if endless.any():
-        said.append(f"{endless.sum()} days without a finite sum are gaps")
+        said.append(f"days without a finite sum are gaps ({endless.sum()})")
     if beyond.any():
-        said.append(f"{beyond.sum()} days beyond {limit:,.4g} count as that")
+        most = f"{limit:,.0f}" if limit < 1e15 else f"{limit:.0e}"
+        said.append(f"days beyond {most} count as that ({beyond.sum()})")
     return np.clip(usable, -limit, limit), ", ".join(said)
 
 

@@ -109,9 +109,12 @@ def at_most(parts: Mapping[str, Floats], count: int) -> dict[str, Floats]:
     """The parts, or the largest `count` of them and one for the sum of all others."""
     if len(parts) <= count:
         return dict(parts)
-    ranked = sorted(parts, key=lambda name: (-float(np.abs(parts[name]).sum()), name))
+    named = [name for name in parts if name != OTHER_NAME]
+    ranked = sorted(named, key=lambda name: (-float(np.abs(parts[name]).sum()), name))
     kept = {name: parts[name] for name in sorted(ranked[:count])}
-    kept[OTHER_NAME] = np.sum([parts[name] for name in ranked[count:]], axis=0)
+    # One that bears the name of the rest is part of it.
+    rest = [*ranked[count:], *(parts.keys() - named)]
+    kept[OTHER_NAME] = np.sum([parts[name] for name in sorted(rest)], axis=0)
     return kept
 
 

@@ -503,6 +503,8 @@ def test_small_parts_share_a_series_when_there_are_too_many():
     kept = at_most(parts, 3)
     assert set(kept) == {"a007", "a008", "a009", OTHER_NAME}
     assert kept[OTHER_NAME].sum() == 4 * sum(range(7))
+    named = at_most({**parts, OTHER_NAME: np.full(4, 99.0)}, 3)
+    assert named[OTHER_NAME].sum() == 4 * (sum(range(7)) + 99)
 
 
 def test_gaps_are_filled_from_the_same_weekday():
