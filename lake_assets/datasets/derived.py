@@ -107,7 +107,7 @@ DATASETS: tuple[Dataset, ...] = (
             mase                float64     Backtest error over the mean change to a week before, in training.
             naive_mase          float64     The same of seasonal naive; the model's is to be below it.
             backtest_windows    int64       Forecasts that the backtest errors are a mean of.
-            is_fallback         bool!       Whether a recent mean stood in for a model.
+            is_fallback         bool!       Whether a recent mean replaces the models.
             explanation         string!     Why this model, or why the fallback, in one sentence.
             unreconciled_requests float64   The forecast before total and parts were made to agree.
             status              string      How far to rely on it. {ok|fallback|stale|damaged}
@@ -190,7 +190,7 @@ DATASETS: tuple[Dataset, ...] = (
             mase                float64     Backtest error over the mean change to a week before, in training.
             naive_mase          float64     The same of seasonal naive; the model's is to be below it.
             backtest_windows    int64       Forecasts that the backtest errors are a mean of.
-            is_fallback         bool!       Whether a recent mean stood in for a model.
+            is_fallback         bool!       Whether a recent mean replaces the models.
             explanation         string!     Why this model, or why the fallback, in one sentence.
             unreconciled_cost_usd decimal   The cost before total and parts were made to agree.
             unreconciled_tokens float64     The tokens before total and parts were made to agree.
@@ -231,7 +231,7 @@ DATASETS: tuple[Dataset, ...] = (
             budget_usd               decimal     The monthly budget; null where none is set, and for parts.
             budget_used_up_on        date        Day on which it is used up; null where it is not.
             over_budget_probability  float64     How likely the month costs more than it, 0 to 1.
-            is_fallback              bool!       Whether a recent mean stood in for a model.
+            is_fallback              bool!       Whether a recent mean replaces the models.
             status                   string!     How far to rely on it. {ok|fallback|stale|damaged}
             explanation              string!     Why this model, or why the fallback, in one sentence.
         """,

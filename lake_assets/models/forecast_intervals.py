@@ -107,27 +107,27 @@ class Spread:
 
     def quantiles(self, probability: Floats | float) -> Floats:
         """Values that are not exceeded with probabilities; these by steps, or one for all."""
-        asked = np.broadcast_to(
+        chances = np.broadcast_to(
             np.asarray(probability, dtype=np.float64),
             np.broadcast_shapes(np.shape(probability), self.point.shape),
         )
-        made = self.point + self.width * self._offsets(asked)
+        made = self.point + self.width * self._offsets(chances)
         for step, seen in enumerate(self.seen):
-            chance = asked[..., step]
+            chance = chances[..., step]
             values = seen.at(chance)
             middle = (made[..., step] + values) / 2.0
-            # Where nothing is that likely, nothing it is.
+            # A day at the floor that is that likely is the quantile.
             is_low = (values <= self.floor) & (chance < 0.5)
             made[..., step] = np.where(is_low, np.minimum(middle, values), middle)
         return made
 
-    def _offsets(self, asked: Floats) -> Floats:
-        tails = _t4(asked) * self.size * np.where(asked > 0.5, 1.0 + _SKEW, 1.0 - _SKEW)
+    def _offsets(self, chances: Floats) -> Floats:
+        tails = _t4(chances) * self.size * np.where(chances > 0.5, 1.0 + _SKEW, 1.0 - _SKEW)
         if not self.own:
             return tails
-        own = self.errors.at(asked)
+        own = self.errors.at(chances)
         # Forecasts are the middle: an own median elsewhere would put it outside of its interval.
-        own = np.where(asked > 0.5, np.maximum(own, 0.0), np.minimum(own, 0.0))
+        own = np.where(chances > 0.5, np.maximum(own, 0.0), np.minimum(own, 0.0))
         own = np.sign(own) * np.minimum(np.abs(own), _LONGEST_TAIL * np.abs(tails))
         return self.own * own + (1.0 - self.own) * tails
 

@@ -12,6 +12,7 @@ from importlib.metadata import version
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from lake_assets.models.derivation import Inputs, days_of, setting_of
 from lake_assets.models.forecast_backtest import Backtest, Kind, Rules
@@ -38,9 +39,15 @@ def model_version() -> str:
     return f"{FORECAST_VERSION}/statsforecast-{version('statsforecast')}"
 
 
-def still_active(parts: dict[str, Floats], *, days: int = 28) -> dict[str, Floats]:
-    """The parts that had anything in the last four weeks; the others have ended."""
-    return {name: values for name, values in parts.items() if values[-days:].any()}
+def recent_days(present: Flags, *, days: int = 28) -> NDArray[np.int64]:
+    """The places of the last days that the lake has, four weeks of them."""
+    return np.flatnonzero(present)[-days:]
+
+
+def still_active(parts: dict[str, Floats], present: Flags, *, days: int = 28) -> dict[str, Floats]:
+    """The parts that had anything on the last days that the lake has; the others have ended."""
+    recent = recent_days(present, days=days)
+    return {name: values for name, values in parts.items() if values[recent].any()}
 
 
 def with_gaps(values: Floats, present: Flags) -> Floats:
@@ -132,7 +139,7 @@ def explanation(made: Forecast) -> str:
 def why(test: Backtest) -> str:
     """Why this model, in one sentence."""
     if test.fallback_reason:
-        return f"A recent mean stands in for a model: {test.fallback_reason}."
+        return f"A recent mean replaces the models: {test.fallback_reason}."
     if test.model == SEASONAL_NAIVE:
         error = "" if test.mase is None else f", with a scaled error of {test.mase:.2f}"
         return (

@@ -66,7 +66,7 @@ def derive(inputs: Inputs, /, *, day: date) -> Iterator[Mapping[str, object]]:
         for kind, each in names_by_kind(rows).items()
     }
     kinds = {
-        kind: at_most(still_active(parts, days=max(day.day, 28)), MOST_PARTS)
+        kind: at_most(still_active(parts, present, days=max(day.day, 28)), MOST_PARTS)
         for kind, parts in spent.items()
     }
     total = np.sum(list(spent["agent"].values()), axis=0)

@@ -50,7 +50,7 @@ def derive(inputs: Inputs, /, *, day: date) -> Iterator[Mapping[str, object]]:
     kinds = {
         kind: {
             name: with_gaps(values, present)
-            for name, values in at_most(still_active(parts), MOST_PARTS).items()
+            for name, values in at_most(still_active(parts, present), MOST_PARTS).items()
         }
         for kind, parts in counts.items()
     }

@@ -19,6 +19,7 @@ from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from lake_assets.models.derivation import Derivation, Inputs, Window
 from lake_assets.models.forecast_calendar import DaysOff
@@ -32,6 +33,7 @@ from lake_assets.models.forecast_rows import (
     days_off_around,
     days_present,
     last_present,
+    recent_days,
     still_active,
     with_gaps,
 )
@@ -74,11 +76,11 @@ def derive(inputs: Inputs, /, *, day: date) -> Iterator[Mapping[str, object]]:
     cost: Kinds = {}
     tokens: Kinds = {}
     for kind in names:
-        cost[kind], tokens[kind] = _parts(spent[kind], used[kind])
+        cost[kind], tokens[kind] = _parts(spent[kind], used[kind], present)
     off = days_off_around(inputs, span, SUMMED_RULES.horizon)
     costs = _forecast(spent["agent"], cost, present, off, unit=MICRO, limit=COST_LIMIT)
     counts = _forecast(used["agent"], tokens, present, off, unit=1.0, limit=LIMIT_UNITS)
-    per_call = _tokens_per_call(tokens, used, called)
+    per_call = _tokens_per_call(tokens, used, called, recent_days(present))
     end = last_present(span, present)
     for key, forecast in costs.items():
         shared = common(series_key=key, day=day, training_end=end, made=forecast.made)
@@ -92,9 +94,10 @@ def names_by_kind(rows: pa.Table) -> dict[str, pa.ChunkedArray]:
     return {"model": pairs_of(rows, "provider", "model"), "agent": names_of(rows, "agent_id")}
 
 
-def _tokens_per_call(tokens: Kinds, used: Kinds, called: Kinds) -> dict[str, float]:
-    """Tokens per call of the last four weeks by series, where there were calls."""
-    recent = slice(-28, None)
+def _tokens_per_call(
+    tokens: Kinds, used: Kinds, called: Kinds, recent: NDArray[np.int64]
+) -> dict[str, float]:
+    """Tokens per call of the recent days by series, where there were calls."""
     found: dict[str, float] = {}
     for kind, parts in tokens.items():
         calls = {name: float(each[recent].sum()) for name, each in called[kind].items()}
@@ -109,9 +112,9 @@ def _tokens_per_call(tokens: Kinds, used: Kinds, called: Kinds) -> dict[str, flo
     return found
 
 
-def _parts(spent: Parts, used: Parts) -> tuple[Parts, Parts]:
+def _parts(spent: Parts, used: Parts, present: Flags) -> tuple[Parts, Parts]:
     """The same parts of cost and of tokens: what is free is told apart by its tokens."""
-    active = still_active(spent).keys() | still_active(used).keys()
+    active = still_active(spent, present).keys() | still_active(used, present).keys()
     cost = at_most({name: spent[name] for name in sorted(active)}, MOST_PARTS)
     tokens = {name: used[name] for name in cost if name != OTHER_NAME}
     if OTHER_NAME in cost:

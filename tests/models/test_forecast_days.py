@@ -82,7 +82,9 @@ def test_old_input_is_called_stale_and_its_intervals_are_wider():
     table = requests({"a": counts}, SUNDAY)
     fresh = volume(table, SUNDAY)["total"]
     later = SUNDAY + timedelta(days=40)
-    old = volume(table, later)["total"]
+    found = volume(table, later)
+    assert {"total", "agent=a", "service=s"} == found.keys()
+    old = found["total"]
     assert {(row["status"], row["stale_days"]) for row in fresh} == {("ok", 0)}
     assert {(row["status"], row["stale_days"]) for row in old} == {("stale", 40)}
     assert "The newest input is 40 days old" in old[0]["explanation"]

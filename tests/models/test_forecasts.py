@@ -170,7 +170,7 @@ def test_long_series_are_forecast_by_a_model_and_short_ones_say_why_not(volume: 
     assert young["model_name"] == RECENT_MEAN
     assert (young["status"], total["status"]) == ("fallback", "ok")
     assert young["explanation"] == (
-        "A recent mean stands in for a model: 21 days are too few to choose a model."
+        "A recent mean replaces the models: 21 days are too few to choose a model."
     )
     assert young["mase"] is None
     assert young["training_points"] == 21
