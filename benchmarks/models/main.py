@@ -22,9 +22,9 @@ from benchmarks.models import (
     contest,
     contest_bars,
     contestants,
+    daily_tables,
     failures,
     forecasts,
-    unseen_sources,
 )
 from benchmarks.models.alarms import Tally
 from benchmarks.models.contest import Score
@@ -62,8 +62,8 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--contest", action="store_true", help="only print the contest")
     options = parser.parse_args(arguments)
-    if not unseen_sources.FOLDER.is_dir():
-        parser.error(f"{unseen_sources.FOLDER} is missing: `make bench-models` unpacks it")
+    if not daily_tables.FOLDER.is_dir():
+        parser.error(f"{daily_tables.FOLDER} is missing: `make bench-models` unpacks it")
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(options.workers, mp_context=spawn) as pool:
         if options.quick or options.contest:

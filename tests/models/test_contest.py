@@ -6,7 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.models import contest, contest_tables, rivals, simulated, unseen_sources
+from benchmarks.models import (
+    contest,
+    contest_tables,
+    daily_tables,
+    rivals,
+    simulated,
+    unseen_sources,
+)
 from benchmarks.models.contest import OURS, Interval, Score
 from benchmarks.models.unseen import PARTS, TRAIN, Source, data_set, group_of, part_of
 
@@ -78,8 +85,8 @@ def test_events_are_zero_on_days_without_rows_and_measurements_are_interpolated(
     table = pd.DataFrame(
         {"a": [2.0, 6.0], "b": [1.0, 3.0]}, index=pd.to_datetime(["2026-01-01", "2026-01-03"])
     )
-    events = unseen_sources.source_of("x", table, counts=True)
-    measured = unseen_sources.source_of("x", table, counts=False, measured=True)
+    events = daily_tables.source_of("x", table, counts=True)
+    measured = daily_tables.source_of("x", table, counts=False, measured=True)
     assert events.series["a"].tolist() == [2, 0, 6]
     assert measured.series["a"].tolist() == [2, 4, 6]
     assert events.first == date(2026, 1, 1)
@@ -90,7 +97,7 @@ def test_of_many_series_the_largest_the_smallest_and_some_between_are_taken():
         {f"s{number:02}": np.full(3, 20.0 - number) for number in range(15)},
         index=pd.date_range("2026-01-01", periods=3),
     )
-    taken = unseen_sources.source_of("x", table, counts=True, most=3).series
+    taken = daily_tables.source_of("x", table, counts=True, most=3).series
     assert list(taken) == ["s00", "s07", "s14"]
 
 
