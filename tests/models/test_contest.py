@@ -135,13 +135,15 @@ def test_a_run_that_ends_counts_as_no_forecast(monkeypatch, tmp_path, capsys):
     assert contest_tables.compared(found) == []
 
 
-def made(contender: str, mase: float, *, name: str, series: str = "a") -> Score:
+def made(
+    contender: str, mase: float, *, name: str, series: str = "a", group: str = "dense"
+) -> Score:
     interval = Interval(score=mase, width=mase / 2, covered=0.8)
     return Score(
         source=name,
         series=series,
         origin=126,
-        group="dense",
+        group=group,
         contender=contender,
         mase=mase,
         inner=interval,
@@ -166,3 +168,28 @@ def test_ratios_are_over_series_and_over_data_sets():
     assert "Sources with a greater MASE than the mean of three: b (1.50)." in (
         contest_tables.significance(scores)
     )
+
+
+def test_a_claim_holds_between_its_bounds_only():
+    bar = contest_bars.Bar(claim="x", measured=86.0, least=75, most=85, form=".1f", unit=" %")
+    assert not bar.holds
+    assert bar.cells() == ("x", "at least 75 % and at most 85 %", "86.0 %", "no")
+    assert contest_bars.Bar(claim="x", measured=0.9, most=0.9).holds
+    assert not contest_bars.Bar(claim="x", measured=79.9, least=80).holds
+
+
+def test_claims_are_measured_of_the_scores():
+    scores = [
+        made(contender, mase, name="a", group=group)
+        for group in contest_tables.ORDER
+        for contender in (OURS, *rivals.PLAIN)
+        for mase in (1.0 if contender == OURS else 2.0,)
+    ]
+    found = {bar.claim: bar for bar in contest_bars.bars(scores, 16.0)}
+    assert found["MASE over that of the mean of three, over series"].measured == pytest.approx(0.5)
+    assert found["interval score at 95 % over the best plain model's, sparse series"].holds
+    assert found["days in the 80 % interval, dense series"].measured == pytest.approx(80)
+    assert not found["days in the 95 % interval, dense series"].holds
+    assert not found["processor time of 100 agents"].holds
+    lines = contest_bars.table(scores, 16.0).splitlines()
+    assert len(lines) == 2 + len(found)
