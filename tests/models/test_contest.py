@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.models import (
     contest,
+    contest_bars,
     contest_tables,
     daily_tables,
     rivals,
