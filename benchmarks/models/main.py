@@ -17,9 +17,20 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.models import alarms, failures, forecasts, incident_alarms
+from benchmarks.models import (
+    alarms,
+    contest,
+    contest_bars,
+    contestants,
+    daily_tables,
+    failures,
+    forecasts,
+    incident_alarms,
+)
 from benchmarks.models.alarms import Tally
+from benchmarks.models.contest import Score
 from benchmarks.models.forecasts import Outcome
+from benchmarks.models.unseen import PARTS, Part
 from lake_assets.models.anomalies import DETECTOR_VERSION
 from lake_assets.models.forecast_rows import model_version
 
@@ -49,14 +60,34 @@ def main(arguments: Sequence[str]) -> int:
     """Measure everything, and write the page."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks models", description=__doc__)
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes at once")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="only print the contest on the choosing part, which choices may be made on",
+    )
+    parser.add_argument("--contest", action="store_true", help="only print the contest")
     options = parser.parse_args(arguments)
+    if not daily_tables.FOLDER.is_dir():
+        parser.error(f"{daily_tables.FOLDER} is missing: `make bench-models` unpacks it")
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(options.workers, mp_context=spawn) as pool:
-        found = dict(zip(_MEASUREMENTS, pool.map(_measured, _MEASUREMENTS), strict=True))
+        if options.quick or options.contest:
+            for part in PARTS if options.contest else PARTS[:1]:
+                print(contestants.figures(_scores(pool, part), part), flush=True)
+            spent_s = pool.submit(contest.processor_time_s).result()
+            print(f"A day of forecasts for 100 agents takes {spent_s:.1f} s of processor time.")
+            return 0
+        measured = [pool.submit(_measured, name) for name in _MEASUREMENTS]
+        spent_s = pool.submit(contest.processor_time_s)
+        contests = {part: _scores(pool, part) for part in PARTS}
+        found = {name: made.result() for name, made in zip(_MEASUREMENTS, measured, strict=True)}
     public = _outcomes(found["public series"])
     figures = "\n\n".join(
         (
             version_line(),
+            contest_bars.table(contestants.public(contests["judging"]), spent_s.result()),
+            contestants.split(),
+            *(contestants.figures(contests[part], part) for part in reversed(PARTS)),
             _forecast_table(
                 [
                     *_outcomes(found["sample data"]),
@@ -89,6 +120,11 @@ def main(arguments: Sequence[str]) -> int:
     PAGE.write_text(with_figures(PAGE.read_text(), figures))
     print(f"{PAGE.name} written")
     return 0
+
+
+def _scores(pool: ProcessPoolExecutor, part: Part) -> list[list[Score]]:
+    """Scores by source."""
+    return list(pool.map(contestants.scores_of, contestants.names(part)))
 
 
 def version_line() -> str:

@@ -32,6 +32,14 @@ def test_the_figures_are_of_the_present_version():
     assert version_line() in PAGE, "run `make bench-models`"
 
 
+def test_each_claim_about_forecasts_stands_beside_what_was_measured():
+    claims = rows("claim")
+    assert {cells[3] for cells in claims} <= {"yes", "no"}
+    assert any("month's end" in cells[0] for cells in claims)
+    better = next(cells for cells in claims if "seasonal naive" in cells[0])
+    assert number(better[2]) > 50
+
+
 @pytest.mark.parametrize("series", ["**sample**", "**public**", "**simulated**"])
 def test_forecasts_beat_seasonal_naive_and_intervals_cover_what_they_say(series: str):
     cells = next(row for row in rows("series") if row[0] == series)
