@@ -12,6 +12,10 @@ chunks alike. Connections that carry no request are closed first when there are 
 A caller that shuts its sending side down after a whole request waits for the answer; one that
 closes the connection sends the very same packet. Only a byte tells them apart: the system of the
 one that has left refuses it. So an interim answer is sent, which HTTP/1.1 lets readers skip.
+
+Requests that are sent without waiting for answers are queued, and only the newest is the library's
+`cycle`. Nothing may be written here while the answer to an older one is on its way: it would become
+a part of that answer's body.
 """
 
 import asyncio
@@ -22,7 +26,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from lake_api.errors import BadHttp, HeadersTooLarge, LakeError, RequestTimeout, TooManyConnections
 
@@ -82,6 +90,8 @@ class _BoundedProtocol(HttpToolsProtocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
         self._is_half_closed = False
+        self._is_past_head = False
+        self._answered: RequestResponseCycle | None = None
         self._looking: asyncio.TimerHandle | None = None
         self._body_bytes = 0
         self._body_since = 0.0
@@ -105,21 +115,24 @@ class _BoundedProtocol(HttpToolsProtocol):
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the timers."""
+        """Forget the timers; the request that is answered hears of it, also where others wait."""
         self._cancel_deadline()
         self._cancel_stalled()
         if self._looking is not None:
             self._looking.cancel()
         super().connection_lost(exc)
+        if self._answered is not None and not self._answered.response_complete:
+            self._answered.disconnected = True
+            self._answered.message_event.set()
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Nothing more comes; True keeps the connection for the answer to a whole request."""
         if not self.carries_request or self.cycle.more_body:
             return False
-        if self.scope["http_version"] == "1.0":
+        if self.cycle.scope["http_version"] != "1.1":
             return False  # knows no interim answers
         self._is_half_closed = True
-        if not self.cycle.response_started:
+        if not self._is_amid_answer:
             self.transport.write(_INTERIM)
         self._look_for_leaver(_FIRST_LOOK_S)
         return True
@@ -139,6 +152,7 @@ class _BoundedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """The answer is sent; behind the last one a half-closed connection is of no use."""
         is_last = not self.pipeline
+        self._answered = None if is_last else self.pipeline[-1][0]
         super().on_response_complete()
         if self._is_half_closed and is_last:
             self.transport.close()
@@ -148,6 +162,12 @@ class _BoundedProtocol(HttpToolsProtocol):
         """Whether a request is being answered."""
         cycle: Any = self.cycle  # None before the first request, whatever its type says
         return cycle is not None and not cycle.response_complete
+
+    @property
+    def _is_amid_answer(self) -> bool:
+        """Whether a part of an answer was written and the rest is to come."""
+        cycle = self._answered
+        return cycle is not None and cycle.response_started and not cycle.response_complete
 
     @property
     def peer(self) -> str:
@@ -200,14 +220,26 @@ class _BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A head begins; on a connection that was kept, its time begins."""
         super().on_message_begin()
+        self._is_past_head = False
         if self._deadline is None:
             self._expect_head()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; what follows a chunked body is none, though the parser calls it one.
+
+        Whoever checks or removes headers on the way does not see those.
+        """
+        if not self._is_past_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """The head is whole; the body's time begins."""
         self._moved = True
+        self._is_past_head = True
         self._cancel_deadline()
         super().on_headers_complete()
+        if not self.pipeline:
+            self._answered = self.cycle
         self._body_bytes = 0
         self._body_since = self.loop.time()
         self._deadline = self.loop.call_later(self.limits.body_grace_s, self._check_body)
@@ -252,7 +284,7 @@ class _BoundedProtocol(HttpToolsProtocol):
         # While reading is paused, it is the service that is slow.
         if self._body_bytes >= due or self.flow.read_paused:
             self._deadline = self.loop.call_later(self.limits.body_grace_s, self._check_body)
-        elif self.cycle.response_started:
+        elif self._is_amid_answer:
             self.transport.abort()
         else:
             # The route finds that the caller has gone; nobody else answers on this connection.
@@ -298,7 +330,7 @@ class _BoundedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self._cancel_deadline()
-        if not (self.cycle and self.cycle.response_started and self.carries_request):
+        if not self._is_amid_answer:
             body = msgspec.json.encode(error.to_problem())
             headers = {
                 "content-type": "application/problem+json",

@@ -20,12 +20,17 @@ import uvicorn
 from lake_api.web.front_door import DoorLimits, bounded_protocol
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
+PARTS = b"y" * 2_000
+PARTS_LENGTH = (b"content-length", b"2000")
 LEFT: list[bool] = []
 Serve = Callable[..., tuple[str, int]]
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
-    """Reads the body, then answers with its length; `/large` answers with many bytes."""
+    """Reads the body, then answers with its length; `/large` answers with many bytes.
+
+    `/parts` answers in two parts, the second one later, and `/headers` with the request's headers.
+    """
     if scope["type"] == "lifespan":
         while (await receive())["type"] != "lifespan.shutdown":
             await send({"type": "lifespan.startup.complete"})
@@ -45,6 +50,18 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
             return
     if scope["path"] == "/soon":
         await asyncio.sleep(0.3)
+    if scope["path"] == "/parts":
+        start = {"type": "http.response.start", "status": 200, "headers": [PARTS_LENGTH]}
+        await send(start)
+        await send({"type": "http.response.body", "body": PARTS[:1_000], "more_body": True})
+        await asyncio.sleep(0.3)
+        await send({"type": "http.response.body", "body": PARTS[1_000:]})
+        return
+    if scope["path"] == "/headers":
+        body = b",".join(name for name, _ in scope["headers"])
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": body})
+        return
     body = b"x" * 50_000_000 if scope["path"] == "/large" else str(size).encode()
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": body})
@@ -181,10 +198,55 @@ def test_requests_behind_one_another_are_answered_after_the_end(door: Serve) -> 
     assert answer.count(b"HTTP/1.1 200 OK") == 2
 
 
+GET_PARTS = b"GET /parts HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+def test_nothing_is_written_into_an_answer_that_is_on_its_way(door: Serve) -> None:
+    with socket.create_connection(door(), timeout=30) as connection:
+        connection.sendall(3 * GET_PARTS)
+        connection.shutdown(socket.SHUT_WR)
+        answer = read_all(connection)
+    assert answer.count(b"HTTP/1.1 200 OK") == 3
+    assert answer.count(PARTS) == 3
+
+
+def test_an_answer_is_cut_and_not_mixed_with_an_error(door: Serve) -> None:
+    with socket.create_connection(door(), timeout=30) as connection:
+        connection.sendall(3 * GET_PARTS + b"GET /soon HTTP/1.1\r\nHost: loc")
+        answer = b""
+        # Reading goes on while the second of them is answered.
+        while answer.count(b"HTTP/1.1 200 OK") < 2:
+            answer += connection.recv(65_536)
+        connection.sendall(b"alhost\r\nno header at all\r\n\r\n")
+        answer += read_all(connection)
+    bodies = [part.partition(b"\r\n\r\n")[2] for part in answer.split(b"HTTP/1.1 200 OK")[1:]]
+    assert bodies[0] == PARTS
+    assert all(set(body) == {ord("y")} for body in bodies)
+
+
+def test_trailers_are_no_headers(door: Serve) -> None:
+    head = b"POST /headers HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
+    request = head + b"Connection: close\r\n\r\n0\r\nAuthorization: Bearer x\r\nX-T: 1\r\n\r\n"
+    answer = answer_to(door(), request)
+    names = b"host,transfer-encoding,connection"
+    assert answer.endswith(b"\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(names), names)), answer
+
+
 def test_a_caller_that_closes_has_left(door: Serve) -> None:
     LEFT.clear()
     with socket.create_connection(door(), timeout=30) as connection:
         connection.sendall(b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        time.sleep(0.1)
+    end = time.monotonic() + 3
+    while not LEFT and time.monotonic() < end:
+        time.sleep(0.02)
+    assert LEFT == [True]
+
+
+def test_a_caller_that_closes_has_left_also_behind_queued_requests(door: Serve) -> None:
+    LEFT.clear()
+    with socket.create_connection(door(), timeout=30) as connection:
+        connection.sendall(b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n" + 2 * GET_PARTS)
         time.sleep(0.1)
     end = time.monotonic() + 3
     while not LEFT and time.monotonic() < end:

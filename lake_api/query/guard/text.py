@@ -255,6 +255,21 @@ def _refuse_ambiguous(sql: str, before: Token | None, token: Token) -> None:
     if before is None:
         return
     glued = before.end == token.start
+    if (
+        glued
+        and token.kind in {"string", "name"}
+        and _UNICODE_PREFIX.search(sql[max(0, token.start - 3) : token.start])
+    ):
+        quoted = "'…' string" if token.kind == "string" else 'name in "…"'
+        raise refusal(
+            Code.STRING_PREFIX,
+            sql,
+            "U& is glued to the quote after it.",
+            start=before.start - 1,
+            end=token.end,
+            hint=f"Write the characters themselves into a plain {quoted}. For a bitwise AND of a "
+            "column `u`, put spaces round the &.",
+        )
     if token.kind == "string" and before.kind == "string":
         raise refusal(
             Code.AMBIGUOUS_TEXT,
@@ -323,6 +338,7 @@ _PREFIX_HINTS = {
     "B": "Write bits as '101'::BIT.",
     "R": "Write a plain '…' string; a backslash in it is only a backslash.",
 }
+_UNICODE_PREFIX = re.compile(r"(?<![A-Za-z0-9_\"])[uU]&\Z")
 _OTHER_BASE = re.compile(r"0(?:[xX][0-9a-fA-F]{1,16}|[bB][01]{1,64}|[oO][0-7]{1,21})")
 
 
