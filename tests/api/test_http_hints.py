@@ -185,3 +185,25 @@ def test_a_table_that_has_an_alias_is_told_by_it(lake: Any, problem: Any, name: 
     body = problem(lake.ask(sql), 400, "unknown_table")
     assert body["fragment"] == name
     assert "`r`" in body["hint"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["repeat('a', 100000)", "repeat('/', 100000)", "repeat('é.parquet/', 10000)"],
+)
+def test_a_long_value_that_does_not_convert_is_told_at_once_and_in_short(
+    lake: Any, value: str
+) -> None:
+    started = time.monotonic()
+    answer = lake.ask(f"SELECT CAST({value} AS INTEGER) AS v")
+    # The patterns that look for paths once took 20 s for such a text.
+    assert time.monotonic() - started < 10
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (400, "type_mismatch")
+    assert len(problem["detail"]) < 1_500
+
+
+@pytest.mark.parametrize("value", ["Failed to read file", "a'' No magic bytes ''b"])
+def test_a_value_does_not_pass_for_damage_of_stored_data(lake: Any, value: str) -> None:
+    answer = lake.ask(f"SELECT CAST('{value}' AS INTEGER) AS v FROM agent_run_log")
+    assert answer.json()["code"] == "type_mismatch"

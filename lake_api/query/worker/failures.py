@@ -17,7 +17,8 @@ from lake_api.nearest import did_you_mean
 from lake_api.query.functions import MAX_DISTANCE_CHARS
 from lake_api.query.worker.bounded_functions import TOO_LONG
 
-_FILE = re.compile(r"""["']?[^\s"',]*/[^\s"',]*\.(parquet|duckdb)[^\s"',]*["']?""")
+_PIECE = re.compile(r"""["']?[^\s"',]+["']?""")
+_FILE_ENDINGS = (".parquet", ".duckdb")
 _TYPE_CHARS = 100
 _FUNCTION_KINDS = ("Function", "Macro")
 _OTHER_KINDS = ("Type", "Collation")
@@ -33,6 +34,12 @@ _UNDECODABLE = re.compile(
     r"|Malformed Parquet|No magic bytes|Out of buffer|don't know what type|IO Error: Could not read"
 )
 """What the engine says of files whose content makes no sense."""
+_QUOTATION = re.compile(r"""(['"]).*\1""", re.DOTALL)
+"""From the first quote to the last one: values may have quotes in them."""
+
+_MESSAGE_CHARS = 1_200
+_TAIL_CHARS = 200
+_UP_TO_BREAK = re.compile(r"""[^\s"',]*""")
 
 _KNOWN_MESSAGES = (
     (
@@ -244,7 +251,10 @@ def explain(text: str, *, sql: str | None, columns: Sequence[str]) -> Explained:
         raw = msgspec.json.decode(text[start:] if start >= 0 else "", type=_Raw)
     except (msgspec.DecodeError, msgspec.ValidationError):
         return engine_failed()
-    if _UNDECODABLE.search(raw.exception_message):
+    message = _shortened_message(raw.exception_message)
+    raw = msgspec.structs.replace(raw, exception_message=message)
+    # A value that does not convert is quoted, and says what its writer likes.
+    if _UNDECODABLE.search(_QUOTATION.sub("", message)):
         return stored_data_unreadable()
     if raw.exception_type not in _CODES:
         return engine_failed(
@@ -272,7 +282,7 @@ def explain_unparsed(serialized: str, *, sql: str) -> Explained | None:
         return None
     if not fault.error or fault.error_type != "parser":
         return None
-    raw = _Raw("Parser", fault.error_message, position=fault.position)
+    raw = _Raw("Parser", _shortened_message(fault.error_message), position=fault.position)
     explained = _rejected(raw, sql=sql, columns=())
     hint = explained.hint or "Check the text there; the dialect is DuckDB's."
     return replace(explained, hint=hint)
@@ -348,13 +358,32 @@ def _missing_entry(kind: str) -> tuple[str, str]:
     return "unknown_table", "dataset"
 
 
+def _shortened_message(message: str) -> str:
+    """A message that may quote a value of megabytes, without the middle and paths that it cuts."""
+    if len(message) <= _MESSAGE_CHARS:
+        return message
+    head = message[: _MESSAGE_CHARS - _TAIL_CHARS]
+    last = [piece[0] for piece in _PIECE.finditer(head)][-1:]
+    if last and "/" in last[0]:
+        head = head.removesuffix(last[0])
+    tail = _UP_TO_BREAK.sub("", message[-_TAIL_CHARS:], count=1)
+    return f"{head} … {tail}"
+
+
 def _scrubbed(message: str) -> str:
     """The first line of a message without suggestions, files or paths."""
     first = message.strip().splitlines()[0] if message.strip() else "The query is not valid."
     if first.startswith("Division by zero"):
         # What follows is about a setting that no caller can change.
         first = first.partition(". Use TRY")[0] + "."
-    return _FILE.sub("the stored data", first)
+    return _PIECE.sub(_without_file, first)
+
+
+def _without_file(found: re.Match[str]) -> str:
+    # By hand: one pattern for it takes the cube of the length of a text of slashes.
+    piece = found[0]
+    name = piece.partition("/")[2]
+    return "the stored data" if any(end in name for end in _FILE_ENDINGS) else piece
 
 
 def _character_offset(sql: str | None, position: str) -> int | None:
