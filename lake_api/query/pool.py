@@ -303,8 +303,7 @@ class WorkerPool:
             # The caller is gone, its bytes can't be kept, or time is up.
             await _surely(self._drain(worker, work, reading))
             raise
-        if isinstance(reply, Failure) and reply.recycle:
-            await _end(worker)
+        await _end_harmed(worker, reply)
         return reply
 
     async def _drain(
@@ -321,7 +320,8 @@ class WorkerPool:
                 reading.cancel()
                 await _end(worker)
                 return
-            if not isinstance(reading.result(), Chunk):
+            if not isinstance(last := reading.result(), Chunk):
+                await _end_harmed(worker, last)
                 return
             reading = None
 
@@ -363,8 +363,7 @@ class WorkerPool:
         if not isinstance(reply, Answer | Failure) or reply.id != job.id:
             await _end(worker)
             raise _worker_lost()
-        if isinstance(reply, Failure) and reply.recycle:
-            await _end(worker)
+        await _end_harmed(worker, reply)
         return reply
 
     async def _lost(self, worker: WorkerProcess, work: Work) -> QueryUnavailable:
@@ -401,6 +400,8 @@ class WorkerPool:
         if not done or reading.exception() is not None:
             reading.cancel()
             await _end(worker)
+        else:
+            await _end_harmed(worker, reading.result())
 
     async def _start(self, slot: int) -> None:
         canary = self._engine_dir / "canary.txt"
@@ -446,6 +447,12 @@ async def _end(worker: WorkerProcess) -> None:
     """End a worker that must not go on; its watcher starts another one."""
     await worker.kill()
     _LOG.warning("query worker %d was stopped; another one is started", worker.pid)
+
+
+async def _end_harmed(worker: WorkerProcess, last: FromWorker) -> None:
+    """End a worker whose last words say that its engine is harmed, whoever still reads them."""
+    if isinstance(last, Failure) and last.recycle:
+        await _end(worker)
 
 
 async def _surely(work: Coroutine[Any, Any, None]) -> None:

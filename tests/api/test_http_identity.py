@@ -39,12 +39,20 @@ def test_a_loopback_peer_is_an_internal_agent(service: Any) -> None:
         "X-ProxyUser-Ip", "Tailscale-User-Login", "X-Original-URL", "X-Scheme",
         "X-Auth-Request-User",
         "X-Envoy-External-Address", "Cdn-Loop", "X-Vercel-Id", "X-Nf-Client-Connection-Ip",
+        "X-Cache", "X-Varnish-Ip", "Client-Cert", "Remote-Email", "X-Railway-Edge", "Early-Data",
     ],
 )  # fmt: skip
 def test_one_forwarding_header_ends_that_standing(service: Any, problem: Any, header: str) -> None:
     answer = service.query(SQL, headers={header: "127.0.0.1"})
     problem(answer, 401, "not_authenticated")
     assert "WWW-Authenticate" in answer.headers
+
+
+@pytest.mark.parametrize("header", ["Traceparent", "X-B3-TraceId", "B3", "X-Request-ID"])
+def test_what_tracing_inside_of_an_agent_adds_is_no_sign_of_a_proxy(
+    service: Any, header: str
+) -> None:
+    assert service.query(SQL, headers={header: "80f198ee56343ba864fe8b2a57d3eff7"}).is_success
 
 
 def test_a_trusted_proxy_speaks_for_others_and_is_never_internal(
