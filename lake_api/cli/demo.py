@@ -44,6 +44,7 @@ from lake_assets.catalog import (
     load_catalog,
 )
 from lake_assets.sample_data import SampleSpec, load_sample_data
+from lake_assets.sources.config import setting_names
 
 DAYS = 14
 FORECAST_DAYS = 63
@@ -154,8 +155,16 @@ def _remove(home: Path, console: Console) -> None:
 
 
 def own_environment(env: Mapping[str, str], home: Path) -> dict[str, str]:
-    """The environment without a way to somebody's own servers, and with temporary files at home."""
-    kept = {name: value for name, value in env.items() if not name.startswith(_TARGETS)}
+    """The environment without any setting of the lake, and with temporary files at home.
+
+    The demo leads to nobody's own servers, and a setting that can't be used does not end it.
+    """
+    settings = setting_names()
+    kept = {
+        name: value
+        for name, value in env.items()
+        if not (name.upper().startswith(_TARGETS) or name.upper() in settings)
+    }
     scratch = home / "tmp"
     scratch.mkdir()
     return {**kept, "TMPDIR": str(scratch)}

@@ -207,3 +207,11 @@ def test_a_long_value_that_does_not_convert_is_told_at_once_and_in_short(
 def test_a_value_does_not_pass_for_damage_of_stored_data(lake: Any, value: str) -> None:
     answer = lake.ask(f"SELECT CAST('{value}' AS INTEGER) AS v FROM agent_run_log")
     assert answer.json()["code"] == "type_mismatch"
+
+
+def test_a_column_that_is_a_keyword_is_told_to_be_quoted(lake: Any) -> None:
+    table = 'FROM (SELECT 1 AS "end", 2 AS start)'
+    problem = lake.ask(f"SELECT end, start {table}").json()
+    assert problem["code"] == "syntax_error"
+    assert problem["hint"].endswith('A column of this name is written in double quotes: "end".')
+    assert lake.ask(f'SELECT "end", start {table}').json()["rows"] == [[1, 2]]

@@ -41,6 +41,17 @@ _MESSAGE_CHARS = 1_200
 _TAIL_CHARS = 200
 _UP_TO_BREAK = re.compile(r"""[^\s"',]*""")
 
+_NEAR = re.compile(r'syntax error at or near "(\w+)"')
+_KEYWORD_COLUMNS = frozenset(
+    {
+        "analyze", "array", "asc", "both", "case", "cast", "check", "collate", "column",
+        "constraint", "default", "desc", "do", "end", "foreign", "group", "initially", "lateral",
+        "leading", "limit", "offset", "only", "order", "placing", "primary", "references",
+        "symmetric", "table", "to", "trailing", "unique", "variadic", "window",
+    }
+)  # fmt: skip
+"""Reserved words that people name columns by."""
+
 _KNOWN_MESSAGES = (
     (
         "Max expression depth",
@@ -285,6 +296,9 @@ def explain_unparsed(serialized: str, *, sql: str) -> Explained | None:
     raw = _Raw("Parser", _shortened_message(fault.error_message), position=fault.position)
     explained = _rejected(raw, sql=sql, columns=())
     hint = explained.hint or "Check the text there; the dialect is DuckDB's."
+    near = _NEAR.search(raw.exception_message)
+    if near and near[1].lower() in _KEYWORD_COLUMNS:
+        hint += f' A column of this name is written in double quotes: "{near[1]}".'
     return replace(explained, hint=hint)
 
 
