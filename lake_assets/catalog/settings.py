@@ -7,6 +7,7 @@ outside source (`lake_assets.sources.config`), reading `os.environ`.
 """
 
 import difflib
+import importlib
 import ipaddress
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -34,6 +35,8 @@ _SERVICE_LINK = re.compile(
     r".+_(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PORT|PROTO|ADDR))?)"
 )
 
+# With more digits, int() raises an error of its own.
+_WHOLE = re.compile(r"-?[0-9]{1,100}")
 _COUNTRY = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,4})?")
 
 
@@ -97,7 +100,24 @@ def countries(text: str) -> tuple[str, ...]:
     found = tuple(part.strip().upper() for part in text.split(",") if part.strip())
     if not all(_COUNTRY.fullmatch(part) for part in found):
         raise ValueError("must be codes of countries such as US or DE-BY, with commas between them")
+    for part in found:
+        if not _has_holidays(part):
+            raise ValueError(
+                f"no public holidays are known of {part}; must be codes of countries such as US, "
+                "or of parts of one such as DE-BY"
+            )
     return found
+
+
+def _has_holidays(place: str) -> bool:
+    # Loaded only where a country is set: not every program of the lake forecasts.
+    library = importlib.import_module("holidays")
+    country, _, part = place.partition("-")
+    try:
+        library.country_holidays(country, subdiv=part or None)
+    except NotImplementedError:
+        return False
+    return True
 
 
 def switch(text: str) -> bool:
@@ -127,7 +147,8 @@ def positive_int(text: str) -> int:
 def positive_float(text: str) -> float:
     """A number above 0."""
     try:
-        value = float(text)
+        # As with whole numbers, neither 1_000 nor digits of other scripts.
+        value = float(text) if text.isascii() and "_" not in text else 0.0
     except ValueError:
         value = 0.0
     if not 0 < value < float("inf"):
@@ -183,8 +204,11 @@ def _split(text: str) -> Any:
 
 def _int(text: str) -> int | None:
     # int() also takes 1_000 and digits of other scripts, which no other program reads.
-    return int(text) if text.lstrip("-").isdigit() and text.isascii() else None
+    return int(text) if _WHOLE.fullmatch(text) else None
 
+
+_budget = up_to(100_000_000_000, positive_float)
+"""US dollars that a column of type decimal(18,6) can hold."""
 
 LAKE_SETTINGS: tuple[Setting, ...] = (
     Setting(
@@ -231,7 +255,7 @@ LAKE_SETTINGS: tuple[Setting, ...] = (
         default="",
         sentence="US dollars that language models may cost in a month; projections tell the day it "
         "is used up.",
-        parse=lambda text: positive_float(text) if text else None,
+        parse=lambda text: _budget(text) if text else None,
     ),
     Setting(
         name="LAKE_ALERT_WEBHOOK_URL",

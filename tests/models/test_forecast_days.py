@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lake_assets.catalog.settings import SettingsError, read_lake_setting
+from lake_assets.catalog.settings import SettingsError, check_lake_settings, read_lake_setting
 from lake_assets.models import forecast_accuracy, month_end, request_volume, token_cost
 from lake_assets.models.derivation import StoredInputs
 from lake_assets.models.forecast_backtest import Rules
@@ -158,6 +158,21 @@ def test_a_country_without_known_holidays_is_refused(place: str):
         SettingsError, match=f"LAKE_HOLIDAYS: no public holidays are known of {place}"
     ):
         volume(table, SUNDAY, LAKE_HOLIDAYS=(place,))
+    with pytest.raises(SettingsError, match=f"LAKE_HOLIDAYS: no .* known of {place}"):
+        check_lake_settings({"LAKE_HOLIDAYS": f"US,{place}"})
+
+
+@pytest.mark.parametrize("text", ["abc", "$100", "0", "-1", "1_000", "inf", "nan", "1e30"])
+def test_a_budget_that_is_no_amount_is_refused_at_the_start(text: str):
+    with pytest.raises(SettingsError, match="LAKE_MONTHLY_BUDGET_USD: must be (a number|at most)"):
+        check_lake_settings({"LAKE_MONTHLY_BUDGET_USD": text})
+
+
+@pytest.mark.parametrize("text", ["--1", "-", "1_0", "1.5", "9" * 5000])
+def test_days_that_are_no_whole_number_are_refused_in_the_words_of_the_setting(text: str):
+    for name in ("LAKE_LATE_ROWS_DAYS", "LAKE_CATCH_UP_DAYS"):
+        with pytest.raises(SettingsError, match=f"{name}: must be a whole number of days"):
+            check_lake_settings({name: text})
 
 
 def test_a_new_agent_that_doubles_is_not_reconciled_away():
