@@ -9,13 +9,14 @@ known days of the month cost, and the forecast of the others up to its end: days
 that the lake lacks.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import date, timedelta
 
 import numpy as np
 
 from lake_assets.models.derivation import Derivation, Inputs, Window, setting_of
 from lake_assets.models.forecast_paths import Sums, paths, shared, sums
+from lake_assets.models.forecast_reconcile import whole_units
 from lake_assets.models.forecast_rows import (
     FORECAST_VERSION,
     HOLIDAYS,
@@ -65,8 +66,10 @@ def derive(inputs: Inputs, /, *, day: date) -> Iterator[Mapping[str, object]]:
         kind: daily_sums(rows, each, numbers(rows, "cost_usd"), span)
         for kind, each in names_by_kind(rows).items()
     }
+    # What stands in for a day that the lake lacks reaches two weeks back, to before the month.
+    recent = max(day.day, 28) + 2 * SUMMED_RULES.season
     kinds = {
-        kind: at_most(still_active(parts, present, days=max(day.day, 28)), MOST_PARTS)
+        kind: at_most(still_active(parts, present, days=recent), MOST_PARTS)
         for kind, parts in spent.items()
     }
     total = np.sum(list(spent["agent"].values()), axis=0)
@@ -88,24 +91,61 @@ def derive(inputs: Inputs, /, *, day: date) -> Iterator[Mapping[str, object]]:
         f"{kind}={name}": values for kind, parts in kinds.items() for name, values in parts.items()
     }
     budget: float | None = setting_of(inputs, BUDGET)
+    each = {
+        key: filled(with_gaps(values, present), SUMMED_RULES.season)[-day.day :]
+        for key, values in costs.items()
+    }
+    estimates = _estimates(each, present[-day.day :], kinds)
     for key, forecast in made.items():
-        month = _Month(day=day, left=left, spent=costs[key], present=present, made=forecast)
+        month = _Month(
+            each=each[key],
+            known=present[-day.day :],
+            estimated=estimates[key],
+            day=day,
+            left=left,
+            made=forecast,
+        )
         yield _row(key, month) | _against(budget if key == "total" else None, month)
+
+
+def _estimates(
+    each: Mapping[str, Floats], known: Flags, kinds: Mapping[str, Collection[str]]
+) -> dict[str, int]:
+    """Whole micro-dollars that days missing in the lake did cost, so that parts add up.
+
+    Each is what is usual for its weekday.
+    """
+    sums_of = {key: float(values[~known].sum()) for key, values in each.items()}
+    names = [[f"{kind}={name}" for name in parts] for kind, parts in kinds.items()]
+    total, parts = whole_units(
+        np.array([sums_of["total"]]),
+        [np.array([[sums_of[key]] for key in keys]).reshape(-1, 1) for keys in names],
+        MICRO,
+    )
+    found = {"total": int(total[0])}
+    for keys, values in zip(names, parts, strict=True):
+        found.update({key: int(value) for key, value in zip(keys, values[:, 0], strict=True)})
+    return found
 
 
 class _Month:
     """The days of a month for one series: what is known of them, and paths of the others."""
 
     def __init__(
-        self, *, day: date, left: int, spent: Floats, present: Flags, made: WholeForecast
+        self,
+        *,
+        each: Floats,
+        known: Flags,
+        estimated: int,
+        day: date,
+        left: int,
+        made: WholeForecast,
     ) -> None:
         self.day, self.left, self.made = day, left, made
-        here = slice(len(spent) - day.day, len(spent))
-        self.missing = int((~present[here]).sum())
-        self.to_date = float(spent[here][present[here]].sum())
-        # A day that the lake lacks did cost something: what is usual for its weekday.
-        self.each = filled(with_gaps(spent, present), SUMMED_RULES.season)[here]
-        self.estimated = float(self.each[~present[here]].sum())
+        self.each = each
+        self.missing = int((~known).sum())
+        self.to_date = round(float(each[known].sum()) / MICRO)
+        self.so_far = self.to_date + estimated
         one = made.made
         drawn = paths(one.point, one.spread, shared(one.backtest.errors))
         self.ahead: Sums = sums(drawn[:, :left])
@@ -113,12 +153,12 @@ class _Month:
     @property
     def before(self) -> float:
         """The cost up to the day, with what is estimated of days that are missing."""
-        return self.to_date + self.estimated
+        return self.so_far * MICRO
 
     @property
     def expected(self) -> int:
         """The mean of the projection, in whole micro-dollars, so that parts add up."""
-        return round(self.before / MICRO) + int(self.made.point[: self.left].sum())
+        return self.so_far + int(self.made.point[: self.left].sum())
 
     def reached(self, budget: float) -> date | None:
         """The day on which the month's cost reaches a sum, in the middle of all paths."""
@@ -142,7 +182,7 @@ def _row(key: str, month: _Month) -> dict[str, object]:
         "month_end": end,
         "days_left": month.left,
         "days_missing": month.missing,
-        "month_to_date_usd": usd(round(month.to_date / MICRO)),
+        "month_to_date_usd": usd(month.to_date),
         "projected_cost_usd": usd(month.expected),
         "projected_10_usd": low,
         "projected_50_usd": middle,

@@ -243,6 +243,33 @@ def test_a_projection_is_what_is_known_and_what_is_forecast():
     assert row["budget_usd"] is None
 
 
+@pytest.mark.parametrize("last", [date(2026, 11, 20), date(2026, 11, 30)])
+def test_parts_add_up_where_days_are_missing_and_an_agent_ended_before_the_month(last: date):
+    """Missing are the first six days; agent `b` was last seen on weekdays just before them."""
+    missing = {date(2026, 11, 1) + timedelta(days=n) for n in range(6)}
+    rng = np.random.default_rng(5)
+    ended = np.where(np.arange(100) < 100 - last.day, 3.0, 0.0)
+    tables = [
+        costs(list(np.round(values, 6)), last, agent)
+        for agent, values in {
+            "a": week_of(last - timedelta(days=99), 100) * rng.lognormal(0, 0.2, 100),
+            "b": ended,
+            "c": rng.lognormal(0, 0.5, 100),
+            "d": rng.lognormal(0, 0.5, 100) / 7,
+        }.items()
+    ]
+    table = pa.concat_tables(tables)
+    table = table.filter(pa.array([day not in missing for day in table["date"].to_pylist()]))
+    days = frozenset(last - timedelta(days=n) for n in range(100)) - missing
+    inputs = StoredInputs(tables={CALLS: table}, days={CALLS: days}, settings={})
+    rows = {str(row["series_key"]): row for row in month_end.derive(inputs, day=last)}
+    assert rows["total"]["days_missing"] == 6
+    for column in ("month_to_date_usd", "projected_cost_usd"):
+        for kind in ("agent", "model"):
+            parts = [row[column] for key, row in rows.items() if key.startswith(f"{kind}=")]
+            assert sum(parts) == rows["total"][column]
+
+
 def test_on_the_last_day_a_projection_is_what_the_month_cost():
     row = projection(list(week_of(date(2026, 9, 1), 91)), date(2026, 11, 30))
     known = row["month_to_date_usd"]
