@@ -132,6 +132,8 @@ class _Scoring:
         self._residual = np.full(shape, np.nan)
         self._paths: dict[int, tuple[Floats, Floats]] = {}
         """By the day they begin: expectations and clipped residuals of the days after it."""
+        self._has_baseline: dict[int, Flags] = {}
+        """By the same day: agents of whom enough days before it are known."""
         self._sums = {days: np.full(shape, np.nan) for days in LASTING_D}
         self._common = np.full(shape[1], np.nan)
         self._ratio = np.full(shape[1], np.nan)
@@ -176,9 +178,10 @@ class _Scoring:
         doubt = np.minimum((1.0 + unsure) / (1.0 + np.median(unsure)), _MOST_DOUBT)
         spread = spread * np.sqrt(np.maximum(doubt, 1.0))
         self._paths[day] = path, np.clip(residuals / spread[:, np.newaxis], -_CLIP, _CLIP)
+        self._has_baseline[day] = days >= LEAST_DAYS
         now = _Day(
             day=day,
-            ready=self._valid[:, day] & (days >= LEAST_DAYS),
+            ready=self._valid[:, day] & self._has_baseline[day],
             expected=path[:, 0],
             residual=residuals[:, 0],
             spread=spread,
@@ -241,6 +244,7 @@ class _Scoring:
             count = used.sum(axis=1)
             total = np.where(used, scaled, 0.0).sum(axis=1) / np.sqrt(np.maximum(count, 1))
             enough = now.ready & (count >= 0.6 * length) & (first > self._renewed)
+            enough &= self._has_baseline[first]
             z = total / sum_spread(self._sums[length][:, :day], length)
             self._sums[length][enough & ~flagged, day] = total[enough & ~flagged]
             side = np.sign(z)

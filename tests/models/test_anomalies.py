@@ -89,6 +89,17 @@ def test_days_without_events_have_no_alarm():
     assert len(flagged) <= 1, [row["explanation"] for row in flagged]
 
 
+@pytest.mark.parametrize("known", [3, 7, 8, 10, 14, 15, 21])
+def test_the_first_weeks_of_a_lake_are_no_lasting_change(known: int):
+    """Monday, as the weekday on which most begins to happen: there is nothing to compare with."""
+    last = date(2026, 9, 21)
+    young = tables(
+        SampleSpec(last_day=last + timedelta(days=14), days=known + 14, rows_per_day=800)
+    )
+    rows = list(derive(young, day=last))
+    assert [row["explanation"] for row in rows if row["severity"] != "none"] == []
+
+
 def test_two_weeks_of_history_find_the_plain_events():
     inputs = tables(SampleSpec(last_day=LAST, days=14, seed=7))
     assert ("sage", "error_rate") in alarms(list(derive(inputs, day=ago(5))))
