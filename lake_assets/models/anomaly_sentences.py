@@ -64,6 +64,9 @@ def explanation(
     usual = f"{told(finding.metric, finding.expected)} expected, {_range(finding)} usual"
     if not finding.flagged:
         return f"{came}, nothing unusual ({usual})."
+    if finding.agent == ALL_AGENTS and finding.lower <= finding.observed <= finding.upper:
+        # Their sum may lie in its usual range where it is many agents at once that are off.
+        usual = f"{told(finding.metric, finding.expected)} expected, many agents off at once"
     if finding.changed_on is not None:
         usual = (
             f"{told(finding.metric, finding.expected)} expected without the change since about "

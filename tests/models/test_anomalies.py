@@ -1,6 +1,7 @@
 import math
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -11,9 +12,10 @@ import pytest
 from benchmarks.models.sample import nothing_planted, tables
 from lake_assets.catalog import load_catalog
 from lake_assets.models.anomalies import FALSE_ALARM_RATE, derive
-from lake_assets.models.anomaly_alarms import ALL_AGENTS, FAMILIES, findings
+from lake_assets.models.anomaly_alarms import ALL_AGENTS, FAMILIES, Finding, findings
 from lake_assets.models.anomaly_baseline import NEW_NORMAL_D, Scores, score
 from lake_assets.models.anomaly_measures import Kind, Measure, measures
+from lake_assets.models.anomaly_sentences import explanation
 from lake_assets.models.anomaly_thresholds import LEAST
 from lake_assets.models.derivation import derivation_of
 from lake_assets.models.series import Span
@@ -278,6 +280,27 @@ def test_where_most_agents_are_off_one_alarm_stands_for_all():
     assert raised[0].label == "(all) runs"
     assert len(raised[0].also) == 6
     assert sum(finding.merged_into == raised[0].label for finding in found) == 6
+
+
+def test_an_alarm_on_all_agents_is_not_said_to_be_in_the_usual_range():
+    about = Finding(
+        agent=ALL_AGENTS,
+        metric="slow_latency_ms",
+        day=LAST,
+        observed=3_336.0,
+        trials=100,
+        baseline_days=80,
+        expected=2_914.0,
+        z=4.3,
+        lower=2_331.0,
+        upper=3_642.0,
+        flagged=True,
+        agents=12,
+    )
+    said = explanation(about, LAST)
+    assert "2,914 ms expected, many agents off at once" in said
+    assert "3,642 ms" not in said
+    assert "2,331 ms to 3,000 ms usual" in explanation(replace(about, upper=3_000.0), LAST)
 
 
 def test_opposite_sides_are_different_incidents():
