@@ -262,7 +262,9 @@ def test_parts_add_up_where_days_are_missing_and_an_agent_ended_before_the_month
     table = table.filter(pa.array([day not in missing for day in table["date"].to_pylist()]))
     days = frozenset(last - timedelta(days=n) for n in range(100)) - missing
     inputs = StoredInputs(tables={CALLS: table}, days={CALLS: days}, settings={})
-    rows = {str(row["series_key"]): row for row in month_end.derive(inputs, day=last)}
+    rows: dict[str, Row] = {
+        str(row["series_key"]): row for row in month_end.derive(inputs, day=last)
+    }
     assert rows["total"]["days_missing"] == 6
     for column in ("month_to_date_usd", "projected_cost_usd"):
         for kind in ("agent", "model"):
