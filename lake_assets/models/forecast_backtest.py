@@ -32,6 +32,7 @@ from lake_assets.models.forecast_candidates import (
     forecasts,
     means,
 )
+from lake_assets.models.forecast_shift import is_missed
 from lake_assets.models.forecast_training import skew
 from lake_assets.models.series import Flags, Floats, filled
 
@@ -39,6 +40,8 @@ COMBINATION = "WeightedMean"
 
 _POWER = 7.0
 _POWER_OF_MEANS = 2.0
+_POWER_AFTER_A_STEP = 3.0
+"""One season says less of a model than five origins do."""
 _SKEW = 0.3
 """How much of the skew goes into a forecast that is summed: models follow some of it already."""
 _BY_CHANCE = 0.05
@@ -157,7 +160,10 @@ def backtest(values: Floats, rules: Rules, days_off: DaysOff | None = None) -> B
         weights = _weights(maes, _POWER)
     model, chosen = RECENT_MEAN if reason else COMBINATION, mixed(points, weights)
     took = _mean(np.abs(actual - chosen)) * (1.0 - rules.margin)
-    if maes[SEASONAL_NAIVE] < took and not rules.is_summed:
+    if kind is Kind.MODELS and is_missed(actual - chosen):
+        weights = _weights(_newest_maes(values, rules, names, days_off), _POWER_AFTER_A_STEP)
+        chosen = mixed(points, weights)
+    elif maes[SEASONAL_NAIVE] < took and not rules.is_summed:
         model, weights, chosen = SEASONAL_NAIVE, {SEASONAL_NAIVE: 1.0}, points[SEASONAL_NAIVE]
     errors = actual - chosen
     scales = [seasonal_scale(values[:origin], rules.season) for origin in origins]
@@ -172,6 +178,15 @@ def backtest(values: Floats, rules: Rules, days_off: DaysOff | None = None) -> B
         naive_mase=_scaled(actual - points[SEASONAL_NAIVE], scales),
         mape=_mape(actual, errors),
     )
+
+
+def _newest_maes(
+    values: Floats, rules: Rules, names: Sequence[str], days_off: DaysOff | None
+) -> dict[str, float]:
+    """Mean absolute errors over the last season, forecast from before it."""
+    origin = len(values) - rules.season
+    made = candidates(values[:origin], rules, Kind.MODELS, horizon=rules.season, days_off=days_off)
+    return {name: _mean(np.abs(values[origin:] - made[name])) for name in names if name in made}
 
 
 def candidates(

@@ -105,7 +105,8 @@ def derive(inputs: Inputs, /, *, day: date) -> Iterator[Mapping[str, object]]:
             left=left,
             made=forecast,
         )
-        yield _row(key, month) | _against(budget if key == "total" else None, month)
+        of_total = budget if key == "total" else None
+        yield _row(key, month, of_total) | _against(of_total, month)
 
 
 def _estimates(
@@ -167,7 +168,7 @@ class _Month:
         return self.day.replace(day=1) + timedelta(days=int(above[0])) if len(above) else None
 
 
-def _row(key: str, month: _Month) -> dict[str, object]:
+def _row(key: str, month: _Month, budget: float | None) -> dict[str, object]:
     one, end = month.made.made, month_end(month.day)
     low, middle, high = (
         usd(round((month.before + month.ahead.quantile(each)) / MICRO)) for each in (0.1, 0.5, 0.9)
@@ -189,8 +190,40 @@ def _row(key: str, month: _Month) -> dict[str, object]:
         "projected_90_usd": high,
         "is_fallback": bool(one.backtest.fallback_reason),
         "status": status(one),
-        "explanation": explanation(one),
+        "explanation": _explanation(month, budget),
     }
+
+
+def _explanation(month: _Month, budget: float | None) -> str:
+    """What the month comes to, when the budget is used up, and how the days ahead were forecast."""
+    spent = f"{month.to_date * MICRO:,.2f} USD"
+    missing = ""
+    if month.missing:
+        days = "1 day of it is" if month.missing == 1 else f"{month.missing} days of it are"
+        missing = f"; {days} missing and estimated"
+    if not month.left:
+        said = [f"{month.day:%B %Y} is over and cost {spent}{missing}."]
+    else:
+        low, high = (month.before + month.ahead.quantile(each) for each in (0.1, 0.9))
+        said = [
+            f"{spent} were spent from {month.day.replace(day=1)} to {month.day}{missing}. The "
+            f"whole month comes to {month.expected * MICRO:,.2f} USD, in 80 % of simulated months "
+            f"to between {low:,.2f} and {high:,.2f} USD."
+        ]
+    if budget is not None:
+        said.append(_of_budget(month, budget))
+    if month.left:
+        said.append(explanation(month.made.made))
+    return " ".join(said)
+
+
+def _of_budget(month: _Month, budget: float) -> str:
+    day, sum_ = month.reached(budget), f"The budget of {budget:,.2f} USD"
+    if day is None:
+        return f"{sum_} lasts to the end of the month."
+    if day <= month.day:
+        return f"{sum_} was used up on {day}."
+    return f"{sum_} is expected to be used up on {day}."
 
 
 def _against(budget: float | None, month: _Month) -> dict[str, object]:

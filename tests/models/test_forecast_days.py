@@ -241,6 +241,10 @@ def test_a_projection_is_what_is_known_and_what_is_forecast():
     assert (row["month_to_date_usd"], row["days_left"], row["days_missing"]) == (200, 10, 0)
     assert float(row["projected_cost_usd"]) == pytest.approx(300, rel=0.01)
     assert row["budget_usd"] is None
+    assert str(row["explanation"]).startswith(
+        "200.00 USD were spent from 2026-11-01 to 2026-11-20. The whole month comes to 300.00 USD,"
+        " in 80 % of simulated months to between 300.00 and 300.00 USD. "
+    )
 
 
 @pytest.mark.parametrize("last", [date(2026, 11, 20), date(2026, 11, 30)])
@@ -277,6 +281,7 @@ def test_on_the_last_day_a_projection_is_what_the_month_cost():
     known = row["month_to_date_usd"]
     assert row["days_left"] == 0
     assert {row[f"projected_{each}_usd"] for each in ("10", "50", "90", "cost")} == {known}
+    assert row["explanation"] == f"November 2026 is over and cost {known:,.2f} USD."
 
 
 @pytest.mark.parametrize(
@@ -289,6 +294,9 @@ def test_the_day_a_budget_is_used_up(budget: float, used_up: date | None, likely
     assert row["budget_used_up_on"] == used_up
     assert row["over_budget_probability"] == likely
     assert row["budget_usd"] == budget
+    told = {150.0: "was used up on 2026-11-15.", 245.0: "is expected to be used up on 2026-11-25."}
+    end = told.get(budget, "lasts to the end of the month.")
+    assert f"The budget of {budget:,.2f} USD {end}" in str(row["explanation"])
 
 
 def test_sums_are_within_their_quantiles_as_often_as_they_say():
