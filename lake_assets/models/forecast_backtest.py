@@ -9,6 +9,9 @@ weighted by its mean absolute error to the power of -7, so that a clearly better
 the weight and equal ones share it. Means of models err less than the one that few origins make look
 best (Petropoulos & Svetunkov 2020). Seasonal naive is taken where it had clearly smaller errors.
 
+Where the newest origin missed a step, half of the weights are those of the last season alone: what
+was best before the step may follow it last.
+
 Absolute errors are least in the middle of what may come, which is no use where forecasts are added
 up (`is_summed`): of an agent that costs something every third day the middle is nothing. There
 models are scaled by how much more a series adds up to than its middle; where days of nothing come
@@ -32,7 +35,7 @@ from lake_assets.models.forecast_candidates import (
     forecasts,
     means,
 )
-from lake_assets.models.forecast_shift import is_missed
+from lake_assets.models.forecast_shift import newest_missed
 from lake_assets.models.forecast_training import skew
 from lake_assets.models.series import Flags, Floats, filled
 
@@ -160,8 +163,9 @@ def backtest(values: Floats, rules: Rules, days_off: DaysOff | None = None) -> B
         weights = _weights(maes, _POWER)
     model, chosen = RECENT_MEAN if reason else COMBINATION, mixed(points, weights)
     took = _mean(np.abs(actual - chosen)) * (1.0 - rules.margin)
-    if kind is Kind.MODELS and is_missed(actual - chosen):
-        weights = _weights(_newest_maes(values, rules, names, days_off), _POWER_AFTER_A_STEP)
+    if kind is Kind.MODELS and newest_missed(actual - chosen):
+        newest = _weights(_newest_maes(values, rules, names, days_off), _POWER_AFTER_A_STEP)
+        weights = {name: (each + newest.get(name, 0.0)) / 2.0 for name, each in weights.items()}
         chosen = mixed(points, weights)
     elif maes[SEASONAL_NAIVE] < took and not rules.is_summed:
         model, weights, chosen = SEASONAL_NAIVE, {SEASONAL_NAIVE: 1.0}, points[SEASONAL_NAIVE]

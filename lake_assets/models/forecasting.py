@@ -29,6 +29,7 @@ from lake_assets.models.forecast_calendar import DaysOff
 from lake_assets.models.forecast_candidates import recent_mean
 from lake_assets.models.forecast_intervals import LEVELS, Bounds, Spread, spread
 from lake_assets.models.forecast_reconcile import Parts, Whole, reconciled, whole_units
+from lake_assets.models.forecast_shift import without_steps
 from lake_assets.models.series import Floats, filled
 
 _ENDLESS = 1e250
@@ -145,7 +146,7 @@ def _forecast(values: Floats, rules: Rules, ahead: int, days_off: DaysOff | None
     about = spread(
         whole,
         point,
-        errors=test.errors,
+        errors=without_steps(test.errors),
         points=test.points,
         season=rules.season,
         first_step=stale + 1,

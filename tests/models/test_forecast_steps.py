@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 
+from lake_assets.models.forecast_backtest import Rules
 from lake_assets.models.forecast_intervals import spread
 from lake_assets.models.forecast_reconcile import Parts, reconciled, whole_units
+from lake_assets.models.forecast_shift import newest_missed, without_steps
 from lake_assets.models.forecast_training import steadied, tamed, trained_on
+from lake_assets.models.forecasting import forecast_all
 
 WEEK = np.array([1.0, 1.1, 1.05, 1.0, 0.9, 0.5, 0.4])
 
@@ -141,3 +144,27 @@ def test_intervals_cover_what_they_say_when_errors_are_as_before(name: str):
             seen.append(((low <= future) & (future <= high)).mean())
     assert np.mean(inside[0.8]) == pytest.approx(0.8, abs=0.06)
     assert np.mean(inside[0.95]) == pytest.approx(0.95, abs=0.03)
+
+
+@pytest.mark.parametrize(("factor", "off"), [(0.2, 0.4), (5.0, 0.2)])
+def test_a_step_two_weeks_ago_is_followed_half_way(factor: float, off: float):
+    """By the backtests alone it is off by 0.85 and 0.27."""
+    rng = np.random.default_rng(5)
+    level = np.where(np.arange(140) >= 111, factor, 1.0)
+    values = 300.0 * np.resize(np.where(np.arange(7) < 5, 1.0, 0.7), 140) * level
+    values *= rng.lognormal(0, 0.05, 140)
+    made = forecast_all({"a": values[:126]}, Rules())["a"]
+    assert made.point.sum() == pytest.approx(values[126:].sum(), rel=off)
+    low, high = made.bounds[0.8]
+    assert ((low <= values[126:]) & (values[126:] <= high)).mean() > 0.7
+
+
+def test_errors_of_origins_before_a_step_are_left_out_where_the_newest_had_seen_it():
+    errors = np.full((3, 14), 1.0) * np.where(np.arange(14) % 2, 1, -1)
+    errors[2] = -20.0
+    kept = without_steps(errors)
+    assert np.isnan(kept[2]).all()
+    assert (kept[:2] == errors[:2]).all()
+    assert (without_steps(errors[::-1]) == errors[::-1]).all()
+    assert newest_missed(errors[::-1])
+    assert not newest_missed(errors)
