@@ -240,7 +240,7 @@ DATASETS: tuple[Dataset, ...] = (
             over_budget_probability  float64     How likely the month costs more than it, 0 to 1.
             is_fallback              bool!       Whether a recent mean replaces the models.
             status                   string!     How far to rely on it. {ok|fallback|stale|damaged}
-            explanation              string!     Why this model, or why the fallback, in one sentence.
+            explanation              string!     What the month comes to, the budget, and why this model.
         """,
     ),
     derived(
