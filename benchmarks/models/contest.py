@@ -1,11 +1,11 @@
-"""The product's forecasts beside plain models, on the same days of the same series.
+"""The product's forecasts compared with plain models, on the same days of the same series.
 
 Belongs here: rows of a source as a lake has them, forecasts through the derivations, scores.
 Does not belong here: sources (`unseen`, `unseen_sources`, `simulated`), tables (`contest_tables`).
 
 Errors are scaled by the mean absolute difference to one week before in the training days, as in
 MASE; the interval score is that of Gneiting & Raftery (2007), scaled by the same: its width, and
-2/(1 - level) times the distance of each day outside of it. Sums are told as shares of the mean
+2/(1 - level) times the distance of each day outside of it. Errors of sums are shares of the mean
 training day times the days summed.
 """
 

@@ -1,6 +1,6 @@
 """What is claimed of forecasts, as bars that a measurement can miss.
 
-Belongs here: the bars, and how the scores of the judging part stand beside them.
+Belongs here: the bars, and whether the scores of the judging part meet them.
 Does not belong here: other tables (`contest_tables`), scoring (`contest`).
 """
 
@@ -56,7 +56,7 @@ class Bar:
 
 
 def table(scores: Sequence[Score], processor_time_s: float) -> str:
-    """Every bar beside what was measured."""
+    """Every bar with what was measured."""
     lines = [row("claim", "refuted unless", "measured", "holds"), row(*["---"] * 4)]
     return "\n".join([*lines, *(row(*bar.cells()) for bar in bars(scores, processor_time_s))])
 

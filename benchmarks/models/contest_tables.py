@@ -154,7 +154,7 @@ def sums_table(label: str, scores: Sequence[Score]) -> str:
 def significance(scores: Sequence[Score]) -> str:
     """Ratios by source, how sure they are, where the product is worse; its claimed errors."""
     kept = compared(scores)
-    told = [
+    lines = [
         _significance(kept, rival, about, figure)
         for about, figure in (
             ("MASE", mase),
@@ -163,7 +163,7 @@ def significance(scores: Sequence[Score]) -> str:
         )
         for rival in (MEAN, NAIVE)
     ]
-    return "\n".join(f"- {each}" for each in (*told, _worse(kept), claims(kept)))
+    return "\n".join(f"- {each}" for each in (*lines, _worse(kept), claims(kept)))
 
 
 def _significance(scores: Sequence[Score], rival: str, about: str, figure: Figure) -> str:
@@ -186,12 +186,12 @@ def _worse(scores: Sequence[Score]) -> str:
     ours, mean = (by_source(by_series(scores, each, mase)) for each in (OURS, MEAN))
     ratios = {name: ours[name] / mean[name] for name in ours}
     worse = sorted((name for name in ours if ratios[name] > 1), key=lambda name: -ratios[name])
-    told = ", ".join(f"{name} ({ratios[name]:.2f})" for name in worse)
-    return f"Sources with a greater MASE than the mean of three: {told or 'none'}."
+    listed = ", ".join(f"{name} ({ratios[name]:.2f})" for name in worse)
+    return f"Sources with a greater MASE than the mean of three: {listed or 'none'}."
 
 
 def claims(scores: Sequence[Score]) -> str:
-    """How the errors that forecasts claim rank beside those that came."""
+    """How the errors that forecasts claim rank in comparison with those that came."""
     pairs = [
         (each.claimed, each.mase)
         for each in scores

@@ -38,11 +38,14 @@ class WorkerProcess:
     """One process and its two pipes; one job at a time."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
-        if process.stdin is None or process.stdout is None:
+        if process.stdin is None or process.stdout is None or process.stderr is None:
             raise WorkerFailed("it has no pipes")
         self._process = process
         self._jobs = process.stdin
         self._answers = process.stdout
+        self._errors = b""
+        # A pipe that nobody reads holds up whoever writes to it.
+        self._reading_errors = asyncio.create_task(self._read_errors(process.stderr))
 
     @classmethod
     async def start(cls, config: WorkerConfig) -> "WorkerProcess":
@@ -116,13 +119,14 @@ class WorkerProcess:
             return None
 
     async def last_words(self) -> str:
-        """What a process that has ended wrote to its standard error: the C++ library says why."""
-        said = b""
-        if self._process.stderr is not None:
-            with contextlib.suppress(TimeoutError, OSError, ValueError):
-                async with asyncio.timeout(_LAST_WORDS_S):
-                    said = await self._process.stderr.read(_LAST_WORDS_BYTES)
-        return said.decode(errors="replace")
+        """The end of what a process that has ended wrote to its standard error."""
+        await asyncio.wait({self._reading_errors}, timeout=_LAST_WORDS_S)
+        return self._errors.decode(errors="replace")
+
+    async def _read_errors(self, pipe: asyncio.StreamReader) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            while piece := await pipe.read(_LAST_WORDS_BYTES):
+                self._errors = (self._errors + piece)[-_LAST_WORDS_BYTES:]
 
     async def wait(self) -> None:
         """Wait until the process has ended."""
@@ -135,3 +139,4 @@ class WorkerProcess:
         # Closing the pipe transports keeps them from warning when they are collected.
         self._jobs.close()
         await self._process.wait()
+        await asyncio.wait({self._reading_errors}, timeout=_LAST_WORDS_S)

@@ -117,6 +117,30 @@ def test_a_process_that_ends_itself_for_lack_of_memory_says_so(background, said,
     assert not lacked_memory(-signal.SIGKILL, words)
 
 
+def test_a_worker_that_writes_many_errors_is_not_held_up_and_its_last_ones_are_read(background):
+    """Its errors are more than the pipe and the reader's buffer hold."""
+
+    async def run():
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            "import sys; sys.stderr.write('x' * 1_000_000 + 'std::bad_alloc')",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        worker = WorkerProcess(process)
+        async with asyncio.timeout(30):
+            await worker.wait()
+        words = await worker.last_words()
+        await worker.kill()
+        return words
+
+    words = background.run(run())
+    assert words.endswith("xstd::bad_alloc")
+    assert len(words) < 10_000
+
+
 @pytest.mark.parametrize(
     ("kind", "retry"),
     [("INTERNAL", False), ("Serialization", False), ("IO", True), ("FATAL", True)],
